@@ -1,0 +1,1 @@
+"""One outside thing a file; foreign errors are translated where they enter."""

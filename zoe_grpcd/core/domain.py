@@ -1,0 +1,416 @@
+"""The frozen values that all rooms share. No behaviour beyond what follows from the fields themselves.
+
+A *backend* is one server process. A *model* is a name that callers use. A *deployment* is a model on a backend.
+Times are seconds (float), sizes are bytes, rates are seconds per token unless a name says otherwise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Json = dict[str, Any]
+
+
+class Phase(StrEnum):
+    """Where a backend stands; `core.phases` holds the only table of moves between them."""
+
+    UNKNOWN = "UNKNOWN"  # not probed yet
+    READY = "READY"
+    BUSY = "BUSY"  # ready, every slot taken
+    LOADING = "LOADING"  # the server is up and loads its model
+    DEGRADED = "DEGRADED"
+    COOLING_DOWN = "COOLING_DOWN"
+    DOWN = "DOWN"
+    DRAINING = "DRAINING"
+    DISABLED = "DISABLED"
+
+
+class LoadState(StrEnum):
+    """Whether a model is in a backend's memory."""
+
+    UNLOADED = "UNLOADED"
+    LOADING = "LOADING"
+    LOADED = "LOADED"
+    SLEEPING = "SLEEPING"
+    FAILED = "FAILED"
+
+
+class Reason(StrEnum):
+    """Why a deployment was chosen, or why it could not be."""
+
+    EXACT_MODEL = "EXACT_MODEL"
+    ALIAS = "ALIAS"
+    PATTERN = "PATTERN"
+    CAPABILITY = "CAPABILITY"
+    INTENT = "INTENT"
+    DEFAULT_MODEL = "DEFAULT_MODEL"
+    RULE = "RULE"
+    AFFINITY = "AFFINITY"
+    BEST_SCORE = "BEST_SCORE"
+    ONLY_CANDIDATE = "ONLY_CANDIDATE"
+    FAILOVER = "FAILOVER"
+    UNHEALTHY = "UNHEALTHY"
+    CIRCUIT_OPEN = "CIRCUIT_OPEN"
+    RATE_LIMITED = "RATE_LIMITED"
+    DRAINING = "DRAINING"
+    LOADING = "LOADING"
+    MODEL_NOT_SERVED = "MODEL_NOT_SERVED"
+    MISSING_CAPABILITY = "MISSING_CAPABILITY"
+    CONTEXT_TOO_LONG = "CONTEXT_TOO_LONG"
+    SATURATED = "SATURATED"
+    TOO_SLOW = "TOO_SLOW"
+    TOO_EXPENSIVE = "TOO_EXPENSIVE"
+    LOCALITY = "LOCALITY"
+    EXCLUDED = "EXCLUDED"
+
+
+class Locality(StrEnum):
+    """Whether a request may leave the operator's own machines."""
+
+    LOCAL_ONLY = "LOCAL_ONLY"
+    PREFER_LOCAL = "PREFER_LOCAL"
+    ANY = "ANY"
+
+
+class Outcome(StrEnum):
+    """How one attempt on one backend ended."""
+
+    OK = "OK"
+    FAILED = "FAILED"
+    REJECTED = "REJECTED"
+    TIMEOUT = "TIMEOUT"
+    CANCELLED = "CANCELLED"
+    LOST = "LOST"  # failed after its first token
+
+
+class FinishReason(StrEnum):
+    """Why a model stopped."""
+
+    STOP = "STOP"
+    LENGTH = "LENGTH"
+    TOOL_CALLS = "TOOL_CALLS"
+    CONTENT_FILTER = "CONTENT_FILTER"
+    CANCELLED = "CANCELLED"
+    OTHER = "OTHER"
+
+
+# ------------------------------------------------------------------------------------------- what an operator set up
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One server process, as configured or discovered."""
+
+    name: str
+    kind: str
+    url: str
+    local: bool = True
+    weight: float = 1.0  # multiplies the score of its deployments; > 0
+    max_in_flight: int | None = None  # None: what the server tells, else no limit of ours
+    labels: Mapping[str, str] = field(default_factory=dict)
+    probe_interval: float = 5.0
+    connect_timeout: float = 1.0
+    first_token_timeout: float | None = None  # None: sized by the estimate
+    idle_timeout: float = 30.0  # longest silence between two chunks of an answer
+    refuses: frozenset[str] = frozenset()  # request features, by their proto path, that this kind cannot honour
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A model on a backend: how callers name it, how the server names it, and what goes along with each request."""
+
+    model: str
+    backend: str
+    backend_model: str
+    weight: float = 1.0
+    params: Mapping[str, Any] = field(default_factory=dict)  # the bundle; a value of the caller wins over it
+    auto: bool = True  # False: reachable by its exact name only, since a configured name stands for it
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What the operator states about a model; None or empty: what the backend tells."""
+
+    context_tokens: int | None = None
+    capabilities: frozenset[str] | None = None
+    parameters: float | None = None  # billions
+    quality: Mapping[str, float] = field(default_factory=dict)  # intent or capability -> 0..1
+    input_usd_per_mtok: float = 0.0
+    output_usd_per_mtok: float = 0.0
+
+
+# ------------------------------------------------------------------------------------------------ what a probe tells
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """One model as its server tells of it. `name` is the server's own name for it."""
+
+    name: str
+    state: LoadState = LoadState.LOADED
+    context_tokens: int | None = None  # window that one request really gets
+    capabilities: frozenset[str] = frozenset({"chat"})
+    parameters: float | None = None  # billions
+    size_bytes: int = 0  # in memory if loaded, else on disk; 0: unknown
+    vram_bytes: int = 0
+    load_fraction: float | None = None  # 0..1 while LOADING, where the server tells
+    expire_at: float | None = None  # unix seconds at which the server will unload it
+    alias: str | None = None  # a better public name than `name`, e.g. a file name without its folder
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one probe saw. `models` None: the server was not asked or could not say; keep what is known."""
+
+    ok: bool
+    duration: float = 0.0
+    loading: bool = False  # the whole server is loading its model
+    sleeping: bool = False
+    error: str = ""
+    models: tuple[ModelStatus, ...] | None = None
+    slots: int | None = None  # requests it works on at the same time; None: it does not tell
+    busy: int | None = None  # slots taken now, ours included
+    deferred: int | None = None  # requests that wait inside it
+    kv_cache_usage: float | None = None  # 0..1
+    detail: str = ""
+
+
+# ----------------------------------------------------------------------------------------------- what a caller asks
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the caller wants to be answered by. All empty: auto."""
+
+    model: str = ""
+    required: frozenset[str] = frozenset()
+    preferred: frozenset[str] = frozenset()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    min_context_tokens: int = 0
+    intent: str = ""  # set: no classification
+    fallback_models: tuple[str, ...] = ()
+    allowed_backends: frozenset[str] = frozenset()  # empty: all
+    excluded_backends: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What reaches a backend, in OpenAI's chat shape, with the contract's names for the options.
+
+    `options` holds only what was set: temperature, top_p, min_p, top_k, frequency_penalty, presence_penalty,
+    repetition_penalty, seed, logit_bias, stop, max_output_tokens, top_logprobs, parallel_tool_calls,
+    reasoning_effort ("none", "low", "medium", "high"), grammar.
+    """
+
+    messages: tuple[Json, ...]
+    tools: tuple[Json, ...] = ()
+    tool_choice: str | Json | None = None  # "auto", "none", "required" or {"type": "function", ...}
+    response_format: Json | None = None  # {"type": "json_object"} or {"type": "json_schema", "json_schema": {...}}
+    options: Mapping[str, Any] = field(default_factory=dict)
+    backend_options: Mapping[str, Any] = field(default_factory=dict)  # passed on as the backend spells them
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request, checked."""
+
+    generation: Generation
+    target: Target = Target()
+    request_id: str = ""
+    text: str = ""  # the last user message: what the intent is read from
+    prompt_bytes: int = 0  # UTF-8 bytes of all text, tools and context included
+    images: int = 0
+    has_context: bool = False
+    features: frozenset[str] = frozenset()  # proto paths of what it uses that some kinds refuse
+    needs: frozenset[str] = frozenset()  # capabilities that the request itself demands: vision, tools
+    locality: Locality = Locality.PREFER_LOCAL
+    strategy: str = ""
+    latency_level: str = ""  # "", "ULTRA_LOW", "LOW", "MEDIUM", "HIGH"
+    max_cost_usd: float | None = None
+    max_attempts: int | None = None
+    allow_different_model: bool = False
+    include_reasoning: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """The caller's own limit on the answer, if it set one."""
+        return self.generation.options.get("max_output_tokens")
+
+
+# --------------------------------------------------------------------------------------------- what a backend answers
+
+
+@dataclass(slots=True)
+class TokenLogprob:
+    """One token with its log probability; `top` are the alternatives, best first."""
+
+    token: str
+    logprob: float
+    raw: bytes = b""
+    top: tuple["TokenLogprob", ...] = ()
+
+
+@dataclass(slots=True)
+class Delta:
+    """A piece of an answer. `tokens` counts the chunks it was merged from."""
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    tokens: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(slots=True)
+class ToolDelta:
+    """A piece of a tool call. `id` and `name` come with its first piece."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer. `estimated`: the backend did not count, we did."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the backend itself measured, seconds; None: it does not tell."""
+
+    load: float | None = None
+    prefill: float | None = None
+    prefill_tokens: int | None = None  # really computed, cached ones not counted
+    decode: float | None = None
+    decode_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The proper end of an answer. A stream without it has failed, however clean it looks."""
+
+    reason: FinishReason
+    usage: Usage | None = None
+    measured: Measured = Measured()
+    model: str = ""  # as the backend names what answered
+
+
+Event = Delta | ToolDelta | Finish
+
+
+# ------------------------------------------------------------------------------------------------------- a decision
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Expected times of this request on one deployment, seconds. `total` is until its last token."""
+
+    queue: float
+    load: float
+    prefill: float
+    decode: float
+    tokens_per_second: float
+    cost_usd: float
+
+    @property
+    def time_to_first_token(self) -> float:
+        """Queue, load and prefill."""
+        return self.queue + self.load + self.prefill
+
+    @property
+    def total(self) -> float:
+        """Queue, load, prefill and decode."""
+        return self.queue + self.load + self.prefill + self.decode
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTerm:
+    """One part of a score: `value` is 0..1 over the candidates, `weight` comes from the config."""
+
+    name: str
+    value: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A deployment that was considered. Not eligible: `reasons` say why, and there are no terms."""
+
+    deployment: Deployment
+    kind: str
+    local: bool
+    eligible: bool
+    score: float = 0.0
+    terms: tuple[ScoreTerm, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    estimate: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The choice and why. `candidates` begins with the chosen one; the rest only when asked for."""
+
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    requested_model: str
+    intent: str
+    strategy: str
+    reason: Reason
+    explanation: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # of the intent, where the caller set nothing
+    dropped: frozenset[str] = frozenset()  # features that the chosen one cannot honour and may be dropped
+    id: str = ""
+    decide_seconds: float = 0.0
+    config_generation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try on one backend, as it is reported to the caller."""
+
+    number: int
+    deployment: Deployment
+    kind: str
+    local: bool
+    outcome: Outcome
+    start_offset: float
+    duration: float
+    error_reason: str = ""
+    http_status: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of a finished request went, seconds."""
+
+    queue: float = 0.0
+    load: float = 0.0
+    connect: float = 0.0
+    time_to_first_token: float = 0.0
+    generation: float = 0.0
+    total: float = 0.0
+    tokens_per_second: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The end of a request that succeeded."""
+
+    model: str
+    finish: FinishReason
+    usage: Usage
+    timings: Timings
+    attempts: tuple[Attempt, ...]
+    cost_usd: float = 0.0

@@ -1,0 +1,74 @@
+"""What the router and the monitor need from outside. The docstrings are the contract."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from zoe_grpcd.core.domain import Backend, Event, Generation, Json, Measured, Observation, Usage
+from zoe_grpcd.core.errors import UpstreamError
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt, ready to be sent: `options` and `generation` are merged (caller, then bundle, then intent)."""
+
+    backend: Backend
+    backend_model: str
+    generation: Generation
+    api_key: str = ""
+
+
+class Dispatcher(Protocol):
+    """Sends a call to a backend."""
+
+    def stream(self, call: Call) -> AsyncGenerator[list[Event]]:
+        """Yields what arrived since the last item, in order, adjacent text merged; a list may be empty.
+
+        Ends right after one `Finish`. Raises `UpstreamError` and nothing else (but cancellation); an end without a
+        finish reason is `Fault.CUT`. Closing the generator closes the connection at once, which frees the backend.
+        Sets no limit on silence: the router does. Never retries, except a stale kept-alive connection, once.
+        """
+        ...
+
+
+class Probe(Protocol):
+    """Looks at one backend."""
+
+    async def __call__(self) -> Observation:
+        """Never loads, wakes or disturbs a model, and never raises for what the server does: that is `ok=False`.
+
+        Sets no limit on its own time: the monitor cancels it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RawFacts:
+    """What a raw upstream object tells that LiteLLM's parsed chunk does not carry on."""
+
+    finish: str | None = None  # the server's own finish reason
+    usage: Usage | None = None
+    measured: Measured | None = None
+    error: UpstreamError | None = None  # an error object in the middle of a stream
+    final: bool = False  # nothing follows
+
+
+class Dialect(Protocol):
+    """How one kind of server speaks: one object a kind, shared by all backends of it, without state."""
+
+    provider: str  # LiteLLM's name for it, e.g. "openai", "ollama_chat"
+    refuses: frozenset[str]  # features (proto paths) that it cannot honour
+
+    def spell(self, call: Call) -> tuple[Json, Json]:
+        """OpenAI parameters for LiteLLM to map, and fields that go into the body as they are."""
+        ...
+
+    def read(self, raw: Json) -> RawFacts | None:
+        """What the raw object of one chunk tells; None when it is a plain piece of text (the common case)."""
+        ...
+
+    def refusal(self, status: int, body: str, headers: Any) -> UpstreamError:
+        """The fault behind an answer that is not 200."""
+        ...
+
+
