@@ -1,0 +1,64 @@
+# Everything a person or CI does here. `make` alone lists it.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+# The daemon's start is measured with byte code present; a caller's habit of not writing any stays outside.
+unexport PYTHONDONTWRITEBYTECODE
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench lock proto clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## .venv with all that the tests need, and llama-server and Ollama
+	@$(PY) -m zoe_grpcd.localbackends
+
+demo: install  ## a streamed answer from one of three real local servers, and why from that one
+	@$(VENV)/bin/zoe-grpcd demo
+
+test: install  ## every test, on real servers
+	@$(PY) -m pytest
+
+check: $(INSTALLED)  ## format, lint, types, import contracts, proto lint and drift
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/buf lint protos
+	@$(PY) protos/generate.py --check
+	@# A .pth file runs at every start of Python: none may come with LiteLLM, as one once did.
+	@! find $(VENV)/lib -name '*litellm*.pth' | grep .
+
+bench: install  ## the README's figures, measured here
+	@$(PY) -m benchmarks
+
+lock: $(PY)  ## resolves requirements.lock anew, for every Python and platform, with hashes
+	@$(PY) -m pip install --quiet --upgrade --target .cache/uv uv==0.13.8
+	@.cache/uv/bin/uv pip compile pyproject.toml --group dev --all-extras --upgrade --quiet \
+	  --universal --python-version 3.11 --generate-hashes --no-emit-package zoe-grpc-client \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --output-file requirements.lock
+
+proto: $(INSTALLED)  ## the generated stubs anew from the protos
+	@$(PY) protos/generate.py
+
+clean:  ## nothing left that make made in this folder
+	rm -rf $(VENV) .cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "This needs Python 3.11 or newer as $(PYTHON); name another one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "$(PYTHON) has no venv or pip of its own; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+$(INSTALLED): requirements.lock pyproject.toml clients/python/pyproject.toml | $(PY)
+	@echo "installing the locked packages into $(VENV) (a minute or two, once)"
+	@$(PY) -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable clients/python --editable .
+	@$(PY) -m compileall -q zoe_grpcd clients/python
+	@touch $@
