@@ -1,0 +1,47 @@
+"""How a conversation becomes the tiny models' prompt, for llama-server (Jinja) and for Ollama (Go), and scripted replies.
+
+The one rule: both languages spell the same prompt, and an assistant's message at the end is left open, so that the
+server continues it.
+"""
+
+CHAT_TEMPLATE = (  # llama-server itself cuts the closing </s> of an assistant's message at the end
+    "{%- for m in messages -%}{{- '<|' + m['role'] + '|>' + (m['content'] or '') + '</s>' -}}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
+)
+OLLAMA_TEMPLATE = (  # here the template has to do that
+    "{{- range $i, $m := .Messages }}{{ $last := eq (len (slice $.Messages $i)) 1 }}"
+    '{{- if eq .Role "assistant" }}<|assistant|>{{ .Content }}{{ if not $last }}</s>{{ end }}'
+    "{{- else }}<|{{ .Role }}|>{{ .Content }}</s>{{ if $last }}<|assistant|>{{ end }}{{ end }}"
+    "{{- end }}"
+)
+
+# A model that always calls get_weather(city="Paris").
+TOOL_SCRIPT = (
+    "<tool_call>\n",
+    '{"name": ',
+    '"get_weather", ',
+    '"arguments": ',
+    '{"city": ',
+    '"Par',
+    'is"',
+    "}}",
+    "\n</tool_call>",
+)
+TOOL_TEMPLATE = (
+    "{%- if tools -%}{{- '<|system|>' -}}{%- for t in tools -%}{{- t | tojson -}}{%- endfor -%}{{- '</s>' -}}{%- endif -%}"
+    "{%- for m in messages -%}{{- '<|' + m['role'] + '|>' + (m['content'] or '') -}}"
+    "{%- for c in m['tool_calls'] or [] -%}"
+    "{{- '<tool_call>\\n{\"name\": \"' + c['function']['name'] + '\", \"arguments\": ' -}}"
+    "{{- c['function']['arguments'] | tojson -}}{{- '}\\n</tool_call>' -}}"
+    "{%- endfor -%}{{- '</s>' -}}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
+)
+OLLAMA_TOOL_TEMPLATE = (
+    "{{- if .Tools }}<|system|>{{ range .Tools }}{{ . }}{{ end }}</s>{{ end }}"
+    "{{- range $i, $m := .Messages }}{{ $last := eq (len (slice $.Messages $i)) 1 }}"
+    '{{- if eq .Role "assistant" }}<|assistant|>{{ .Content }}{{ if .ToolCalls }}<tool_call>\n{{ range .ToolCalls }}'
+    '{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}{{ end }}\n</tool_call>{{ end }}'
+    "{{ if not $last }}</s>{{ end }}"
+    "{{- else }}<|{{ .Role }}|>{{ .Content }}</s>{{ if $last }}<|assistant|>{{ end }}{{ end }}"
+    "{{- end }}"
+)
