@@ -4,18 +4,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from zoe_grpcd.core.domain import Backend, Event, Generation, Json, Measured, Observation, Usage
+from zoe_grpcd.core.domain import Call, Event, Json, Measured, Observation, Usage
 from zoe_grpcd.core.errors import UpstreamError
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One attempt, ready to be sent: `options` and `generation` are merged (caller, then bundle, then intent)."""
-
-    backend: Backend
-    backend_model: str
-    generation: Generation
-    api_key: str = ""
 
 
 class Dispatcher(Protocol):
@@ -70,5 +60,3 @@ class Dialect(Protocol):
     def refusal(self, status: int, body: str, headers: Any) -> UpstreamError:
         """The fault behind an answer that is not 200."""
         ...
-
-

@@ -7,7 +7,7 @@ Times are seconds (float), sizes are bytes, rates are seconds per token unless a
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 Json = dict[str, Any]
 
@@ -109,11 +109,18 @@ class Backend:
     weight: float = 1.0  # multiplies the score of its deployments; > 0
     max_in_flight: int | None = None  # None: what the server tells, else no limit of ours
     labels: Mapping[str, str] = field(default_factory=dict)
+    api_key: str = field(default="", repr=False)
     probe_interval: float = 5.0
+    probe_timeout: float = 2.0
     connect_timeout: float = 1.0
     first_token_timeout: float | None = None  # None: sized by the estimate
     idle_timeout: float = 30.0  # longest silence between two chunks of an answer
-    refuses: frozenset[str] = frozenset()  # request features, by their proto path, that this kind cannot honour
+    refuses: frozenset[str] = (
+        frozenset()
+    )  # request features, by their proto path, that this kind cannot honour
+    truncates: bool = False  # this kind silently cuts a prompt that is too long, so we must not send one
+    assumed: frozenset[str] = frozenset()  # capabilities of its models that this kind does not tell
+    usual_slots: int = 1  # requests that this kind works on at the same time, where the server does not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,12 @@ class Deployment:
     backend: str
     backend_model: str
     weight: float = 1.0
-    params: Mapping[str, Any] = field(default_factory=dict)  # the bundle; a value of the caller wins over it
+    options: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # the bundle, by the names of `Generation.options`
+    backend_options: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # the rest of it, as the backend spells it
     auto: bool = True  # False: reachable by its exact name only, since a configured name stands for it
 
 
@@ -206,9 +218,25 @@ class Generation:
     messages: tuple[Json, ...]
     tools: tuple[Json, ...] = ()
     tool_choice: str | Json | None = None  # "auto", "none", "required" or {"type": "function", ...}
-    response_format: Json | None = None  # {"type": "json_object"} or {"type": "json_schema", "json_schema": {...}}
+    response_format: Json | None = (
+        None  # {"type": "json_object"} or {"type": "json_schema", "json_schema": {...}}
+    )
     options: Mapping[str, Any] = field(default_factory=dict)
     backend_options: Mapping[str, Any] = field(default_factory=dict)  # passed on as the backend spells them
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt, ready to be sent: the caller's values, then the deployment's bundle, then the intent's defaults."""
+
+    backend: Backend
+    backend_model: str
+    generation: Generation
+
+    @property
+    def api_key(self) -> str:
+        """The backend's key, empty if it wants none."""
+        return self.backend.api_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,9 +340,11 @@ Event = Delta | ToolDelta | Finish
 # ------------------------------------------------------------------------------------------------------- a decision
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """Expected times of this request on one deployment, seconds. `total` is until its last token."""
+class Estimate(NamedTuple):
+    """Expected times of this request on one deployment, seconds. `total` is until its last token.
+
+    A tuple, since one is made for every deployment at every decision.
+    """
 
     queue: float
     load: float
@@ -414,3 +444,20 @@ class Completed:
     timings: Timings
     attempts: tuple[Attempt, ...]
     cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a request waits for before its first token. `state` is QUEUED, LOADING or PREFILLING."""
+
+    state: str
+    expected_wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """The request goes on elsewhere. Nothing had been sent yet, so nothing is lost by it."""
+
+    previous: Candidate
+    current: Candidate
+    failed_attempt: Attempt

@@ -10,6 +10,7 @@ ZoeError                      class = what the caller can do about it; `reason` 
 |  |- NoHealthyBackend        NO_HEALTHY_BACKEND
 |  |- BackendFailed           BACKEND_FAILED, BACKEND_TIMEOUT or MODEL_LOAD_FAILED: every attempt failed early
 |  `- ShuttingDown            SHUTTING_DOWN
+|- Misconfigured              BACKEND_REJECTED: the operator must mend its key for a backend
 |- BackendLost                BACKEND_LOST: failed after the first token
 |- Exhausted                  wait: RATE_LIMITED, QUEUE_FULL, QUEUE_TIMEOUT, DEADLINE_UNREACHABLE, SLOW_CONSUMER
 `- Unimplemented              NOT_IMPLEMENTED: a later version
@@ -72,6 +73,12 @@ class BackendRejected(ZoeError):
     reason = "BACKEND_REJECTED"
 
 
+class Misconfigured(ZoeError):
+    """A backend does not accept our credentials: nothing that the caller could mend."""
+
+    reason = "BACKEND_REJECTED"
+
+
 class ModelNotFound(ZoeError):
     """No such model or alias."""
 
@@ -97,7 +104,9 @@ class NoHealthyBackend(Unavailable):
 class BackendFailed(Unavailable):
     """Every attempt failed before the first token. `cause` is one of the three reasons of the contract."""
 
-    def __init__(self, message: str, *, cause: str, retry_after: float, attempts: tuple[Attempt, ...]) -> None:
+    def __init__(
+        self, message: str, *, cause: str, retry_after: float, attempts: tuple[Attempt, ...]
+    ) -> None:
         super().__init__(message, retry_after=retry_after, attempts=attempts)
         self.reason = cause
 
@@ -114,9 +123,7 @@ class BackendLost(ZoeError):
     reason = "BACKEND_LOST"
 
     def __init__(self, message: str, *, attempts: tuple[Attempt, ...], output_tokens_sent: int) -> None:
-        super().__init__(
-            message, metadata={"output_tokens_sent": str(output_tokens_sent)}, attempts=attempts
-        )
+        super().__init__(message, metadata={"output_tokens_sent": str(output_tokens_sent)}, attempts=attempts)
         self.output_tokens_sent = output_tokens_sent
 
 

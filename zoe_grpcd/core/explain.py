@@ -1,0 +1,167 @@
+"""Decisions and refusals in the open: from a choice to what the caller reads, and from no choice to the right error."""
+
+from zoe_grpcd.core.domain import Candidate, Decision, Reason
+from zoe_grpcd.core.errors import (
+    ContextTooLong,
+    InvalidRequest,
+    NoCapableBackend,
+    NoHealthyBackend,
+    Violation,
+    ZoeError,
+)
+from zoe_grpcd.core.estimate import prompt_tokens
+from zoe_grpcd.core.resolve import Policy
+from zoe_grpcd.core.scoring import Choice, Question, candidate_of, ineligible, views_of
+from zoe_grpcd.core.views import Snapshot
+
+# These pass with time; all others are there to stay, until the request or the config changes.
+PASSING = {Reason.UNHEALTHY, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED, Reason.DRAINING, Reason.LOADING}
+PASSING |= {Reason.SATURATED, Reason.MODEL_NOT_SERVED}
+# These end without anybody's doing, so a request may wait for them.
+WAITED_FOR = {Reason.LOADING, Reason.SATURATED}
+
+
+def decision_of(
+    question: Question, choice: Choice, snapshot: Snapshot, policy: Policy, *, explain: bool
+) -> Decision:
+    """The decision that a choice amounts to; with `explain` every deployment that was considered is in it."""
+    chosen = candidate_of(choice, 0)
+    candidates: tuple[Candidate, ...] = (chosen,)
+    if explain:
+        others = tuple(candidate_of(choice, place) for place in range(1, len(choice.ranked)))
+        candidates = (chosen, *others, *ineligible(question, snapshot))
+    resolution = question.resolution
+    options = question.ask.generation.options
+    defaults = {name: value for name, value in resolution.defaults.items() if name not in options}
+    dropped = question.ask.features & snapshot.backends[chosen.deployment.backend].backend.refuses
+    return Decision(
+        chosen,
+        candidates,
+        requested_model=resolution.requested_model,
+        intent=resolution.intent,
+        strategy=question.ask.strategy or policy.strategy,
+        reason=_reason(question, choice),
+        explanation=_sentence(question, choice, chosen, defaults, dropped),
+        defaults=defaults,
+        dropped=dropped,
+        config_generation=policy.config_generation,
+    )
+
+
+def _reason(question: Question, choice: Choice) -> Reason:
+    if question.excluded:
+        return Reason.FAILOVER
+    if choice.step == 0:
+        return question.resolution.reason
+    last = choice.step == len(question.resolution.tiers) - 1
+    fallbacks = len(question.ask.target.fallback_models)
+    return (
+        Reason.DEFAULT_MODEL
+        if last and question.resolution.intent and choice.step > fallbacks
+        else Reason.FAILOVER
+    )
+
+
+def _sentence(
+    question: Question,
+    choice: Choice,
+    chosen: Candidate,
+    defaults: dict[str, object],
+    dropped: frozenset[str],
+) -> str:
+    expected = chosen.estimate
+    count = len(choice.ranked)
+    place = "the only candidate" if count == 1 else f"best of {count}, score {chosen.score:.2f}"
+    parts = [f"{chosen.deployment.model} @ {chosen.deployment.backend}: {question.resolution.why}; {place}"]
+    if expected is not None:
+        load = f", {expected.load:.1f} s of it to load" if expected.load > 0 else ""
+        wait = f", {expected.queue:.1f} s of it to wait" if expected.queue > 0 else ""
+        parts.append(f"expected {expected.total:.1f} s{load}{wait}")
+    if question.excluded:
+        parts.append(
+            "after a failure of "
+            + ", ".join(f"{model} @ {backend}" for backend, model in sorted(question.excluded))
+        )
+    if defaults:
+        parts.append("defaults of the intent: " + ", ".join(f"{k} {v}" for k, v in sorted(defaults.items())))
+    if dropped:
+        parts.append("dropped, since this backend cannot honour them: " + ", ".join(sorted(dropped)))
+    return "; ".join(parts)
+
+
+def waited_for(question: Question, snapshot: Snapshot) -> frozenset[Reason]:
+    """What ends by itself and is all that keeps somebody from serving; empty: waiting does not help."""
+    blocked = (frozenset(candidate.reasons) for candidate in ineligible(question, snapshot))
+    return frozenset().union(*(reasons for reasons in blocked if reasons <= WAITED_FOR))
+
+
+def refusal_of(question: Question, snapshot: Snapshot, retry_after: float) -> ZoeError:
+    """Why nobody may serve: the error that tells the caller what would help, the most hopeful first."""
+    candidates = ineligible(question, snapshot)
+    lasting = [frozenset(candidate.reasons) - PASSING for candidate in candidates]
+    if not candidates:
+        return NoHealthyBackend("no backend serves any model yet", retry_after=retry_after)
+    if any(not reasons for reasons in lasting):
+        return _unhealthy(candidates, retry_after)
+    if {Reason.CONTEXT_TOO_LONG} in lasting:
+        return _too_long(question, snapshot)
+    if {Reason.MISSING_CAPABILITY} in lasting and (refused := _refused_features(question, snapshot)):
+        return InvalidRequest(
+            "no backend that could serve the request honours " + ", ".join(refused),
+            violations=tuple(
+                Violation(
+                    f"spec.{name}",
+                    "no backend that could serve the request honours it; leave it out, or set drop_params",
+                )
+                for name in refused
+            ),
+        )
+    return _incapable(question, candidates, lasting)
+
+
+def _unhealthy(candidates: tuple[Candidate, ...], retry_after: float) -> NoHealthyBackend:
+    hopeful = [c for c in candidates if set(c.reasons) <= PASSING]
+    names = ", ".join(sorted({f"{c.deployment.backend} ({', '.join(c.reasons)})" for c in hopeful}))
+    return NoHealthyBackend(f"no healthy backend: {names}", retry_after=retry_after)
+
+
+def _too_long(question: Question, snapshot: Snapshot) -> ContextTooLong:
+    views = [view for tier in question.resolution.tiers for view in views_of(tier, snapshot)]
+    largest = max(views, key=lambda view: view.context_tokens)
+    tokens = round(prompt_tokens(question.size, largest))
+    wanted = max(tokens, question.min_window)
+    return ContextTooLong(
+        f"the prompt needs about {wanted} tokens; the largest window here is {largest.context_tokens}",
+        metadata={"prompt_tokens": str(tokens), "max_context_tokens": str(largest.context_tokens)},
+        violations=(
+            Violation("spec.messages", f"about {wanted} tokens; at most {largest.context_tokens} fit"),
+        ),
+    )
+
+
+def _refused_features(question: Question, snapshot: Snapshot) -> list[str]:
+    """The features that keep otherwise capable deployments from serving."""
+    required = question.ask.needs | question.resolution.required
+    refused: set[str] = set()
+    for tier in question.resolution.tiers:
+        for view in views_of(tier, snapshot):
+            if required <= view.capabilities:
+                refused |= question.features & snapshot.backends[view.deployment.backend].backend.refuses
+    return sorted(refused)
+
+
+def _incapable(
+    question: Question, candidates: tuple[Candidate, ...], lasting: list[frozenset[Reason]]
+) -> NoCapableBackend:
+    required = sorted(question.ask.needs | question.resolution.required)
+    reasons = sorted({reason for some in lasting for reason in some})
+    details = tuple(
+        Violation(f"{c.deployment.model} @ {c.deployment.backend}", ", ".join(c.reasons))
+        for c in candidates[:16]
+    )
+    wanted = f" (it needs {', '.join(required)})" if required else ""
+    return NoCapableBackend(
+        f"no deployment can serve this request{wanted}: {', '.join(reasons)}",
+        metadata={"required": ",".join(required), "reasons": ",".join(reasons)},
+        violations=details,
+    )

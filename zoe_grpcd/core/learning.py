@@ -1,0 +1,114 @@
+"""What one deployment teaches by being used: how long it loads, reads and writes, how much it says, how often it fails.
+
+Before there are measurements, priors: a model of unknown size is taken for 3B on a home GPU or a good CPU, loads at
+400 MB/s, and answers with 200 tokens. Each prior weighs as much as one measurement, or less.
+"""
+
+from dataclasses import dataclass
+
+from zoe_grpcd.core.domain import Measured, Usage
+from zoe_grpcd.core.usage import DecayedMean, Window
+
+LOAD_BYTES_PER_SECOND = 400e6
+LOAD_OVERHEAD = 0.5
+LOAD_UNKNOWN = 5.0
+# Shorter prompts say more of the fixed cost of a request than of the rate.
+MIN_PREFILL_TOKENS = 16
+MIN_DECODE_TOKENS = 4
+# Ollama reports 1 to 3 ms of "load" for a warm model.
+MIN_LOAD_SECONDS = 0.1
+NOT_MEASURED = Measured()
+BYTES_PER_TOKEN = (1.0, 12.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What one attempt showed. Seconds from its start; None: there was no first token."""
+
+    failed: bool  # the backend's own fault; what the caller or the operator did wrong does not count
+    duration: float
+    first_token: float | None = None
+    output_tokens: int = 0
+    whole: bool = False  # the answer came to its own end
+    usage: Usage | None = None
+    measured: Measured = NOT_MEASURED
+    prompt_bytes: int = 0
+    fixed_tokens: int = 0
+    cold: bool = False  # the model had to be loaded first
+    waited: bool = False  # no slot was free when it began
+    slowdown: float = 1.0  # by requests beside it, as the estimate has it
+
+
+class Learned:
+    """The decayed measurements of one deployment."""
+
+    __slots__ = (
+        "bytes_per_token",
+        "load",
+        "output_tokens",
+        "overhead",
+        "prefill",
+        "success",
+        "token",
+        "ttft",
+    )
+
+    def __init__(self, size_bytes: int = 0, parameters: float | None = None) -> None:
+        size = parameters or 3.0
+        self.load = DecayedMean(load_prior(size_bytes), prior_weight=0.3, half_life=86400.0)
+        self.prefill = DecayedMean(0.0003 * size, prior_weight=0.3)
+        self.token = DecayedMean(0.007 * size, prior_weight=0.3)
+        self.overhead = DecayedMean(0.03)
+        self.output_tokens = DecayedMean(200.0, half_life=3600.0)
+        self.bytes_per_token = DecayedMean(3.6, prior_weight=0.5, half_life=86400.0)
+        self.success = DecayedMean(1.0, prior_weight=2.0, half_life=300.0)
+        self.ttft = Window()
+
+    def learn(self, lesson: Lesson, now: float) -> None:
+        """Takes in one attempt."""
+        self.success.add(0.0 if lesson.failed else 1.0, now)
+        if lesson.failed or lesson.first_token is None:
+            return
+        self.ttft.add(lesson.first_token, now)
+        prefill = self._learn_prefill(lesson, now)
+        self._learn_decode(lesson, now)
+        self._learn_load(lesson, prefill, now)
+        if lesson.whole:
+            self.output_tokens.add(float(lesson.output_tokens), now)
+
+    def _learn_prefill(self, lesson: Lesson, now: float) -> float:
+        """Returns the seconds that the prompt took, measured by the backend or expected by us."""
+        usage, measured = lesson.usage, lesson.measured
+        text_tokens = usage.prompt_tokens - lesson.fixed_tokens if usage and not usage.estimated else 0
+        if text_tokens > MIN_PREFILL_TOKENS:
+            low, high = BYTES_PER_TOKEN
+            self.bytes_per_token.add(min(high, max(low, lesson.prompt_bytes / text_tokens)), now)
+        if measured.prefill is None or not measured.prefill_tokens:
+            return text_tokens * self.prefill.value
+        if measured.prefill_tokens >= MIN_PREFILL_TOKENS:
+            self.prefill.add(measured.prefill / measured.prefill_tokens, now)
+        return measured.prefill
+
+    def _learn_decode(self, lesson: Lesson, now: float) -> None:
+        measured, tokens = lesson.measured, lesson.output_tokens
+        if measured.decode is not None and measured.decode_tokens:
+            seconds, tokens = measured.decode, measured.decode_tokens
+        else:
+            seconds, tokens = lesson.duration - (lesson.first_token or 0.0), tokens - 1
+        if tokens >= MIN_DECODE_TOKENS and seconds > 0:
+            self.token.add(seconds / tokens / lesson.slowdown, now)
+
+    def _learn_load(self, lesson: Lesson, prefill: float, now: float) -> None:
+        rest = (lesson.first_token or 0.0) - prefill
+        told = lesson.measured.load
+        if told is not None and told >= MIN_LOAD_SECONDS:
+            self.load.add(told, now)
+        elif lesson.cold and told is None and not lesson.waited and rest > 0:
+            self.load.add(max(0.0, rest - self.overhead.value), now)
+        elif not lesson.cold and not lesson.waited and rest >= 0:
+            self.overhead.add(min(rest, 5.0), now)
+
+
+def load_prior(size_bytes: int) -> float:
+    """Seconds to load a model of that size that was never seen loading; 0 bytes: the size is unknown."""
+    return LOAD_OVERHEAD + size_bytes / LOAD_BYTES_PER_SECOND if size_bytes else LOAD_UNKNOWN

@@ -1,0 +1,36 @@
+"""What is sent to the chosen deployment: the caller's values first, then its bundle, then the intent's defaults."""
+
+from dataclasses import replace
+
+from zoe_grpcd.core.domain import Ask, Backend, Call, Decision, Generation
+from zoe_grpcd.core.resolve import Resolution
+
+
+def call_of(ask: Ask, resolution: Resolution, decision: Decision, backend: Backend) -> Call:
+    """The call of one attempt. Plain requests pass through without a copy of their messages."""
+    deployment, asked = decision.chosen.deployment, ask.generation
+    generation = asked
+    if decision.defaults or deployment.options:
+        generation = replace(generation, options={**decision.defaults, **deployment.options, **asked.options})
+    if deployment.backend_options:
+        merged = {**deployment.backend_options, **asked.backend_options}
+        generation = replace(generation, backend_options=merged)
+    if resolution.system_prompt and not any(m["role"] in ("system", "developer") for m in asked.messages):
+        system = {"role": "system", "content": resolution.system_prompt}
+        generation = replace(generation, messages=(system, *asked.messages))
+    if decision.dropped:
+        generation = _without(generation, decision.dropped)
+    return Call(backend, deployment.backend_model, generation)
+
+
+def _without(generation: Generation, dropped: frozenset[str]) -> Generation:
+    """Leaves out what the backend cannot honour; a feature is a proto path such as `sampling.top_k`."""
+    fields = {feature.split(".", 1)[0] for feature in dropped}
+    names = {"reasoning_effort" if f == "reasoning.effort" else f.rsplit(".", 1)[-1] for f in dropped}
+    return replace(
+        generation,
+        tools=() if "tools" in fields else generation.tools,
+        tool_choice=None if "tool_choice" in fields else generation.tool_choice,
+        response_format=None if "response_format" in fields else generation.response_format,
+        options={name: value for name, value in generation.options.items() if name not in names},
+    )

@@ -1,0 +1,189 @@
+"""From what the caller asked for to the models that may answer, and why: exact name, alias, capability, intent.
+
+The steps are tried in this order, and the first that applies decides:
+
+    exact      the target names a model that is served or configured (Ollama's ":latest" may be left out)
+    alias      the name stands for a model, or for a group of models
+    capability the target lists capabilities in place of a name
+    auto       an intent, given or read from the request, says what is wanted
+
+What comes after a tier in `tiers` is tried when no deployment of the tier may serve: the caller's fallback models,
+then, for auto, the default model.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from zoe_grpcd.core.classify import KeywordClassifier, Shape
+from zoe_grpcd.core.domain import Ask, Reason
+from zoe_grpcd.core.errors import InvalidRequest, ModelNotFound, Violation
+from zoe_grpcd.core.intents import Intent
+
+AUTO = "auto"
+
+Tier = frozenset[str] | None
+"""Public names of models; None: every deployment that auto may get."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator set up for deciding."""
+
+    latency_weight: float = 0.4
+    success_weight: float = 0.4
+    cost_weight: float = 0.2
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    default_model: str = ""
+    strategy: str = "usage_based"
+    long_context_tokens: int = 8000
+    prefer_warm: bool = True  # False: the time to load does not count in the score
+    drop_params: bool = False  # True: what a backend cannot honour is dropped and reported, not refused
+    config_generation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Which models may answer, in tiers, and what is wanted of them."""
+
+    tiers: tuple[Tier, ...]
+    reason: Reason
+    requested_model: str
+    why: str  # in words, for the explanation
+    intent: str = ""
+    required: frozenset[str] = frozenset()
+    preferred: frozenset[str] = frozenset()
+    favours: str = ""  # "latency", "quality", "context" or "" for the plain weights
+    defaults: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # options of the intent, where the caller set nothing
+    system_prompt: str = ""  # of the intent, where the caller sent none
+
+
+class Resolver:
+    """Holds what the operator set up; made anew when the config changes."""
+
+    def __init__(self, policy: Policy, intents: Sequence[Intent]) -> None:
+        self._policy = policy
+        self._intents = {intent.name: intent for intent in intents}
+        self._defaults = {intent.name: _defaults(intent) for intent in intents}
+        self._classifier = KeywordClassifier(intents)
+
+    def resolve(self, ask: Ask, models: Mapping[str, object]) -> Resolution:
+        """The models that may answer; `models` has the public names as keys.
+
+        Raises ModelNotFound with the nearest names, or InvalidRequest for an intent that does not exist.
+        """
+        target = ask.target
+        if target.model and target.model != AUTO:
+            return self._named(ask, models)
+        if target.required or target.preferred:
+            return self._capable(ask, models)
+        return self._auto(ask, models)
+
+    def _named(self, ask: Ask, models: Mapping[str, object]) -> Resolution:
+        name = ask.target.model
+        found = self._lookup(name, models)
+        later = self._fallbacks(ask, models)
+        if found is None and not later:
+            raise self._unknown(name, models)
+        if found is None:
+            return Resolution(
+                later, Reason.FAILOVER, name, f"model {name!r} is not served here; a fallback model is"
+            )
+        tier, reason = found
+        why = f"model {name!r} by name" if reason is Reason.EXACT_MODEL else f"alias {name!r}"
+        return Resolution((tier, *later), reason, name, why)
+
+    def _lookup(self, name: str, models: Mapping[str, object]) -> tuple[Tier, Reason] | None:
+        for exact in (name, f"{name}:latest"):
+            if exact in models:
+                return frozenset((exact,)), Reason.EXACT_MODEL
+        members = self._members(name, models, frozenset())
+        return (members, Reason.ALIAS) if members else None
+
+    def _members(self, name: str, models: Mapping[str, object], seen: frozenset[str]) -> frozenset[str]:
+        """The models behind an alias, through aliases of aliases; a circle ends where it began."""
+        members: set[str] = set()
+        for member in self._policy.aliases.get(name, ()):
+            if member in models:
+                members.add(member)
+            elif f"{member}:latest" in models:
+                members.add(f"{member}:latest")
+            elif member not in seen:
+                members |= self._members(member, models, seen | {name})
+        return frozenset(members)
+
+    def _fallbacks(self, ask: Ask, models: Mapping[str, object]) -> tuple[Tier, ...]:
+        found = (self._lookup(name, models) for name in ask.target.fallback_models)
+        return tuple(tier for tier, _ in filter(None, found))
+
+    def _unknown(self, name: str, models: Mapping[str, object]) -> ModelNotFound:
+        close = get_close_matches(name, [*models, *self._policy.aliases], n=3, cutoff=0.4)
+        hint = f"; did you mean {', '.join(map(repr, close))}?" if close else ""
+        return ModelNotFound(
+            f"no model or alias is named {name!r}{hint}",
+            metadata={"model": name, "did_you_mean": ",".join(close)},
+        )
+
+    def _capable(self, ask: Ask, models: Mapping[str, object]) -> Resolution:
+        target = ask.target
+        wanted = ", ".join(sorted(target.required | target.preferred))
+        return Resolution(
+            (None, *self._fallbacks(ask, models)),
+            Reason.CAPABILITY,
+            "",
+            f"capability {wanted}",
+            required=target.required,
+            preferred=target.preferred,
+        )
+
+    def _auto(self, ask: Ask, models: Mapping[str, object]) -> Resolution:
+        intent, why = self._intent(ask)
+        tiers: tuple[Tier, ...] = (None, *self._fallbacks(ask, models))
+        reason = Reason.INTENT
+        if intent.model and (found := self._lookup(intent.model, models)):
+            tiers, why = (found[0], *tiers), f"{why}, whose model is {intent.model!r}"
+        if self._policy.default_model and (found := self._lookup(self._policy.default_model, models)):
+            tiers = (*tiers, found[0])
+        favours = intent.favours
+        if ask.prompt_bytes / 3.6 > self._policy.long_context_tokens:
+            favours, why = "context", f"{why}; the prompt is long, so a large window counts first"
+        return Resolution(
+            tiers,
+            reason,
+            ask.target.model,
+            why,
+            intent=intent.name,
+            required=intent.required if ask.target.intent else frozenset(),
+            preferred=intent.preferred | intent.required,
+            favours=favours,
+            defaults=self._defaults[intent.name],
+            system_prompt=intent.system_prompt,
+        )
+
+    def _intent(self, ask: Ask) -> tuple[Intent, str]:
+        if ask.target.intent:
+            if ask.target.intent not in self._intents:
+                known = ", ".join(sorted(self._intents))
+                raise InvalidRequest(
+                    "the intent does not exist",
+                    violations=(Violation("spec.target.auto.intent", f"must be one of {known}"),),
+                )
+            return self._intents[ask.target.intent], f"intent {ask.target.intent}, given by the caller"
+        shape = Shape(
+            has_image=ask.images > 0,
+            has_tools=bool(ask.generation.tools),
+            has_context=ask.has_context,
+            prompt_tokens=int(ask.prompt_bytes / 3.6),
+            wants_json=ask.generation.response_format is not None,
+        )
+        verdict = self._classifier.classify(ask.text, shape)
+        signs = f" ({', '.join(verdict.signs)})" if verdict.signs else ""
+        return self._intents[verdict.intent], f"intent {verdict.intent}{signs}"
+
+
+def _defaults(intent: Intent) -> dict[str, Any]:
+    limit = {} if intent.max_output_tokens is None else {"max_output_tokens": intent.max_output_tokens}
+    return {**intent.sampling, **limit}

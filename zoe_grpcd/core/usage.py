@@ -1,0 +1,72 @@
+"""Decayed means and sliding quantiles: arithmetic only. Time comes in as an argument, in seconds of any one clock.
+
+A measurement of age t counts 2 ** (-t / half_life) of a fresh one, so what a box did this minute outweighs what it
+did an hour ago, and an idle box is not forgotten all at once.
+"""
+
+from collections import deque
+
+HALF_LIFE = 600.0
+
+
+class DecayedMean:
+    """The mean of measurements, the old ones counting less; before there are any, a prior.
+
+    `prior_weight` is how many fresh measurements the prior is worth: with 1.0, one measurement moves the mean half
+    of the way from the prior to itself.
+    """
+
+    __slots__ = ("_at", "_half_life", "_prior", "_prior_weight", "_sum", "_weight")
+
+    def __init__(self, prior: float, *, prior_weight: float = 1.0, half_life: float = HALF_LIFE) -> None:
+        self._prior = prior
+        self._prior_weight = prior_weight
+        self._half_life = half_life
+        self._sum = 0.0
+        self._weight = 0.0
+        self._at = 0.0
+
+    @property
+    def weight(self) -> float:
+        """How many fresh measurements the ones so far are worth, at the time of the last of them."""
+        return self._weight
+
+    @property
+    def value(self) -> float:
+        """The mean, prior included. Both decay alike between two measurements, so reading it needs no clock."""
+        return (self._sum + self._prior * self._prior_weight) / (self._weight + self._prior_weight)
+
+    def add(self, value: float, now: float, weight: float = 1.0) -> None:
+        """Takes in one measurement that counts `weight` times."""
+        if self._weight:
+            keep = 2.0 ** (-max(0.0, now - self._at) / self._half_life)
+            self._sum *= keep
+            self._weight *= keep
+        self._sum += value * weight
+        self._weight += weight
+        self._at = max(self._at, now)
+
+    def reset_prior(self, prior: float) -> None:
+        """Replaces the prior when better facts arrive; the measurements stay."""
+        self._prior = prior
+
+
+class Window:
+    """The last `size` measurements of at most `max_age` seconds, for quantiles."""
+
+    __slots__ = ("_max_age", "_values")
+
+    def __init__(self, size: int = 64, max_age: float = 3600.0) -> None:
+        self._values: deque[tuple[float, float]] = deque(maxlen=size)
+        self._max_age = max_age
+
+    def add(self, value: float, now: float) -> None:
+        """Takes in one measurement."""
+        self._values.append((now, value))
+
+    def quantile(self, q: float, now: float) -> float | None:
+        """The q-quantile (0..1, nearest rank) of what is recent enough; None when there is nothing."""
+        recent = sorted(value for at, value in self._values if now - at <= self._max_age)
+        if not recent:
+            return None
+        return recent[min(len(recent) - 1, int(q * len(recent)))]

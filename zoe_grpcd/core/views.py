@@ -1,0 +1,91 @@
+"""What a decision looks at: frozen pictures of the fleet at one moment. A decision can be replayed from them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from zoe_grpcd.core.domain import Backend, Deployment, LoadState, Phase
+
+
+@dataclass(frozen=True, slots=True)
+class BackendView:
+    """A backend at the moment of a decision."""
+
+    backend: Backend
+    phase: Phase
+    in_flight: int = 0  # requests of ours
+    foreign: int = 0  # requests of others, as far as the last probe saw
+    slots: int = 1  # requests it works on at the same time, >= 1
+    service: float = 5.0  # seconds that a request keeps a slot, mean
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentView:
+    """A model on a backend at the moment of a decision: facts, warmth, and what was measured or is assumed."""
+
+    deployment: Deployment
+    state: LoadState
+    capabilities: frozenset[str]
+    context_tokens: int = 0  # 0: unknown
+    parameters: float | None = None  # billions
+    quality: Mapping[str, float] = field(default_factory=dict)
+    load_seconds: float = 0.0  # until it is warm, 0 if it is
+    seconds_per_prompt_token: float = 0.001
+    seconds_per_token: float = 0.02
+    overhead_seconds: float = 0.02  # of a request, whatever its size
+    output_tokens: float = 200.0  # of an answer, mean
+    bytes_per_token: float = 3.6  # of a prompt
+    bytes_known: bool = False  # `bytes_per_token` was measured, not assumed
+    success: float = 1.0  # 0..1
+    input_usd_per_token: float = 0.0
+    output_usd_per_token: float = 0.0
+    served: bool = True  # False: configured, but the backend was seen not to serve it
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole fleet. `by_model` lists the deployments of each public name, ordered by backend."""
+
+    backends: Mapping[str, BackendView]
+    by_model: Mapping[str, tuple[DeploymentView, ...]]
+    auto: tuple[DeploymentView, ...]  # those that a request which names no model may get
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """A deployment as an operator sees it."""
+
+    deployment: Deployment
+    state: LoadState
+    load_fraction: float
+    context_tokens: int
+    capabilities: frozenset[str]
+    expire_at: float | None
+    size_bytes: int
+    vram_bytes: int
+    expected_load: float  # seconds, 0 if it is loaded
+
+
+@dataclass(frozen=True, slots=True)
+class BackendReport:
+    """A backend as an operator sees it. `since` and `probed_at` are on the fleet's clock; `probed_at` None: never."""
+
+    backend: Backend
+    phase: Phase
+    detail: str
+    since: float
+    models: tuple[ModelReport, ...]
+    in_flight: int
+    max_in_flight: int
+    foreign: int
+    deferred: int
+    tokens_per_second: float  # 0: nothing measured
+    prefill_tokens_per_second: float
+    error_ratio: float
+    ttft_p50: float | None
+    ttft_p95: float | None
+    kv_cache_usage: float | None
+    probed_at: float | None
+    probe_ok: bool
+    probe_error: str
+    probe_duration: float
+    revision: int

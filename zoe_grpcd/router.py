@@ -1,0 +1,294 @@
+"""The use case: resolve, rank, lease, attempt, stream, go on elsewhere. The only retry loop in the daemon.
+
+Deciding and leasing are one synchronous stretch, so that a burst sees its own requests in flight.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from zoe_grpcd.admission import WaitingRoom
+from zoe_grpcd.core import explain as explaining
+from zoe_grpcd.core.domain import (
+    Ask,
+    Attempt,
+    Backend,
+    Completed,
+    Decision,
+    Event,
+    Outcome,
+    Progress,
+    Reason,
+    Switched,
+)
+from zoe_grpcd.core.errors import BackendLost, Fault, InvalidRequest, UpstreamError, Violation, ZoeError
+from zoe_grpcd.core.estimate import size_of
+from zoe_grpcd.core.merge import call_of
+from zoe_grpcd.core.phases import Signal
+from zoe_grpcd.core.recovery import AFTER, ends_request, failure_of
+from zoe_grpcd.core.resolve import Policy, Resolver
+from zoe_grpcd.core.scoring import STRATEGIES, Question, choose
+from zoe_grpcd.core.transcript import Transcript
+from zoe_grpcd.fleet import Fleet, Lease
+from zoe_grpcd.ports import Dispatcher
+
+Item = Decision | Progress | Switched | list[Event] | Completed
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """How hard to try, and what a first token may take where a backend sets no limit of its own (seconds)."""
+
+    max_attempts: int = 3
+    retry_delay: float = 0.5
+    first_token_floor: float = 30.0
+    first_token_ceiling: float = 600.0
+    first_token_factor: float = 4.0  # times what is expected
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator decided."""
+
+    resolver: Resolver
+    policy: Policy
+    reliability: Reliability
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the router is told of the world: a monotonic clock, and a way to ask for a probe of a backend at once."""
+
+    clock: Callable[[], float]
+    nudge: Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Run:
+    """One request's way through its attempts. `eager`: the caller wants the decision before a backend has accepted."""
+
+    started: float
+    eager: bool = False
+    explain: bool = False
+    announced: Decision | None = None
+    done: bool = False
+    queued: float = 0.0
+    attempts: tuple[Attempt, ...] = ()
+    faults: tuple[UpstreamError, ...] = ()
+
+
+class Router:
+    """One for the life of the daemon. `dispatchers` go by backend name."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        rules: Rules,
+        dispatchers: Mapping[str, Dispatcher],
+        waiting: WaitingRoom,
+        around: Around,
+    ) -> None:
+        self._fleet = fleet
+        self._resolver = rules.resolver
+        self._policy = rules.policy
+        self._reliability = rules.reliability
+        self._dispatchers = dispatchers
+        self._waiting = waiting
+        self._clock = around.clock
+        self._nudge = around.nudge
+
+    # ------------------------------------------------------------------------------------------------- deciding
+
+    def route(self, ask: Ask, *, explain: bool = False) -> Decision:
+        """What would be chosen now; sends nothing. Raises the ZoeError that the request would end with."""
+        return self._decide(self._question(ask), explain=explain)
+
+    def _question(self, ask: Ask) -> Question:
+        if ask.strategy and ask.strategy not in STRATEGIES:
+            known = ", ".join(sorted(STRATEGIES))
+            violation = Violation(
+                "spec.routing.strategy", f"{ask.strategy!r} is unknown here; must be one of {known}"
+            )
+            raise InvalidRequest("the strategy does not exist", violations=(violation,))
+        snapshot = self._fleet.snapshot(self._clock())
+        resolution = self._resolver.resolve(ask, snapshot.by_model)
+        window = ask.generation.backend_options.get("num_ctx")
+        return Question(
+            ask,
+            resolution,
+            size_of(ask, resolution.defaults.get("max_output_tokens")),
+            features=frozenset() if self._policy.drop_params else ask.features,
+            window=window if isinstance(window, int) else 0,
+            min_window=ask.target.min_context_tokens,
+        )
+
+    def _decide(self, question: Question, *, explain: bool) -> Decision:
+        """Chooses; raises the refusal if nobody may serve."""
+        started = self._clock()
+        snapshot = self._fleet.snapshot(started)
+        choice = choose(question, snapshot, self._policy)
+        if choice is None:
+            raise explaining.refusal_of(question, snapshot, self._reliability.retry_delay)
+        decision = explaining.decision_of(question, choice, snapshot, self._policy, explain=explain)
+        return replace(decision, id=f"{random.getrandbits(64):016x}", decide_seconds=self._clock() - started)
+
+    # --------------------------------------------------------------------------------------------------- doing
+
+    async def run(self, ask: Ask, *, explain: bool = False, eager: bool = False) -> AsyncGenerator[Item]:
+        """The decision, once a backend has accepted (with `eager`: at once), then events as they come, then the end.
+
+        With `eager`, what is waited for, and each change of backend, comes too. Raises a ZoeError. Closing it, or
+        cancelling its task, frees the backend at once. The caller bounds its time.
+        """
+        run = Run(self._clock(), eager, explain)
+        question = self._question(ask)
+        while not run.done:
+            decision, lease = await self._start(question, run)
+            attempt = self._attempt(question, decision, lease, run)
+            async with aclosing(attempt):
+                async for item in attempt:
+                    yield item
+            if not run.done:
+                question = self._next(question, decision, run)
+
+    async def _start(self, question: Question, run: Run) -> tuple[Decision, Lease]:
+        """Decides and leases, in one synchronous stretch; waits for a slot or a load where that would help."""
+        while True:
+            try:
+                decision = self._decide(question, explain=run.explain)
+            except ZoeError as refusal:
+                question = await self._without_anybody(question, run, refusal)
+                continue
+            now = self._clock()
+            if not run.attempts:
+                run.queued = now - run.started
+            return decision, self._fleet.lease(decision.chosen.deployment, now)
+
+    async def _without_anybody(self, question: Question, run: Run, refusal: ZoeError) -> Question:
+        """Nobody may serve now: waits if that helps, tries once more what failed if that may help, else raises."""
+        reasons = explaining.waited_for(question, self._fleet.snapshot(self._clock()))
+        if reasons:
+            loading = Reason.LOADING in reasons
+            limit = self._reliability.first_token_ceiling if loading else None
+            await self._waiting.change(self._clock() - run.started, limit)
+            return question
+        if not run.faults:
+            raise refusal
+        if not AFTER[run.faults[-1].fault].again:
+            raise failure_of(run.attempts, run.faults, self._reliability.retry_delay)
+        await asyncio.sleep(run.faults[-1].retry_after or self._reliability.retry_delay)
+        return replace(question, excluded=frozenset())
+
+    async def _attempt(
+        self, question: Question, decision: Decision, lease: Lease, run: Run
+    ) -> AsyncGenerator[Item]:
+        """One attempt. Sets `run.done` at the proper end; raises only what ends the request."""
+        transcript = Transcript(
+            decision.chosen, question.size, lease.started, lease.cold, lease.waited, lease.slowdown
+        )
+        try:
+            if run.eager:
+                for item in _announcement(decision, lease, run):
+                    yield item
+            call = call_of(question.ask, question.resolution, decision, lease.backend)
+            async with aclosing(self._dispatchers[lease.backend.name].stream(call)) as upstream:
+                batch: list[Event] | None = await self._first(upstream, lease, decision)
+                self._fleet.first_token(lease)
+                if run.announced is None:
+                    run.announced = decision
+                    yield decision
+                while batch is not None and transcript.finish is None:
+                    if events := transcript.take(batch, self._clock()):
+                        yield events
+                    if transcript.finish is None:
+                        batch = await self._more(upstream, lease.backend)
+            if transcript.finish is None:
+                raise UpstreamError(Fault.CUT, "the answer ended without a finish reason")
+            run.done = True
+            now = self._clock()
+            self._fleet.signal(lease.backend.name, Signal.ANSWERED, "", now)
+            self._fleet.release(lease, transcript.lesson(now, failed=False), now)
+            yield transcript.completed(run.attempts, run.started, run.queued, now)
+        except UpstreamError as error:
+            self._failed(transcript, lease, run, error)
+        finally:
+            self._fleet.release(lease, None, self._clock())  # nothing to do if it is back already
+            if lease.cold:
+                self._nudge(lease.backend.name)
+            self._waiting.stir()
+
+    async def _first(
+        self, upstream: AsyncGenerator[list[Event]], lease: Lease, decision: Decision
+    ) -> list[Event]:
+        """The first batch with something in it, within the first-token budget.
+
+        Given up at once when a probe, or another request, finds the backend dead.
+        """
+        try:
+            async with asyncio.timeout(self._first_token_budget(lease.backend, decision)) as scope:
+                lease.abandon = lambda: scope.reschedule(0.0)
+                async for batch in upstream:
+                    if batch:
+                        return batch
+        except TimeoutError:
+            raise UpstreamError(Fault.TIMEOUT, "no first token in time") from None
+        finally:
+            lease.abandon = None
+        raise UpstreamError(Fault.CUT, "the answer ended before its first token")
+
+    def _first_token_budget(self, backend: Backend, decision: Decision) -> float:
+        if backend.first_token_timeout is not None:
+            return backend.first_token_timeout
+        bounds = self._reliability
+        expected = decision.chosen.estimate.time_to_first_token if decision.chosen.estimate else 0.0
+        return min(
+            bounds.first_token_ceiling, max(bounds.first_token_floor, bounds.first_token_factor * expected)
+        )
+
+    @staticmethod
+    async def _more(upstream: AsyncGenerator[list[Event]], backend: Backend) -> list[Event] | None:
+        try:
+            async with asyncio.timeout(backend.idle_timeout):
+                return await anext(upstream, None)
+        except TimeoutError:
+            raise UpstreamError(Fault.TIMEOUT, f"silent for {backend.idle_timeout:g} s") from None
+
+    # ------------------------------------------------------------------------------------------------ recovering
+
+    def _failed(self, transcript: Transcript, lease: Lease, run: Run, error: UpstreamError) -> None:
+        """Observes and reports a failed attempt; raises if something of it has reached the caller."""
+        name, now, after = lease.backend.name, self._clock(), AFTER[error.fault]
+        outcome = Outcome.LOST if transcript.delivered else after.outcome
+        attempt = transcript.attempt(len(run.attempts) + 1, run.started, now, outcome, error)
+        run.attempts, run.faults = (*run.attempts, attempt), (*run.faults, error)
+        self._fleet.release(lease, transcript.lesson(now, failed=True) if after.counts else None, now)
+        if after.signal is not None:
+            self._fleet.signal(name, after.signal, error.message, now)
+        if after.nudge:
+            self._nudge(name)
+        if transcript.delivered:
+            text = f"backend {name} failed after {transcript.tokens} tokens: {error.message}"
+            raise BackendLost(text, attempts=run.attempts, output_tokens_sent=transcript.tokens)
+
+    def _next(self, question: Question, decision: Decision, run: Run) -> Question:
+        """The question for the next attempt, without what failed; raises when trying on would not help."""
+        fault, failed = run.faults[-1].fault, decision.chosen.deployment
+        limit = question.ask.max_attempts or self._reliability.max_attempts
+        if ends_request(fault) or len(run.attempts) >= limit:
+            raise failure_of(run.attempts, run.faults, self._reliability.retry_delay)
+        if not AFTER[fault].exclude:
+            return question
+        return replace(question, excluded=question.excluded | {(failed.backend, failed.model)})
+
+
+def _announcement(decision: Decision, lease: Lease, run: Run) -> list[Item]:
+    """What an eager caller hears before the first token: the choice, or the change of it, and what is waited for."""
+    previous, run.announced = run.announced, decision
+    choice: Item = decision
+    if previous is not None:
+        choice = Switched(previous.chosen, decision.chosen, run.attempts[-1])
+    expected = decision.chosen.estimate
+    state = "LOADING" if lease.cold else "QUEUED" if lease.waited else "PREFILLING"
+    return [choice, Progress(state, expected.time_to_first_token if expected else 0.0)]
