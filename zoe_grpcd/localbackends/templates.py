@@ -45,3 +45,36 @@ OLLAMA_TOOL_TEMPLATE = (
     "{{- else }}<|{{ .Role }}|>{{ .Content }}</s>{{ if $last }}<|assistant|>{{ end }}{{ end }}"
     "{{- end }}"
 )
+
+# A model that thinks before each answer: llama-server gives the thought as reasoning_content, Ollama as thinking when
+# it is asked to think, each with the newline before </think>.
+REASONING_SCRIPT = (
+    "<think>\n",
+    "First",
+    " they want",
+    " a number,",
+    " hence",
+    " I'll",
+    " choose one.",
+    "\n</think>\n\n",
+    "The answer",
+    " equals",
+    " forty-",
+    "two.",
+)
+REASONING_TEMPLATE = (
+    "{%- for m in messages -%}{{- '<|' + m['role'] + '|>' -}}"
+    "{%- if m['role'] == 'assistant' and m['reasoning_content'] -%}"
+    "{{- '<think>\\n' + m['reasoning_content'] + '\\n</think>\\n\\n' -}}"
+    "{%- endif -%}"
+    "{{- (m['content'] or '') + '</s>' -}}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
+)
+OLLAMA_REASONING_TEMPLATE = (
+    "{{- range $i, $m := .Messages }}{{ $last := eq (len (slice $.Messages $i)) 1 }}"
+    '{{- if eq .Role "assistant" }}<|assistant|>'
+    "{{ if .Thinking }}<think>\n{{ .Thinking }}\n</think>\n\n{{ end }}{{ .Content }}"
+    "{{ if not $last }}</s>{{ end }}"
+    "{{- else }}<|{{ .Role }}|>{{ .Content }}</s>{{ if $last }}<|assistant|>{{ end }}{{ end }}"
+    "{{- end }}"
+)

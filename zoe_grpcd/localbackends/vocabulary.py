@@ -63,7 +63,11 @@ class Vocabulary:
 
 
 def vocabulary(words: Sequence[str], script: Sequence[str]) -> Vocabulary:
-    """Returns the tokens for these words, and a token of its own for each piece of the script."""
+    """Returns the tokens for these words, and a token of its own for each piece of the script.
+
+    Raises:
+        ValueError: a piece is a token already (a word, a part of one, a letter); servers refuse such a file.
+    """
     tokens = [(b"<unk>", TokenKind.UNKNOWN), (b"<s>", TokenKind.CONTROL), (b"</s>", TokenKind.CONTROL)]
     tokens += [(role.encode(), TokenKind.CONTROL) for role in ROLES]
     tokens += [(b"<0x%02X>" % byte, TokenKind.BYTE) for byte in range(256)]
@@ -74,6 +78,9 @@ def vocabulary(words: Sequence[str], script: Sequence[str]) -> Vocabulary:
     first_line = len(tokens)
     tokens += [(line.replace(" ", SPACE).encode(), TokenKind.NORMAL) for line in script]
     ids = {token: number for number, (token, _) in enumerate(tokens)}
+    if len(ids) < len(tokens):
+        repeated = {text.decode() for number, (text, _) in enumerate(tokens) if ids[text] != number}
+        raise ValueError(f"script: tokens already, or twice: {sorted(repeated)}")
     return Vocabulary(
         tokens=tuple(tokens),
         words=frozenset(ids[(SPACE + word).encode()] for word in words),
