@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from zoe_grpcd.core.domain import Call, Event, Json, Measured, Observation, Usage
+from zoe_grpcd.core.domain import Call, Event, Generation, Json, Measured, Observation, Usage
 from zoe_grpcd.core.errors import UpstreamError
 
 
@@ -49,12 +49,28 @@ class Dialect(Protocol):
     provider: str  # LiteLLM's name for it, e.g. "openai", "ollama_chat"
     refuses: frozenset[str]  # features (proto paths) that it cannot honour
 
+    def base(self, url: str) -> str:
+        """The backend's address in the form that LiteLLM's provider completes with its path."""
+        ...
+
     def spell(self, call: Call) -> tuple[Json, Json]:
         """OpenAI parameters for LiteLLM to map, and fields that go into the body as they are."""
         ...
 
+    def messages(self, generation: Generation) -> list[Json]:
+        """Copies of the messages that LiteLLM may change, with roles and fields that this server knows."""
+        ...
+
+    def amend(self, body: Json, call: Call) -> None:
+        """The last touch on the body that LiteLLM built: what it has no words for."""
+        ...
+
+    def text(self, raw: Json) -> str | None:
+        """The text of a chunk that is nothing but text, "" included, so that no parser is needed; else None."""
+        ...
+
     def read(self, raw: Json) -> RawFacts | None:
-        """What the raw object of one chunk tells; None when it is a plain piece of text (the common case)."""
+        """What the raw object of one chunk tells; None when it has nothing but pieces of the answer."""
         ...
 
     def refusal(self, status: int, body: str, headers: Any) -> UpstreamError:

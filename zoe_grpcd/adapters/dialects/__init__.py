@@ -1,0 +1,18 @@
+"""How each kind of server speaks: one object a kind. Nothing here imports LiteLLM or touches the network."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from zoe_grpcd.adapters.dialects.llamacpp import LlamaCpp
+from zoe_grpcd.adapters.dialects.ollama import Ollama
+from zoe_grpcd.adapters.dialects.openai import OpenAI
+from zoe_grpcd.core.options import forbidden, normalise
+from zoe_grpcd.ports import Dialect
+
+DIALECTS: Final[Mapping[str, Dialect]] = {
+    "llamacpp": LlamaCpp(),
+    "ollama": Ollama(),
+    "openai": OpenAI(),
+}
+
+__all__ = ["DIALECTS", "forbidden", "normalise"]

@@ -1,0 +1,101 @@
+"""A streamed answer, from bytes to events, whatever pieces it comes in.
+
+The one rule: raw objects are read before LiteLLM's parser sees them, because it drops measured times and changes them.
+"""
+
+from collections.abc import Callable
+from json import loads
+from typing import Any
+
+from zoe_grpcd.adapters.answer import Answer
+from zoe_grpcd.adapters.framing import DONE, Lines, Malformed, payload
+from zoe_grpcd.core.domain import Event, Json, Measured, Usage
+from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.ports import Dialect
+
+
+class Reading:
+    """One answer. `feed` until `over`, or until the bytes end; then `end`. `error` is set once it is broken."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        parser: Callable[[], Callable[[Json], Any]],
+        top_logprobs: int | None = None,
+    ) -> None:
+        self._dialect = dialect
+        self._parser = parser
+        self._parse: Callable[[Json], Any] | None = (
+            None  # set: every chunk goes through it, for it keeps state
+        )
+        self._lines = Lines()
+        self._answer = Answer(top_logprobs)
+        self._finish: str | None = None
+        self._usage: Usage | None = None
+        self._measured = Measured()
+        self._model = ""
+        self.over = False  # nothing more is expected
+        self.error: UpstreamError | None = None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that `data` completes; what came before an error is among them."""
+        try:
+            lines = self._lines.feed(data)
+            for line in lines:
+                self._line(line)
+                if self.over or self.error is not None:
+                    break
+        except (ValueError, RecursionError) as error:
+            self.error = _broken(error)
+        return self._answer.take()
+
+    def end(self) -> list[Event]:
+        """The last events and the one `Finish`; `error` is set if the answer has none."""
+        try:
+            for line in () if self.over else self._lines.end():
+                self._line(line)
+        except (ValueError, RecursionError) as error:
+            self.error = _broken(error)
+        if self.error is None and self._finish is None:
+            self.error = UpstreamError(Fault.CUT, "the answer ended without a finish reason")
+        if self.error is not None or self._finish is None:
+            return self._answer.take()
+        return self._answer.end(self._finish, self._usage, self._measured, self._model)
+
+    def _line(self, line: bytes) -> None:
+        text = payload(line)
+        if text is None:
+            return
+        if text == DONE:
+            self.over = True
+            return
+        raw = loads(text.decode(errors="replace"))
+        if not isinstance(raw, dict):
+            raise Malformed(f"no object: {text[:200].decode(errors='replace')}")
+        self._object(raw)
+
+    def _object(self, raw: Json) -> None:
+        if self._parse is None and (plain := self._dialect.text(raw)) is not None:
+            self._answer.say(plain)
+            return
+        facts = self._dialect.read(raw)
+        if facts is not None:
+            if facts.error is not None:
+                self.error = facts.error
+                return
+            self._finish = facts.finish or self._finish
+            self._usage = facts.usage or self._usage
+            self._measured = facts.measured or self._measured
+            self._model = raw.get("model") or self._model
+            self.over = facts.final
+        if self._parse is None:
+            self._parse = self._parser()
+        try:
+            self._answer.chunk(self._parse(raw).choices)
+        except Exception as error:  # of any class: what its parser raises depends on the field that is wrong
+            raise Malformed(f"not understood: {error}") from error
+
+
+def _broken(error: Exception) -> UpstreamError:
+    text = str(error) if isinstance(error, Malformed) else f"no JSON: {error}"
+    return UpstreamError(Fault.CUT, text)
