@@ -1,0 +1,173 @@
+"""The whole configuration as one frozen value. The sections that need a page of their own are next door.
+
+Rule: validation of a section knows that section alone; what spans several is in `crosscheck`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo
+
+from zoe_grpcd.config.backends import Backend, Model
+from zoe_grpcd.config.routing import Priority, Routing
+from zoe_grpcd.config.section import OFF, Section, needed, option
+from zoe_grpcd.config.values import (
+    Address,
+    Bytes,
+    Count,
+    Digest,
+    Flag,
+    Name,
+    Names,
+    Number,
+    PositiveCount,
+    PositiveSeconds,
+    Seconds,
+    Secret,
+    Share,
+    StoreUrl,
+    SwitchableAddress,
+    Url,
+)
+
+_SOCKETS = "unix:$XDG_RUNTIME_DIR/zoe-grpcd"
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / path
+
+
+FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
+
+
+class Tls(Section):
+    """Files of a TLS server; a relative path starts at the folder of the configuration file."""
+
+    cert_file: FilePath = needed("Certificate chain, PEM.")
+    key_file: FilePath = needed("Private key, PEM.")
+    client_ca_file: FilePath | None = option(None, "Certificates that clients must be signed by. Unset: any.")
+
+
+class Server(Section):
+    """Where and how the daemon listens."""
+
+    listen: Annotated[tuple[Address, ...], Field(min_length=1)] = option(
+        ["127.0.0.1:50051", f"{_SOCKETS}/grpcd.sock"],
+        "Addresses for inference: host:port or unix:/path. Port 0 takes a free one.",
+    )
+    admin_listen: SwitchableAddress = option(
+        f"{_SOCKETS}/admin.sock", "Address for administration, or off. The socket is for its owner alone."
+    )
+    metrics_listen: SwitchableAddress = option("127.0.0.1:9464", "Address for Prometheus, or off.")
+    tls: Tls | None = option(None, "TLS on the addresses with a port. Unset: none.")
+    drain_timeout: Seconds = option(
+        "30s", "Time for running requests to end after the daemon is told to stop."
+    )
+    max_concurrent_streams: PositiveCount = option(512, "Calls at the same time on one connection.")
+    max_receive_bytes: Bytes = option("32MiB", "Largest request.")
+    max_request_time: PositiveSeconds = option("600s", "Longest request, for callers that set no deadline.")
+
+
+class Key(Section):
+    """Someone who may call."""
+
+    name: Name = needed("Whose it is; unique. Shown in statistics.")
+    key: Secret | None = option(None, "The key, best as ${VAR} or ${file:NAME}. Either this or key_sha256.")
+    key_sha256: Digest | None = option(None, "SHA-256 of the key, 64 hex digits. Either this or key.")
+    models: Names = option(["*"], "Models that it may use; * is all.")
+    priority: Priority = option("normal", "Highest priority that it may ask for.")
+    rpm: PositiveCount | None = option(None, "Requests a minute. Unset: no limit.")
+    tpm: PositiveCount | None = option(None, "Tokens a minute. Unset: no limit.")
+    daily_budget_usd: Number | None = option(None, "US dollars a day. Unset: no limit.")
+    admin: Flag = option(OFF, "Whether it may use the admin service.")
+
+
+class Auth(Section):
+    """Who may call. No keys: whoever reaches a loopback address or the socket."""
+
+    keys: tuple[Key, ...] = option((), "Everyone who may call.")
+
+
+class Reliability(Section):
+    """What happens when a backend fails."""
+
+    max_attempts: PositiveCount = option(3, "Backends that a request is tried on.")
+    retry_delay: Seconds = option("500ms", "Pause before the same backend is tried again.")
+    error_threshold: PositiveCount = option(
+        3, "Failures within error_window that send a backend to cool down."
+    )
+    error_window: PositiveSeconds = option("60s", "Time in which failures are counted.")
+    cooldown: Seconds = option("300s", "Time without requests for a backend that failed.")
+    degraded_weight: Share = option(0.5, "Factor on the score of a backend that fails now and then.")
+    rate_limit_cooldown: Seconds = option("60s", "The same after a 429 that does not say how long.")
+
+
+class Admission(Section):
+    """How many requests may wait, and for how long."""
+
+    max_queue: Count = option(256, "Requests that wait at most.")
+    max_queue_time: Seconds = option("30s", "Time that one waits at most.")
+
+
+class Cache(Section):
+    """Answers that are kept."""
+
+    url: StoreUrl | None = option(None, "memory:// or redis://host:port/db. Unset: nothing is kept.")
+    ttl: PositiveSeconds = option("10m", "How long an answer is good.")
+    max_bytes: Bytes = option("64MiB", "Size of a cache in memory.")
+
+
+class State(Section):
+    """What several daemons share."""
+
+    url: StoreUrl = option("memory://", "memory:// shares nothing; redis://host:port/db shares.")
+
+
+class Log(Section):
+    """The log. Prompts and keys are never in it."""
+
+    level: Literal["debug", "info", "warning", "error"] = option("info", "What is logged at least.")
+    format: Literal["auto", "json", "journal"] = option(
+        "auto", "auto is journal under systemd, plain text on a terminal, else json."
+    )
+    prompts: Literal["never"] = option("never", "There is no other value.")
+
+
+class Telemetry(Section):
+    """Traces."""
+
+    otlp_endpoint: Url | None = option(None, "Where traces go. Unset: nowhere.")
+
+
+class Images(Section):
+    """Images in requests."""
+
+    allow_http: Flag = option(
+        OFF, "Whether http(s) image URLs are passed on to a backend. The daemon itself fetches none."
+    )
+
+
+class Config(Section):
+    """All of it. Every section may be left out."""
+
+    server: Server = option({}, "Where and how the daemon listens.")
+    auth: Auth = option({}, "Who may call.")
+    backends: tuple[Backend, ...] = option(
+        (), "The servers, one entry a process. None: servers on this machine are looked for."
+    )
+    models: tuple[Model, ...] = option(
+        (), "Names, facts and bundles, in addition to what backends turn out to serve."
+    )
+    routing: Routing = option({}, "How a request finds its model and its backend.")
+    reliability: Reliability = option({}, "What happens when a backend fails.")
+    admission: Admission = option({}, "How many requests may wait.")
+    cache: Cache = option({}, "Answers that are kept.")
+    state: State = option({}, "What several daemons share.")
+    log: Log = option({}, "The log.")
+    telemetry: Telemetry = option({}, "Traces.")
+    images: Images = option({}, "Images in requests.")
+    drop_params: Flag = option(
+        OFF,
+        "Whether a field that a backend cannot honour is dropped; false refuses the request and names it.",
+    )

@@ -1,0 +1,63 @@
+"""What the format has and this version does not act on: nothing that an operator sets is passed over in silence.
+
+Rule: what would make the daemon less safe than its configuration says is an error; the rest is a warning. A line
+goes when its feature comes.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from zoe_grpcd.config.crosscheck import Finding, find
+
+_UNSAFE = "is not supported by this version, which refuses to start: "
+_LATER = "is not in effect yet: "
+
+
+ERROR, WARNING = "error", "warning"
+
+NOT_YET: dict[str, tuple[str, str]] = {
+    "auth.keys": (ERROR, "calls would be answered without any key"),
+    "server.tls": (ERROR, "traffic would not be encrypted"),
+    "server.metrics_listen": (WARNING, "no metrics are served"),
+    "backends.[].kind=triton": (WARNING, "this backend answers nothing"),
+    "backends.[].kind=vllm": (WARNING, "kind openai speaks to the same server"),
+    "routing.classifier=embeddings": (WARNING, "keywords are used"),
+    "routing.strategy!=usage_based": (WARNING, "usage_based is used"),
+    "routing.patterns": (WARNING, "names are matched exactly"),
+    "routing.capabilities": (WARNING, "capabilities only filter"),
+    "routing.intents.*.strategy!=usage_based": (WARNING, "usage_based is used"),
+    "routing.intents.*.examples": (WARNING, "only keywords and patterns speak for an intent"),
+    "routing.sizes": (WARNING, "the size of a model decides nothing"),
+    "routing.rules": (WARNING, "no rule is applied"),
+    "routing.fallback_chains": (WARNING, "the next best candidate is tried"),
+    "routing.warm.check_timeout": (WARNING, "what the last probe saw is used"),
+    "reliability.error_threshold": (WARNING, "no backend cools down"),
+    "reliability.error_window": (WARNING, "no backend cools down"),
+    "reliability.cooldown": (WARNING, "no backend cools down"),
+    "reliability.degraded_weight": (WARNING, "only the measured success rate counts"),
+    "reliability.rate_limit_cooldown": (WARNING, "no backend cools down"),
+    "admission": (WARNING, "requests are not queued by the daemon"),
+    "cache": (WARNING, "no answer is kept"),
+    "state.url!=memory://": (WARNING, "nothing is shared with other daemons"),
+    "telemetry": (WARNING, "no traces are sent"),
+}
+"""Path, or path and the value that it is about -> (severity, what happens instead)."""
+
+
+def errors(data: Any) -> Iterator[Finding]:
+    """What this version refuses to start with."""
+    return (Finding(at.path, _UNSAFE + at.message) for at in _set(data, ERROR))
+
+
+def warnings(data: Any) -> Iterator[Finding]:
+    """What this version passes over."""
+    return (Finding(at.path, _LATER + at.message) for at in _set(data, WARNING))
+
+
+def _set(data: Any, severity: str) -> Iterator[Finding]:
+    for key, (its_severity, instead) in NOT_YET.items():
+        path, unequal, value = key.partition("!=") if "!=" in key else key.partition("=")
+        for at, given in find(data, path):
+            about = not unequal or (given != value) is (unequal == "!=")
+            if its_severity == severity and given not in (None, [], {}, "") and about:
+                yield Finding(at, instead)
