@@ -73,7 +73,7 @@ def test_every_option_of_the_example_is_explained_above_it() -> None:
     bare = [
         line
         for above, line, explained in zip(lines, lines[1:], is_explanation, strict=False)
-        if re.match(r"#?[a-z_]+: ?\S", line) and not explained and not re.match(r"#?(- )?[a-z_]+:", above)
+        if re.match(r"#?[a-z_]+: ?\S", line) and not explained and not re.match(r"#?(- )?[\w-]+:", above)
     ]
     assert bare == []
 
