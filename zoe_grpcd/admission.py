@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from zoe_grpcd.core.errors import Exhausted
+from zoe_grpcd.core.errors import Exhausted, ShuttingDown
 
 
 class WaitingRoom:
@@ -12,6 +12,7 @@ class WaitingRoom:
     def __init__(self, max_queue: int = 256, max_queue_time: float = 30.0) -> None:
         self._max_queue = max_queue
         self._max_queue_time = max_queue_time
+        self._closed = False
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
@@ -20,9 +21,11 @@ class WaitingRoom:
     async def change(self, waited: float, limit: float | None = None) -> None:
         """Returns when the fleet has changed. `waited`: seconds so far; `limit`: in all, default max_queue_time.
 
-        Raises Exhausted: QUEUE_FULL at once, or QUEUE_TIMEOUT.
+        Raises Exhausted: QUEUE_FULL at once, or QUEUE_TIMEOUT; or ShuttingDown.
         """
         limit = self._max_queue_time if limit is None else limit
+        if self._closed:
+            raise ShuttingDown("the daemon is shutting down", retry_after=1.0)
         if len(self._waiters) >= self._max_queue:
             raise Exhausted(f"{self._max_queue} requests wait already", cause="QUEUE_FULL", retry_after=1.0)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -36,6 +39,11 @@ class WaitingRoom:
         finally:
             if turn in self._waiters:
                 self._waiters.remove(turn)
+
+    def close(self) -> None:
+        """The daemon drains: nobody waits any longer."""
+        self._closed = True
+        self.stir()
 
     def stir(self) -> None:
         """The fleet has changed: everybody looks again, the first come first."""

@@ -26,11 +26,14 @@ EXPIRY_DRIFT = 1.0
 class Lease:
     """One request's place on a deployment, from the decision to its last byte. Given back by `Fleet.release`."""
 
-    __slots__ = ("abandon", "backend", "cold", "deployment", "slowdown", "started", "waited")
+    __slots__ = ("abandon", "backend", "cold", "deployment", "facts", "slowdown", "started", "waited")
 
-    def __init__(self, deployment: Deployment, view: BackendView, started: float, *, cold: bool) -> None:
+    def __init__(
+        self, deployment: Deployment, view: BackendView, facts: ModelFacts, started: float, *, cold: bool
+    ) -> None:
         self.deployment = deployment
         self.backend = view.backend
+        self.facts = facts
         self.started = started
         self.cold = cold
         self.waited = view.in_flight + view.foreign >= view.slots
@@ -230,7 +233,7 @@ class Fleet:
         host = self._hosts[deployment.backend]
         served = host.served[deployment.model]
         cold = served.state in COLD
-        lease = Lease(deployment, self._backend_view(host), now, cold=cold)
+        lease = Lease(deployment, self._backend_view(host), served.facts, now, cold=cold)
         host.leases.add(lease)
         host.own_since_probe += 1
         host.view = None
@@ -307,9 +310,25 @@ class Fleet:
         """The backends' names, sorted."""
         return sorted(self._hosts)
 
+    def backend(self, name: str) -> Backend:
+        """One backend as it was set up."""
+        return self._hosts[name].backend
+
+    def in_flight(self, name: str) -> int:
+        """Requests of ours on one backend."""
+        return len(self._hosts[name].leases)
+
     def phase(self, name: str) -> Phase:
         """The phase of one backend."""
         return self._hosts[name].phase
+
+    def detail(self, name: str) -> str:
+        """Why it is in that phase, in words."""
+        return self._hosts[name].detail
+
+    def is_loading(self, name: str) -> bool:
+        """One of its models is being loaded, as far as we know."""
+        return any(served.loading_since is not None for served in self._hosts[name].served.values())
 
     def report(self, name: str, now: float) -> BackendReport:
         """What an operator sees of one backend; KeyError if there is none of that name."""
@@ -417,6 +436,7 @@ def _model_report(served: _Served, backend: Backend, now: float) -> ModelReport:
         fraction,
         view.context_tokens,
         view.capabilities,
+        view.parameters,
         status.expire_at,
         status.size_bytes,
         status.vram_bytes,

@@ -67,10 +67,15 @@ class Around:
 
 @dataclass(slots=True)
 class Run:
-    """One request's way through its attempts. `eager`: the caller wants the decision before a backend has accepted."""
+    """One request's way through its attempts.
+
+    `eager`: the caller wants the decision before a backend has accepted. `whole`: nothing of an answer is handed on
+    before all of it is there, so that a backend may die in the middle and nobody sees it.
+    """
 
     started: float
     eager: bool = False
+    whole: bool = False
     explain: bool = False
     announced: Decision | None = None
     done: bool = False
@@ -136,13 +141,16 @@ class Router:
 
     # --------------------------------------------------------------------------------------------------- doing
 
-    async def run(self, ask: Ask, *, explain: bool = False, eager: bool = False) -> AsyncGenerator[Item]:
+    async def run(
+        self, ask: Ask, *, explain: bool = False, eager: bool = False, whole: bool = False
+    ) -> AsyncGenerator[Item]:
         """The decision, once a backend has accepted (with `eager`: at once), then events as they come, then the end.
 
-        With `eager`, what is waited for, and each change of backend, comes too. Raises a ZoeError. Closing it, or
+        With `eager`, what is waited for, and each change of backend, comes too. With `whole`, decision and events
+        come at the end, all at once. Raises a ZoeError. Closing it, or
         cancelling its task, frees the backend at once. The caller bounds its time.
         """
-        run = Run(self._clock(), eager, explain)
+        run = Run(self._clock(), eager, whole, explain)
         question = self._question(ask)
         while not run.done:
             decision, lease = await self._start(question, run)
@@ -171,7 +179,7 @@ class Router:
         reasons = explaining.waited_for(question, self._fleet.snapshot(self._clock()))
         if reasons:
             loading = Reason.LOADING in reasons
-            limit = self._reliability.first_token_ceiling if loading else None
+            limit = self._reliability.first_token_ceiling if loading else question.ask.max_queue_time
             await self._waiting.change(self._clock() - run.started, limit)
             return question
         if not run.faults:
@@ -186,8 +194,15 @@ class Router:
     ) -> AsyncGenerator[Item]:
         """One attempt. Sets `run.done` at the proper end; raises only what ends the request."""
         transcript = Transcript(
-            decision.chosen, question.size, lease.started, lease.cold, lease.waited, lease.slowdown
+            decision.chosen,
+            question.size,
+            lease.started,
+            lease.cold,
+            lease.waited,
+            lease.slowdown,
+            lease.facts,
         )
+        held: list[Event] = []
         try:
             if run.eager:
                 for item in _announcement(decision, lease, run):
@@ -196,21 +211,22 @@ class Router:
             async with aclosing(self._dispatchers[lease.backend.name].stream(call)) as upstream:
                 batch: list[Event] | None = await self._first(upstream, lease, decision)
                 self._fleet.first_token(lease)
-                if run.announced is None:
+                if run.announced is None and not run.whole:
                     run.announced = decision
                     yield decision
-                while batch is not None and transcript.finish is None:
-                    if events := transcript.take(batch, self._clock()):
+                while batch is not None:
+                    events = transcript.take(batch, self._clock())
+                    if run.whole:
+                        held += events
+                    elif events:
+                        transcript.delivered = True
                         yield events
-                    if transcript.finish is None:
-                        batch = await self._more(upstream, lease.backend)
-            if transcript.finish is None:
-                raise UpstreamError(Fault.CUT, "the answer ended without a finish reason")
-            run.done = True
-            now = self._clock()
-            self._fleet.signal(lease.backend.name, Signal.ANSWERED, "", now)
-            self._fleet.release(lease, transcript.lesson(now, failed=False), now)
-            yield transcript.completed(run.attempts, run.started, run.queued, now)
+                    batch = None if transcript.finish else await self._more(upstream, lease.backend)
+            run.done = self._ended(transcript, lease)
+            if run.whole:
+                yield decision
+                yield held
+            yield transcript.completed(run.attempts, run.started, run.queued, self._clock())
         except UpstreamError as error:
             self._failed(transcript, lease, run, error)
         finally:
@@ -254,6 +270,15 @@ class Router:
                 return await anext(upstream, None)
         except TimeoutError:
             raise UpstreamError(Fault.TIMEOUT, f"silent for {backend.idle_timeout:g} s") from None
+
+    def _ended(self, transcript: Transcript, lease: Lease) -> bool:
+        """Takes in the proper end of an answer; raises if it was none."""
+        if transcript.finish is None:
+            raise UpstreamError(Fault.CUT, "the answer ended without a finish reason")
+        now = self._clock()
+        self._fleet.signal(lease.backend.name, Signal.ANSWERED, "", now)
+        self._fleet.release(lease, transcript.lesson(now, failed=False), now)
+        return True
 
     # ------------------------------------------------------------------------------------------------ recovering
 

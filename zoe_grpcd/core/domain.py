@@ -255,7 +255,9 @@ class Ask:
     locality: Locality = Locality.PREFER_LOCAL
     strategy: str = ""
     latency_level: str = ""  # "", "ULTRA_LOW", "LOW", "MEDIUM", "HIGH"
+    cost_weight: float | None = None  # in place of the configured weight of cost, 0..1
     max_cost_usd: float | None = None
+    max_queue_time: float | None = None  # seconds; None: the configured one
     max_attempts: int | None = None
     allow_different_model: bool = False
     include_reasoning: bool = False

@@ -5,6 +5,7 @@ ZoeError                      class = what the caller can do about it; `reason` 
 |- ContextTooLong             CONTEXT_TOO_LONG: shorten the prompt
 |- BackendRejected            BACKEND_REJECTED: the backend says that the request is wrong
 |- ModelNotFound              MODEL_NOT_FOUND: use another name, `did_you_mean`
+|- NotFound                   NOT_FOUND: something an operator named does not exist
 |- NoCapableBackend           NO_CAPABLE_BACKEND: nobody here can do it
 |- Unavailable                try again after `retry_after`
 |  |- NoHealthyBackend        NO_HEALTHY_BACKEND
@@ -83,6 +84,12 @@ class ModelNotFound(ZoeError):
     """No such model or alias."""
 
     reason = "MODEL_NOT_FOUND"
+
+
+class NotFound(ZoeError):
+    """Something that an operator named, a backend say, does not exist."""
+
+    reason = "NOT_FOUND"
 
 
 class NoCapableBackend(ZoeError):

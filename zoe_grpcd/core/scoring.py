@@ -204,7 +204,8 @@ def usage_based(options: list[Option], question: Question, policy: Policy) -> Sc
     if question.ask.latency_level in ("ULTRA_LOW", "LOW"):
         favours = "latency"
     names = ["latency", "success_rate", "cost"]
-    weights = [policy.latency_weight, policy.success_weight, policy.cost_weight]
+    cost_weight = policy.cost_weight if question.ask.cost_weight is None else question.ask.cost_weight
+    weights = [policy.latency_weight, policy.success_weight, cost_weight]
     if favours == "latency":
         weights[0] += LEAN
     columns = [_latency(options, policy), [o.view.success for o in options], _cheapness(options)]

@@ -12,6 +12,7 @@ from zoe_grpcd.core.domain import (
     Finish,
     FinishReason,
     Measured,
+    ModelFacts,
     Outcome,
     Timings,
     Usage,
@@ -19,6 +20,8 @@ from zoe_grpcd.core.domain import (
 from zoe_grpcd.core.errors import UpstreamError
 from zoe_grpcd.core.estimate import Size
 from zoe_grpcd.core.learning import Lesson
+
+NO_FACTS = ModelFacts()
 
 
 @dataclass(slots=True)
@@ -31,6 +34,7 @@ class Transcript:
     cold: bool = False
     waited: bool = False
     slowdown: float = 1.0
+    facts: ModelFacts = NO_FACTS
     first_at: float | None = None
     tokens: int = 0
     delivered: bool = False
@@ -48,7 +52,6 @@ class Transcript:
             if isinstance(event, Delta):
                 self.tokens += event.tokens
             events.append(event)
-        self.delivered = self.delivered or bool(events)
         return events
 
     def usage(self) -> Usage:
@@ -111,7 +114,16 @@ class Transcript:
             usage,
             self._timings(usage, request_started, queued, now),
             (*attempts, mine),
+            self._cost(usage),
         )
+
+    def _cost(self, usage: Usage) -> float:
+        """US dollars."""
+        facts = self.facts
+        return (
+            usage.prompt_tokens * facts.input_usd_per_mtok
+            + usage.completion_tokens * facts.output_usd_per_mtok
+        ) / 1e6
 
     def _timings(self, usage: Usage, request_started: float, queued: float, now: float) -> Timings:
         assert self.finish is not None

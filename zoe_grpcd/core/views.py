@@ -59,6 +59,7 @@ class ModelReport:
     load_fraction: float
     context_tokens: int
     capabilities: frozenset[str]
+    parameters: float | None  # billions
     expire_at: float | None
     size_bytes: int
     vram_bytes: int

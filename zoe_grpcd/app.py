@@ -1,0 +1,270 @@
+"""Composition root and life cycle: build, listen, READY, drain, stop. The only place that builds adapters."""
+
+import asyncio
+import gc
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import replace
+
+import aiohttp
+import grpc
+
+from zoe_grpcd.adapters import litellm_setup
+from zoe_grpcd.adapters.dialects import DIALECTS
+from zoe_grpcd.adapters.discovery import discover, recognise
+from zoe_grpcd.adapters.litellm_full import FullDispatcher
+from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
+from zoe_grpcd.adapters.passive import PassiveProbe
+from zoe_grpcd.adapters.systemd import notify
+from zoe_grpcd.admission import WaitingRoom
+from zoe_grpcd.config import Config
+from zoe_grpcd.core.domain import Backend
+from zoe_grpcd.fleet import Fleet
+from zoe_grpcd.kinds import KINDS, with_kind
+from zoe_grpcd.monitor import Monitor
+from zoe_grpcd.ports import Dispatcher, Probe
+from zoe_grpcd.router import Around, Router
+from zoe_grpcd.rpc import admin, health, inference, reflection
+from zoe_grpcd.rpc.admin_encode import USABLE
+from zoe_grpcd.rpc.guard import Gate
+from zoe_grpcd.rpc.notice import Watchers
+from zoe_grpcd.rpc.server import UNIX, Locks, listen, make_server
+from zoe_grpcd.settings import settings_of
+
+log = logging.getLogger(__name__)
+
+# READY waits no longer than this for the first look at all backends (seconds).
+FIRST_ROUND = 3.0
+# How often servers are looked for that are not there yet (seconds).
+SEARCH_INTERVAL = 5.0
+
+
+class Roster:
+    """Which backends there are, and what speaks to each: configured, recognised, or discovered."""
+
+    def __init__(self, config: Config, fleet: Fleet, monitor: Monitor, resources: AsyncExitStack) -> None:
+        settings = settings_of(config)
+        self._backends = settings.backends
+        self._deployments = settings.deployments
+        self._params = settings.litellm_params
+        self._fleet = fleet
+        self._monitor = monitor
+        self._resources = resources
+        self._direct: dict[str, Dispatcher] = {}
+        self._full: FullDispatcher | None = None
+        self._settled: set[str] = set()
+        self.own_ports: set[int] = set()
+        self.dispatchers: dict[str, Dispatcher] = {}
+
+    async def open(self) -> None:
+        """Loads LiteLLM beside the event loop, and enlists every backend that is known by now."""
+        calls = await self._resources.enter_async_context(open_session())
+        self._session = await self._resources.enter_async_context(aiohttp.ClientSession(trust_env=False))
+        broken = await asyncio.to_thread(litellm_setup.load, DIALECTS)
+        for kind, why in broken.items():
+            log.warning("kind %s goes through LiteLLM's own calls, since %s", kind, why)
+        self._full = FullDispatcher(self._params)
+        self._resources.push_async_callback(self._full.close)
+        self._direct = {
+            kind: TransformDispatcher(calls, dialect)
+            for kind, dialect in DIALECTS.items()
+            if kind not in broken
+        }
+        gc.collect()
+        gc.freeze()  # LiteLLM leaves half a million objects: a full collection over them takes 200 ms
+        await self.search()
+
+    async def search(self) -> bool:
+        """Enlists what is new; True if somebody may still turn up: nothing configured, or a kind not known yet."""
+        if not self._backends:
+            found = await discover(self._session, own_ports=self.own_ports)
+            names = set(self._fleet.names())
+            taken = {self._fleet.backend(name).url for name in names}
+            for backend in found.backends:
+                if backend.url not in taken:
+                    self._enlist(replace(backend, name=_unused(backend.name, names)))
+            for note in found.notes:
+                log.debug("%s", note)
+            return True
+        return not all([await self._enlist_configured(backend) for backend in self._backends])
+
+    async def _enlist_configured(self, backend: Backend) -> bool:
+        """False if its kind is still to be found out."""
+        if backend.name in self._settled:
+            return True
+        if backend.kind == "auto":
+            kind = await recognise(self._session, backend.url)
+            if kind is None:
+                if backend.name not in self._fleet.names():
+                    self._fleet.add(backend, time.monotonic())
+                return False
+            backend = replace(backend, kind=kind)
+        self._settled.add(backend.name)
+        if backend.kind in KINDS:
+            self._enlist(backend)
+        else:
+            log.warning(
+                "backend %s: kind %s is not supported yet; it gets no requests", backend.name, backend.kind
+            )
+        return True
+
+    def _enlist(self, backend: Backend) -> None:
+        backend = with_kind(backend)
+        kind = KINDS[backend.kind]
+        dispatcher = self._direct.get(backend.kind) if kind.direct else None
+        assert self._full is not None
+        self.dispatchers[backend.name] = dispatcher or self._full
+        probe: Probe
+        if kind.probe is None:
+            probe = PassiveProbe(d.backend_model for d in self._deployments if d.backend == backend.name)
+        else:
+            probe = kind.probe(self._session, backend, backend.api_key)
+        self._monitor.watch(backend, probe)
+        log.info("backend %s: %s at %s", backend.name, backend.kind, backend.url)
+
+
+def _unused(name: str, names: set[str]) -> str:
+    return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 1000))) if n not in names)
+
+
+class Daemon:
+    """One daemon. `run` is its whole life."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        settings = settings_of(config)
+        self._fleet = Fleet(settings.facts, settings.deployments)
+        self._monitor = Monitor(self._fleet, time.monotonic)
+        self._around = Around(time.monotonic, self._monitor.nudge)
+        self._waiting = WaitingRoom(config.admission.max_queue, config.admission.max_queue_time)
+        self._fleet.subscribe(lambda _name: self._waiting.stir())
+        self._watchers = Watchers(self._fleet.subscribe)
+        self._gate = Gate(config.server.max_request_time)
+        self._resources = AsyncExitStack()
+        self._roster = Roster(config, self._fleet, self._monitor, self._resources)
+        self._router = Router(
+            self._fleet, settings.rules, self._roster.dispatchers, self._waiting, self._around
+        )
+        self._locks = Locks()
+        self._stop = asyncio.Event()
+        self._aliases = settings.rules.policy.aliases
+        self.addresses: list[str] = []
+
+    async def run(self, ready: asyncio.Event | None = None) -> None:
+        """Serves until the first SIGTERM or SIGINT, then drains; the second ends it at once.
+
+        `ready` is set when it serves. Raises CannotListen before it serves, if an address is taken.
+        """
+        data, admin_server = self._servers()
+        async with self._resources:
+            self._listen(data, admin_server)
+            await self._roster.open()
+            await self._monitor.first_round(FIRST_ROUND)
+            await asyncio.gather(data.start(), admin_server.start())
+            searching = asyncio.create_task(self._search())
+            with _signals(self.stop):
+                notify("READY=1", f"STATUS={self._status()}")
+                log.info("ready on %s: %s", ", ".join(self.addresses), self._status())
+                if ready is not None:
+                    ready.set()
+                await self._stop.wait()
+                searching.cancel()
+                with suppress(asyncio.CancelledError):
+                    await searching
+                await self._drain(data, admin_server)
+
+    def stop(self) -> None:
+        """Begins the drain, as a SIGTERM does."""
+        self._stop.set()
+
+    def _servers(self) -> tuple[grpc.aio.Server, grpc.aio.Server]:
+        server = self._config.server
+        healthy = health.HealthServicer(self._fleet, self._watchers, self._around).handlers()
+        data_services = inference.InferenceServicer(
+            self._router, self._gate, self._config.images.allow_http
+        ).handlers()
+        admin_services = admin.AdminServicer(
+            self._fleet, self._watchers, self._around, self._aliases
+        ).handlers()
+        limits = {"max_streams": server.max_concurrent_streams, "max_receive_bytes": server.max_receive_bytes}
+        data = make_server(
+            (data_services, healthy, *reflection.handlers((inference.SERVICE, health.SERVICE))), **limits
+        )
+        administration = make_server(
+            (admin_services, healthy, *reflection.handlers((admin.SERVICE, health.SERVICE))), **limits
+        )
+        return data, administration
+
+    def _listen(self, data: grpc.aio.Server, administration: grpc.aio.Server) -> None:
+        self._resources.callback(self._locks.close)
+        for address in self._config.server.listen:
+            self.addresses.append(listen(data, address, self._locks))
+        if self._config.server.admin_listen:
+            listen(administration, self._config.server.admin_listen, self._locks)
+        ports = (a.rpartition(":")[2] for a in self.addresses if not a.startswith(UNIX))
+        self._roster.own_ports |= {int(port) for port in ports}
+        self._resources.push_async_callback(self._monitor.close)
+
+    async def _search(self) -> None:
+        """Looks on for servers that are not there yet."""
+        while True:
+            await asyncio.sleep(SEARCH_INTERVAL)
+            if not await self._roster.search():
+                return
+
+    async def _drain(self, data: grpc.aio.Server, administration: grpc.aio.Server) -> None:
+        """Health first, then no new calls; running ones may finish; admin goes last."""
+        self._gate.draining = True
+        self._watchers.close()
+        self._waiting.close()
+        grace = self._config.server.drain_timeout
+        notify("STOPPING=1", f"STATUS=draining, {self._running()} running")
+        log.info("draining: %d requests are running, they have %g s", self._running(), grace)
+        self._stop.clear()
+        stopping = asyncio.create_task(data.stop(grace))
+        hurry = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            await data.stop(0)
+        hurry.cancel()
+        await stopping
+        await administration.stop(0)
+        log.info("stopped")
+
+    def _running(self) -> int:
+        return sum(self._fleet.in_flight(name) for name in self._fleet.names())
+
+    def _status(self) -> str:
+        snapshot = self._fleet.snapshot(time.monotonic())
+        usable = sum(view.phase in USABLE for view in snapshot.backends.values())
+        return f"{usable} of {len(snapshot.backends)} backends ready, {self._running()} running"
+
+
+@contextmanager
+def _signals(handler: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT call `handler` while this lasts."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def serve(config: Config) -> None:
+    """Runs a daemon to its end, on uvloop if that is installed."""
+
+    async def main() -> None:
+        await Daemon(config).run()
+
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main())
+    else:
+        uvloop.run(main())

@@ -1,0 +1,99 @@
+"""The background loops: probes -> fleet, one task a backend, so that one that hangs delays nothing.
+
+A backend is looked at every `probe_interval`, at once when somebody has a doubt about it, and often while it loads.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zoe_grpcd.core.domain import Backend, Phase
+from zoe_grpcd.fleet import Fleet
+from zoe_grpcd.ports import Probe
+
+log = logging.getLogger(__name__)
+
+# While a backend loads, and right after a doubt, the next look follows after this (seconds).
+EAGER_INTERVAL = 0.25
+# Doubts that come faster than this wait for the next look (seconds): a dead backend under load is probed no faster.
+MIN_INTERVAL = 0.1
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """One backend under observation."""
+
+    backend: Backend
+    probe: Probe
+    doubt: asyncio.Event
+    first: asyncio.Event
+    task: asyncio.Task[None] | None = None
+
+
+class Monitor:
+    """Owns the probe tasks. Tells the fleet what they saw."""
+
+    def __init__(self, fleet: Fleet, clock: Callable[[], float]) -> None:
+        self._fleet = fleet
+        self._clock = clock
+        self._watches: dict[str, Watch] = {}
+
+    def watch(self, backend: Backend, probe: Probe) -> None:
+        """Adds a backend to the fleet and looks at it from now on."""
+        self._fleet.add(backend, self._clock())
+        watch = self._watches[backend.name] = Watch(backend, probe, asyncio.Event(), asyncio.Event())
+        watch.task = asyncio.create_task(self._loop(watch), name=f"probe {backend.name}")
+
+    def nudge(self, name: str) -> None:
+        """Somebody has a doubt: look at once."""
+        if watch := self._watches.get(name):
+            watch.doubt.set()
+
+    async def first_round(self, limit: float) -> None:
+        """Returns when every backend was looked at once, or after `limit` seconds."""
+        waits = [asyncio.create_task(watch.first.wait()) for watch in self._watches.values()]
+        if waits:
+            _, late = await asyncio.wait(waits, timeout=limit)
+            for task in late:
+                task.cancel()
+
+    async def close(self) -> None:
+        """Ends all probes."""
+        tasks = [watch.task for watch in self._watches.values() if watch.task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _loop(self, watch: Watch) -> None:
+        while True:
+            watch.doubt.clear()
+            await self._look(watch)
+            watch.first.set()
+            await asyncio.sleep(MIN_INTERVAL)
+            try:
+                async with asyncio.timeout(self._pause(watch)):
+                    await watch.doubt.wait()
+            except TimeoutError:
+                pass
+
+    def _pause(self, watch: Watch) -> float:
+        """A load is followed closely, and so is a first silence, which is a suspicion only."""
+        name = watch.backend.name
+        moving = self._fleet.phase(name) in (Phase.LOADING, Phase.DEGRADED) or self._fleet.is_loading(name)
+        return min(EAGER_INTERVAL, watch.backend.probe_interval) if moving else watch.backend.probe_interval
+
+    async def _look(self, watch: Watch) -> None:
+        name, limit = watch.backend.name, watch.backend.probe_timeout
+        before = self._fleet.phase(name)
+        try:
+            async with asyncio.timeout(limit):
+                observation = await watch.probe()
+            self._fleet.observe(name, observation, self._clock())
+        except TimeoutError:
+            self._fleet.observe_silence(name, limit, self._clock())
+        except Exception:  # a bug in a probe must not end the watch over its backend
+            log.exception("the probe of %s failed", name)
+        after = self._fleet.phase(name)
+        if after is not before:
+            log.info("backend %s: %s -> %s %s", name, before.lower(), after.lower(), self._fleet.detail(name))

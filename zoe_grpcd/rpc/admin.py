@@ -1,0 +1,133 @@
+"""zoe.admin.v1.AdminService: what the fleet looks like, and what an operator does to it."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from zoe.admin.v1 import admin_service_pb2 as pb
+from zoe.admin.v1 import backend_pb2
+from zoe_grpcd.core.errors import NotFound, Unimplemented
+from zoe_grpcd.core.views import BackendReport
+from zoe_grpcd.fleet import Fleet
+from zoe_grpcd.router import Around
+from zoe_grpcd.rpc import admin_encode
+from zoe_grpcd.rpc.guard import Context, Handler, streaming, unary
+from zoe_grpcd.rpc.notice import Notice, Watchers
+
+SERVICE = "zoe.admin.v1.AdminService"
+LATER = (
+    "WarmModel",
+    "PrepareModel",
+    "ReleaseLease",
+    "ListLeases",
+    "DrainBackend",
+    "UndrainBackend",
+    "GetConfig",
+    "ReloadConfig",
+    "GetStats",
+    "ListDecisions",
+)
+"""Methods of the contract whose time has not come."""
+
+
+class AdminServicer:
+    """`aliases`: name -> the models that it stands for."""
+
+    def __init__(
+        self, fleet: Fleet, watchers: Watchers, around: Around, aliases: Mapping[str, tuple[str, ...]]
+    ) -> None:
+        self._fleet = fleet
+        self._watchers = watchers
+        self._clock = around.clock
+        self._aliases: dict[str, list[str]] = {}
+        for alias, members in aliases.items():
+            for model in members:
+                self._aliases.setdefault(model, []).append(alias)
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """All methods as one generic handler."""
+        methods = {
+            "ListBackends": unary(self.list_backends, pb.ListBackendsRequest, pb.ListBackendsResponse),
+            "GetBackend": unary(self.get_backend, pb.GetBackendRequest, pb.GetBackendResponse),
+            "WatchBackends": streaming(
+                self.watch_backends, pb.WatchBackendsRequest, pb.WatchBackendsResponse
+            ),
+            "ListModels": unary(self.list_models, pb.ListModelsRequest, pb.ListModelsResponse),
+        }
+        methods |= {name: unary(_later(name), *_messages(name)) for name in LATER}
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    async def list_backends(
+        self, request: pb.ListBackendsRequest, context: Context
+    ) -> pb.ListBackendsResponse:
+        """All backends, or those in the given states and with the given labels."""
+        backends = [
+            backend
+            for backend in self._backends()
+            if (not request.states or backend.state in request.states)
+            and all(backend.labels.get(key) == value for key, value in request.labels.items())
+        ]
+        return pb.ListBackendsResponse(backends=backends, revision=self._fleet.revision)
+
+    async def get_backend(self, request: pb.GetBackendRequest, context: Context) -> pb.GetBackendResponse:
+        """One backend."""
+        if request.name not in self._fleet.names():
+            known = ", ".join(self._fleet.names()) or "none"
+            raise NotFound(
+                f"no backend is named {request.name!r}; known: {known}", metadata={"name": request.name}
+            )
+        return pb.GetBackendResponse(backend=self._backend(request.name))
+
+    async def list_models(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
+        """All models by their public names, or those of one backend, or with all of the given capabilities."""
+        reports = [r for r in self._reports() if request.backend in ("", r.backend.name)]
+        wanted = set(request.capabilities)
+        models = admin_encode.models(reports, self._aliases)
+        return pb.ListModelsResponse(models=[m for m in models if wanted <= set(m.capabilities)])
+
+    async def watch_backends(self, request: pb.WatchBackendsRequest, context: Context) -> None:
+        """A snapshot, or a bookmark if the caller is up to date; then each change; ends with the daemon."""
+        with self._watchers.watch() as notice:
+            if request.since_revision and request.since_revision == self._fleet.revision:
+                await self._tell(context, bookmark=pb.BackendsBookmark())
+            else:
+                await self._tell(context, snapshot=pb.BackendsSnapshot(backends=self._backends()))
+            await self._tell_changes(context, notice)
+
+    async def _tell_changes(self, context: Context, notice: Notice) -> None:
+        while not notice.closing:
+            for name in sorted(await notice.take()):
+                if name in self._fleet.names():
+                    await self._tell(context, updated=self._backend(name))
+                else:
+                    await self._tell(context, removed=name)
+
+    async def _tell(self, context: Context, **event: Any) -> None:
+        await context.write(pb.WatchBackendsResponse(revision=self._fleet.revision, **event))
+
+    def _reports(self) -> list[BackendReport]:
+        now = self._clock()
+        return [self._fleet.report(name, now) for name in self._fleet.names()]
+
+    def _backends(self) -> list[backend_pb2.Backend]:
+        return [admin_encode.backend(report, self._wall) for report in self._reports()]
+
+    def _backend(self, name: str) -> backend_pb2.Backend:
+        return admin_encode.backend(self._fleet.report(name, self._clock()), self._wall)
+
+    def _wall(self, at: float) -> float:
+        return time.time() - (self._clock() - at)
+
+
+def _later(name: str) -> Handler:
+    async def later(_request: Message, _context: Context) -> None:
+        raise Unimplemented(f"{name} is not implemented in this version")
+
+    return later
+
+
+def _messages(name: str) -> tuple[type[Message], type[Message]]:
+    return getattr(pb, f"{name}Request"), getattr(pb, f"{name}Response")

@@ -1,0 +1,240 @@
+"""From domain values to the messages of zoe.inference.v1."""
+
+from google.protobuf.duration_pb2 import Duration
+
+from zoe.inference.v1 import decision_pb2, inference_service_pb2, message_pb2, response_pb2, routing_pb2
+from zoe_grpcd.core.domain import (
+    Attempt,
+    Candidate,
+    Completed,
+    Decision,
+    Delta,
+    Estimate,
+    Progress,
+    Switched,
+    Timings,
+    TokenLogprob,
+    ToolDelta,
+    Usage,
+)
+
+_REASONS = decision_pb2.Reason
+_FINISH = response_pb2.FinishReason
+_OUTCOMES = decision_pb2.Attempt.Outcome
+_STATES = response_pb2.Progress.State
+
+
+def duration(seconds: float) -> Duration:
+    """Seconds as a Duration, never negative."""
+    nanos = max(0, round(seconds * 1e9))
+    return Duration(seconds=nanos // 1_000_000_000, nanos=nanos % 1_000_000_000)
+
+
+def backend_ref(candidate: Candidate | Attempt) -> decision_pb2.BackendRef:
+    """Which deployment it is."""
+    deployment = candidate.deployment
+    return decision_pb2.BackendRef(
+        backend=deployment.backend, model=deployment.model, kind=candidate.kind, local=candidate.local
+    )
+
+
+def estimate(value: Estimate) -> decision_pb2.Estimate:
+    """Expected times and cost; cost is left out where nothing has a price."""
+    return decision_pb2.Estimate(
+        queue=duration(value.queue),
+        load=duration(value.load),
+        time_to_first_token=duration(value.time_to_first_token),
+        total=duration(value.total),
+        tokens_per_second=value.tokens_per_second,
+        cost_micro_usd=round(value.cost_usd * 1e6) if value.cost_usd else None,
+    )
+
+
+def candidate(value: Candidate) -> decision_pb2.Candidate:
+    """A deployment that was considered."""
+    return decision_pb2.Candidate(
+        backend=backend_ref(value),
+        eligible=value.eligible,
+        score=value.score,
+        terms=[decision_pb2.ScoreTerm(name=t.name, value=t.value, weight=t.weight) for t in value.terms],
+        reasons=[_REASONS.Value(f"REASON_{reason}") for reason in value.reasons],
+        estimate=estimate(value.estimate) if value.estimate else None,
+    )
+
+
+def decision(value: Decision) -> decision_pb2.RouteDecision:
+    """The choice and why."""
+    expected = value.chosen.estimate
+    return decision_pb2.RouteDecision(
+        decision_id=value.id,
+        chosen=backend_ref(value.chosen),
+        requested_model=value.requested_model,
+        intent=value.intent,
+        strategy=value.strategy,
+        candidates=[candidate(c) for c in value.candidates],
+        reason=_REASONS.Value(f"REASON_{value.reason}"),
+        explanation=value.explanation,
+        estimate=estimate(expected) if expected else None,
+        decide_duration=duration(value.decide_seconds),
+        config_generation=value.config_generation,
+    )
+
+
+def attempt(value: Attempt) -> decision_pb2.Attempt:
+    """One try on one backend."""
+    return decision_pb2.Attempt(
+        number=value.number,
+        backend=backend_ref(value),
+        outcome=_OUTCOMES.Value(f"OUTCOME_{value.outcome}"),
+        error_reason=value.error_reason,
+        http_status=value.http_status,
+        start_offset=duration(value.start_offset),
+        duration=duration(value.duration),
+        output_tokens=value.output_tokens,
+    )
+
+
+def progress(value: Progress) -> response_pb2.Progress:
+    """What is waited for."""
+    return response_pb2.Progress(
+        state=_STATES.Value(f"STATE_{value.state}"), expected_wait=duration(value.expected_wait)
+    )
+
+
+def switched(value: Switched) -> response_pb2.BackendSwitched:
+    """A change of backend before anything was sent: the text is whole, as if it had never happened."""
+    return response_pb2.BackendSwitched(
+        previous=backend_ref(value.previous),
+        current=backend_ref(value.current),
+        seam=routing_pb2.SEAM_QUALITY_EXACT_TOKENS,
+        failed_attempt=attempt(value.failed_attempt),
+    )
+
+
+def usage(value: Usage, cost_usd: float) -> response_pb2.Usage:
+    """Tokens; cost is left out where nothing has a price."""
+    return response_pb2.Usage(
+        prompt_tokens=value.prompt_tokens,
+        completion_tokens=value.completion_tokens,
+        total_tokens=value.prompt_tokens + value.completion_tokens,
+        cached_prompt_tokens=value.cached_prompt_tokens,
+        reasoning_tokens=value.reasoning_tokens,
+        cost_micro_usd=round(cost_usd * 1e6) if cost_usd else None,
+        estimated=value.estimated,
+    )
+
+
+def timings(value: Timings) -> response_pb2.Timings:
+    """Where the time went."""
+    return response_pb2.Timings(
+        queue=duration(value.queue),
+        load=duration(value.load),
+        connect=duration(value.connect),
+        time_to_first_token=duration(value.time_to_first_token),
+        generation=duration(value.generation),
+        total=duration(value.total),
+        tokens_per_second=value.tokens_per_second,
+    )
+
+
+def completed(value: Completed, request_id: str) -> response_pb2.Completed:
+    """The end of a stream."""
+    return response_pb2.Completed(
+        id=request_id,
+        model=value.model,
+        finish_reason=_FINISH.Value(f"FINISH_REASON_{value.finish}"),
+        usage=usage(value.usage, value.cost_usd),
+        timings=timings(value.timings),
+        attempts=[attempt(a) for a in value.attempts],
+    )
+
+
+def logprob(value: TokenLogprob) -> response_pb2.TokenLogprob:
+    """One token with its alternatives."""
+    return response_pb2.TokenLogprob(
+        token=value.token,
+        logprob=value.logprob,
+        bytes=value.raw,
+        top_logprobs=[
+            response_pb2.TopLogprob(token=t.token, logprob=t.logprob, bytes=t.raw) for t in value.top
+        ],
+    )
+
+
+def delta(value: Delta, *, reasoning: bool) -> response_pb2.Delta:
+    """A piece of an answer; without `reasoning`, what the model thought is left out but its tokens count."""
+    return response_pb2.Delta(
+        text=value.text,
+        reasoning=value.reasoning if reasoning else "",
+        refusal=value.refusal,
+        token_count=value.tokens,
+        logprobs=[logprob(p) for p in value.logprobs] if value.logprobs else None,
+    )
+
+
+def tool_delta(value: ToolDelta) -> response_pb2.ToolCallDelta:
+    """A piece of a tool call."""
+    return response_pb2.ToolCallDelta(
+        tool_index=value.index,
+        id=value.id,
+        name=value.name,
+        arguments_json_fragment=value.arguments,
+        done=value.done,
+    )
+
+
+class Answer:
+    """An answer put together from its events, for a caller that wants it whole."""
+
+    __slots__ = ("_logprobs", "_reasoning", "_refusal", "_text", "_tools")
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._refusal: list[str] = []
+        self._logprobs: list[TokenLogprob] = []
+        self._tools: dict[int, ToolDelta] = {}
+
+    def take(self, event: Delta | ToolDelta) -> None:
+        """Adds a piece."""
+        if isinstance(event, Delta):
+            self._text.append(event.text)
+            self._reasoning.append(event.reasoning)
+            self._refusal.append(event.refusal)
+            self._logprobs.extend(event.logprobs)
+            return
+        call = self._tools.setdefault(event.index, ToolDelta(event.index))
+        call.id = call.id or event.id
+        call.name = call.name or event.name
+        call.arguments += event.arguments
+
+    def response(
+        self, chosen: Decision, end: Completed, request_id: str, *, reasoning: bool
+    ) -> inference_service_pb2.CompleteResponse:
+        """The whole answer."""
+        return inference_service_pb2.CompleteResponse(
+            id=request_id,
+            model=end.model,
+            message=message_pb2.Message(
+                role=message_pb2.ROLE_ASSISTANT, parts=self._parts(reasoning=reasoning)
+            ),
+            finish_reason=_FINISH.Value(f"FINISH_REASON_{end.finish}"),
+            usage=usage(end.usage, end.cost_usd),
+            timings=timings(end.timings),
+            decision=decision(chosen),
+            attempts=[attempt(a) for a in end.attempts],
+            logprobs=[logprob(p) for p in self._logprobs],
+        )
+
+    def _parts(self, *, reasoning: bool) -> list[message_pb2.ContentPart]:
+        parts = []
+        if reasoning and (thought := "".join(self._reasoning)):
+            parts.append(message_pb2.ContentPart(reasoning=message_pb2.ReasoningPart(text=thought)))
+        if text := "".join(self._text):
+            parts.append(message_pb2.ContentPart(text=text))
+        if refusal := "".join(self._refusal):
+            parts.append(message_pb2.ContentPart(refusal=refusal))
+        for _, call in sorted(self._tools.items()):
+            made = message_pb2.ToolCall(id=call.id, name=call.name, arguments_json=call.arguments)
+            parts.append(message_pb2.ContentPart(tool_call=made))
+        return parts

@@ -1,0 +1,95 @@
+"""grpc.health.v1.Health: Check, List, and a Watch that ends when the daemon shuts down.
+
+    ""                                     the daemon: NOT_SERVING while it drains
+    "zoe.inference.v1.InferenceService"    SERVING while at least one backend is usable
+    "zoe.admin.v1.AdminService"            the daemon
+    "model/<id>"                           SERVING while a usable backend serves the model
+
+The servicer that ships with grpcio knows no List, and its Watch streams hold up a graceful stop to the end of its grace.
+"""
+
+import grpc
+from grpc_health.v1 import health_pb2 as pb
+
+from zoe_grpcd.core.errors import NotFound
+from zoe_grpcd.core.views import Snapshot
+from zoe_grpcd.fleet import Fleet
+from zoe_grpcd.router import Around
+from zoe_grpcd.rpc import admin, inference
+from zoe_grpcd.rpc.admin_encode import USABLE
+from zoe_grpcd.rpc.guard import Context, streaming, unary
+from zoe_grpcd.rpc.notice import Watchers
+
+SERVICE = "grpc.health.v1.Health"
+Status = int
+SERVING, NOT_SERVING = pb.HealthCheckResponse.SERVING, pb.HealthCheckResponse.NOT_SERVING
+UNKNOWN = pb.HealthCheckResponse.SERVICE_UNKNOWN
+MODEL = "model/"
+
+
+class HealthServicer:
+    """Reads the fleet; keeps no status of its own."""
+
+    def __init__(self, fleet: Fleet, watchers: Watchers, around: Around) -> None:
+        self._fleet = fleet
+        self._watchers = watchers
+        self._clock = around.clock
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """All methods as one generic handler."""
+        methods = {
+            "Check": unary(self.check, pb.HealthCheckRequest, pb.HealthCheckResponse),
+            "List": unary(self.list, pb.HealthListRequest, pb.HealthListResponse),
+            "Watch": streaming(self.watch, pb.HealthCheckRequest, pb.HealthCheckResponse),
+        }
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    async def check(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
+        """The status of one service; NOT_FOUND for an unknown one."""
+        status = self._status(request.service)
+        if status == UNKNOWN:
+            raise NotFound(f"no service is named {request.service!r}", metadata={"service": request.service})
+        return pb.HealthCheckResponse(status=status)
+
+    async def list(self, request: pb.HealthListRequest, context: Context) -> pb.HealthListResponse:
+        """The status of every service."""
+        names = ["", inference.SERVICE, admin.SERVICE]
+        names += [MODEL + model for model in sorted(self._snapshot().by_model)]
+        return pb.HealthListResponse(
+            statuses={name: pb.HealthCheckResponse(status=self._status(name)) for name in names}
+        )
+
+    async def watch(self, request: pb.HealthCheckRequest, context: Context) -> None:
+        """The status now and at each change of it; NOT_SERVING and the end when the daemon shuts down."""
+        last: Status | None = None
+        with self._watchers.watch() as notice:
+            while True:
+                status = self._status(request.service)
+                if status != last:
+                    await context.write(pb.HealthCheckResponse(status=status))
+                    last = status
+                if notice.closing:
+                    return
+                await notice.take()
+
+    def _snapshot(self) -> Snapshot:
+        return self._fleet.snapshot(self._clock())
+
+    def _status(self, service: str) -> Status:
+        snapshot = self._snapshot()
+        if service.startswith(MODEL):
+            return self._model_status(service.removeprefix(MODEL), snapshot)
+        if service not in ("", inference.SERVICE, admin.SERVICE):
+            return UNKNOWN
+        if self._watchers.closing:
+            return NOT_SERVING
+        if service != inference.SERVICE:
+            return SERVING
+        return SERVING if any(view.phase in USABLE for view in snapshot.backends.values()) else NOT_SERVING
+
+    def _model_status(self, model: str, snapshot: Snapshot) -> Status:
+        views = snapshot.by_model.get(model)
+        if views is None:
+            return UNKNOWN
+        usable = any(v.served and snapshot.backends[v.deployment.backend].phase in USABLE for v in views)
+        return SERVING if usable and not self._watchers.closing else NOT_SERVING

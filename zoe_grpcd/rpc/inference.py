@@ -1,0 +1,178 @@
+"""zoe.inference.v1.InferenceService: parse, call the router, encode."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from zoe.inference.v1 import inference_service_pb2 as pb
+from zoe_grpcd.core.domain import Ask, Completed, Decision, Delta, Event, Progress, Switched, ToolDelta
+from zoe_grpcd.core.errors import Exhausted, Unimplemented
+from zoe_grpcd.router import Item, Router
+from zoe_grpcd.rpc import encode
+from zoe_grpcd.rpc.fields import Violations
+from zoe_grpcd.rpc.guard import Context, Gate, request_id_of, streaming, unary
+from zoe_grpcd.rpc.parse import ask_of, seconds_of
+
+log = logging.getLogger("zoe_grpcd.calls")
+
+SERVICE = "zoe.inference.v1.InferenceService"
+# A client that takes nothing for this long, with its window full, is given up (seconds).
+WRITE_TIMEOUT = 30.0
+MAX_COALESCE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceServicer:
+    """The inference methods. `allow_http_images`: image addresses may be passed on to backends."""
+
+    router: Router
+    gate: Gate
+    allow_http_images: bool = False
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """All methods as one generic handler."""
+        methods = {
+            "Route": unary(self.route, pb.RouteRequest, pb.RouteResponse, self.gate),
+            "Complete": unary(self.complete, pb.CompleteRequest, pb.CompleteResponse, self.gate),
+            "StreamComplete": streaming(
+                self.stream_complete, pb.StreamCompleteRequest, pb.StreamCompleteResponse, self.gate
+            ),
+            "RateResponse": unary(
+                self.rate_response, pb.RateResponseRequest, pb.RateResponseResponse, self.gate
+            ),
+        }
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    async def route(self, request: pb.RouteRequest, context: Context) -> pb.RouteResponse:
+        """Decides only."""
+        ask = ask_of(request.spec, allow_http_images=self.allow_http_images)
+        decision = self.router.route(ask, explain=request.explain)
+        return pb.RouteResponse(decision=encode.decision(decision))
+
+    async def complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
+        """The whole answer at once; a backend that dies in the middle of it is never seen."""
+        ask = self._ask(request, context)
+        answer = encode.Answer()
+        decision: Decision | None = None
+        end: Completed | None = None
+        items = self.router.run(ask, explain=request.explain, whole=True)
+        async with aclosing(items):
+            async for item in items:
+                if isinstance(item, Decision):
+                    decision = item
+                elif isinstance(item, Completed):
+                    end = item
+                elif isinstance(item, list):
+                    for event in item:
+                        if isinstance(event, Delta | ToolDelta):
+                            answer.take(event)
+        assert decision is not None  # run ends with both, or raises
+        assert end is not None
+        context.set_trailing_metadata(_trailers(decision))
+        _log_call(ask, decision, end)
+        return answer.response(decision, end, ask.request_id, reasoning=ask.include_reasoning)
+
+    async def stream_complete(self, request: pb.StreamCompleteRequest, context: Context) -> None:
+        """The answer as it comes. What arrives while a write is pending is merged upstream, in the next read."""
+        ask = self._ask(request, context)
+        notes = Violations()
+        coalesce = seconds_of("options.max_coalesce", request.options, "max_coalesce", notes) or 0.0
+        notes.between("options.max_coalesce", coalesce, 0.0, MAX_COALESCE)
+        notes.refuse()
+        items = self.router.run(ask, explain=request.explain, eager=request.options.progress)
+        stream = _Stream(ask, context, coalesce)
+        async with aclosing(items):
+            await stream.pump(items)
+
+    async def rate_response(
+        self, request: pb.RateResponseRequest, context: Context
+    ) -> pb.RateResponseResponse:
+        """Not in this version."""
+        raise Unimplemented("RateResponse is not implemented in this version")
+
+    def _ask(self, request: pb.CompleteRequest | pb.StreamCompleteRequest, context: Context) -> Ask:
+        request_id = request_id_of(request.request_id, context)
+        return ask_of(request.spec, request_id, allow_http_images=self.allow_http_images)
+
+
+class _Stream:
+    """One StreamComplete call, as it is written."""
+
+    __slots__ = ("_ask", "_coalesce", "_context", "_decision", "_sequence")
+
+    def __init__(self, ask: Ask, context: Context, coalesce: float) -> None:
+        self._ask = ask
+        self._context = context
+        self._coalesce = coalesce
+        self._sequence = 0
+        self._decision: Decision | None = None
+
+    async def pump(self, items: AsyncGenerator[Item]) -> None:
+        """Writes every item; between two of them, lets `max_coalesce` pass so that more arrives at once."""
+        async for item in items:
+            if isinstance(item, list):
+                if await self._events(item) and self._coalesce:
+                    await asyncio.sleep(self._coalesce)
+            elif isinstance(item, Decision):
+                self._decision = item
+                self._context.set_trailing_metadata(_trailers(item))
+                await self._write(decision=encode.decision(item))
+            elif isinstance(item, Completed):
+                await self._write(completed=encode.completed(item, self._ask.request_id))
+                if self._decision is not None:
+                    _log_call(self._ask, self._decision, item)
+            elif isinstance(item, Progress):
+                await self._write(progress=encode.progress(item))
+            elif isinstance(item, Switched):
+                await self._write(backend_switched=encode.switched(item))
+
+    async def _events(self, events: list[Event]) -> bool:
+        """Writes what the caller wants of a batch; True if that was anything."""
+        written = False
+        for event in events:
+            if isinstance(event, Delta):
+                shown = encode.delta(event, reasoning=self._ask.include_reasoning)
+                if shown.text or shown.reasoning or shown.refusal or shown.logprobs:
+                    await self._write(delta=shown)
+                    written = True
+            elif isinstance(event, ToolDelta):
+                await self._write(tool_call_delta=encode.tool_delta(event))
+                written = True
+        return written
+
+    async def _write(self, **event: Any) -> None:
+        message = pb.StreamCompleteResponse(sequence=self._sequence, **event)
+        self._sequence += 1
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT):
+                await self._context.write(message)
+        except TimeoutError:
+            text = f"the client has read nothing for {WRITE_TIMEOUT:g} s"
+            raise Exhausted(text, cause="SLOW_CONSUMER") from None
+
+
+def _trailers(decision: Decision) -> tuple[tuple[str, str], ...]:
+    return ("x-zoe-decision-id", decision.id), ("x-zoe-backend", decision.chosen.deployment.backend)
+
+
+def _log_call(ask: Ask, decision: Decision, end: Completed) -> None:
+    if log.isEnabledFor(logging.INFO):
+        chosen = end.attempts[-1].deployment
+        log.info(
+            "[ROUTER] model: %s -> %s @ %s (%s, %.2f, est %.1f s, took %.1f s, %d tokens, attempt %d) %s",
+            ask.target.model or "auto",
+            chosen.model,
+            chosen.backend,
+            f"intent {decision.intent}" if decision.intent else decision.reason.lower(),
+            decision.chosen.score,
+            decision.chosen.estimate.total if decision.chosen.estimate else 0.0,
+            end.timings.total,
+            end.usage.completion_tokens,
+            len(end.attempts),
+            ask.request_id,
+        )

@@ -1,0 +1,99 @@
+"""The gRPC servers and where they listen.
+
+Methods are generic handlers only: grpcio 1.85 waits on one future for each registered method at every call, which
+costs a tenth of a call's time, and generated registration code registers them all.
+"""
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import grpc
+
+UNIX = "unix:"
+
+
+class CannotListen(Exception):
+    """An address is taken or may not be used; the text says which and why."""
+
+
+class Locks:
+    """Keeps a second daemon from taking over this one's unix sockets, which gRPC would let it do in silence."""
+
+    def __init__(self) -> None:
+        self._files: list[IO[str]] = []
+
+    def take(self, path: Path) -> None:
+        """Locks a socket's path for the life of the process; raises CannotListen if another daemon has it."""
+        file = (path.parent / f".{path.name}.lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise CannotListen(f"unix:{path} is in use by another zoe-grpcd") from None
+        self._files.append(file)
+
+    def close(self) -> None:
+        """Lets another daemon have them."""
+        for file in self._files:
+            file.close()
+
+
+def make_server(
+    handlers: Iterable[grpc.GenericRpcHandler], *, max_streams: int, max_receive_bytes: int
+) -> grpc.aio.Server:
+    """A server that does not listen yet. `max_streams` is for each connection."""
+    server = grpc.aio.server(
+        options=(
+            ("grpc.so_reuseport", 0),  # else a second daemon would take half of the connections, in silence
+            ("grpc.max_concurrent_streams", max_streams),
+            ("grpc.max_receive_message_length", max_receive_bytes),
+            ("grpc.max_allowed_incoming_connections", 4096),
+            ("grpc.max_metadata_size", 16 * 1024),
+            ("grpc.absolute_max_metadata_size", 32 * 1024),
+            ("grpc.server_handshake_timeout_ms", 10_000),
+            # clients that ping every 30 s would be sent away by the default of 5 minutes
+            ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+        )
+    )
+    server.add_generic_rpc_handlers(tuple(handlers))
+    return server
+
+
+def listen(server: grpc.aio.Server, address: str, locks: Locks) -> str:
+    """Adds a port; returns the address with the real port number. Raises CannotListen."""
+    if address.startswith(UNIX):
+        return _listen_unix(server, Path(address.removeprefix(UNIX)), locks)
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError:
+        raise CannotListen(
+            f"{address} cannot be listened on: it is in use, or not an address of this machine"
+        ) from None
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
+def _listen_unix(server: grpc.aio.Server, path: Path, locks: Locks) -> str:
+    """The socket is its owner's alone: 0600 in a folder of 0700."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        locks.take(path)
+        if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
+            raise CannotListen(f"unix:{path} cannot be listened on: a file is in the way")
+        before = os.umask(0o177)
+        try:
+            server.add_insecure_port(f"{UNIX}{path}")
+        finally:
+            os.umask(before)
+        with suppress(FileNotFoundError):
+            path.chmod(0o600)
+    except (RuntimeError, OSError) as error:
+        raise CannotListen(f"unix:{path} cannot be listened on: {error}") from None
+    return f"{UNIX}{path}"

@@ -1,0 +1,89 @@
+"""From the Config to the plain values that the rooms receive. Nobody further down knows that there is a file."""
+
+from dataclasses import dataclass
+
+from zoe_grpcd.config import Config
+from zoe_grpcd.config import backends as sections
+from zoe_grpcd.core.domain import Backend, Deployment, ModelFacts
+from zoe_grpcd.core.intents import configured
+from zoe_grpcd.core.options import normalise
+from zoe_grpcd.core.resolve import Policy, Resolver
+from zoe_grpcd.router import Reliability, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator set up. No backends: local ones are looked for."""
+
+    backends: tuple[Backend, ...]
+    deployments: tuple[Deployment, ...]
+    facts: dict[str, ModelFacts]
+    rules: Rules
+    litellm_params: dict[str, dict[str, object]]  # by backend, for kind litellm
+
+
+def settings_of(config: Config, generation: int = 1) -> Settings:
+    """Everything at once, so that a reload can swap it at once."""
+    routing, weights = config.routing, config.routing.weights
+    policy = Policy(
+        weights.latency,
+        weights.success_rate,
+        weights.cost,
+        {name: tuple(members) for name, members in routing.aliases.items()},
+        routing.default_model or "",
+        long_context_tokens=routing.long_context_tokens,
+        prefer_warm=routing.warm.prefer,
+        drop_params=config.drop_params,
+        config_generation=generation,
+    )
+    intents = configured(
+        {name: intent.model_dump(exclude_unset=True) for name, intent in routing.intents.items()}
+    )
+    reliability = Reliability(config.reliability.max_attempts, config.reliability.retry_delay)
+    return Settings(
+        tuple(_backend(section) for section in config.backends),
+        tuple(_deployment(model.name, d) for model in config.models for d in model.deployments),
+        {model.name: _facts(model) for model in config.models},
+        Rules(Resolver(policy, intents), policy, reliability),
+        {
+            b.name: dict(b.litellm_params.get_secret_value())
+            for b in config.backends
+            if b.litellm_params is not None
+        },
+    )
+
+
+def _backend(section: sections.Backend) -> Backend:
+    return Backend(
+        section.name,
+        section.kind,
+        section.url or "",
+        section.local,
+        section.weight,
+        section.max_in_flight,
+        dict(section.labels),
+        section.api_key.get_secret_value() if section.api_key else "",
+        section.probe_interval,
+        section.probe_timeout,
+        section.connect_timeout,
+        section.first_token_timeout,
+        section.idle_timeout,
+    )
+
+
+def _deployment(model: str, section: sections.Deployment) -> Deployment:
+    options, backend_options = normalise(section.params.given())
+    return Deployment(
+        model, section.backend, section.model or model, section.weight, options, backend_options
+    )
+
+
+def _facts(section: sections.Model) -> ModelFacts:
+    return ModelFacts(
+        section.context_tokens,
+        frozenset(section.capabilities) if section.capabilities is not None else None,
+        section.size,
+        dict(section.quality),
+        section.cost.input_per_mtok_usd,
+        section.cost.output_per_mtok_usd,
+    )
