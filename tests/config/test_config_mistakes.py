@@ -29,6 +29,7 @@ TABLE = [
         "log: {level: inf}",
         ["1: log.level: must be one of debug, info, warning, error, not 'inf'; did you mean 'info'?"],
     ),
+    ("log: {level: INFO}", ["not 'INFO'; did you mean 'info'?"]),
     ("log: {prompts: always}", ["1: log.prompts: must be one of never, not 'always'"]),
     ("server: 5", ["1: server: has to be a mapping, not a number"]),
     ("- a", ["1: has to be a mapping, not a list"]),

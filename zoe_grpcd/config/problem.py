@@ -47,5 +47,5 @@ def path_text(path: Path) -> str:
 
 def did_you_mean(given: str, known: list[str]) -> str:
     """`; did you mean 'x'?`, or nothing when no known name is near."""
-    near = get_close_matches(given, known, n=1)
+    near = get_close_matches(given.lower(), known, n=1)
     return f"; did you mean '{near[0]}'?" if near else ""
