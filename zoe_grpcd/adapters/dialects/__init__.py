@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from zoe_grpcd.adapters.dialects.cloud import Anthropic, LiteLLM
 from zoe_grpcd.adapters.dialects.llamacpp import LlamaCpp
 from zoe_grpcd.adapters.dialects.ollama import Ollama
 from zoe_grpcd.adapters.dialects.openai import OpenAI
@@ -15,4 +16,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
     "openai": OpenAI(),
 }
 
-__all__ = ["DIALECTS", "forbidden", "normalise"]
+# Reached through LiteLLM's own calls alone.
+CLOUD: Final[Mapping[str, Dialect]] = {"anthropic": Anthropic(), "litellm": LiteLLM()}
+
+__all__ = ["CLOUD", "DIALECTS", "forbidden", "normalise"]

@@ -1,0 +1,171 @@
+"""Dispatch through `litellm.acompletion`: cloud kinds, and any kind whose contract check failed at start.
+
+The one rule: LiteLLM retries nothing, limits nothing and invents no finish reason here; the router and this file see to it.
+"""
+
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from typing import Any, Final
+
+from zoe_grpcd.adapters.answer import Answer
+from zoe_grpcd.adapters.dialects import CLOUD, DIALECTS
+from zoe_grpcd.adapters.dialects.openai import counted
+from zoe_grpcd.adapters.dialects.refusals import scrub
+from zoe_grpcd.core.domain import Call, Event, Json, Measured, Usage
+from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.ports import Dialect
+
+SILENCE: Final = 3600.0  # seconds, and always the same: LiteLLM makes a new client for each other value
+NO_KEY: Final = "none"  # else LiteLLM would send a key from the environment to a backend that has none
+
+# LiteLLM's and the HTTP libraries' classes, by name, so that none has to be imported before it is needed
+_FAULTS: Final[Mapping[str, Fault]] = {
+    "ContextWindowExceededError": Fault.CONTEXT_TOO_LONG,
+    "UnsupportedParamsError": Fault.REJECTED,
+    "ContentPolicyViolationError": Fault.REJECTED,
+    "AuthenticationError": Fault.UNAUTHORIZED,
+    "PermissionDeniedError": Fault.UNAUTHORIZED,
+    "Timeout": Fault.TIMEOUT,
+}
+_NO_CONNECTION: Final = frozenset(
+    {"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionTimeoutError", "ConnectionError"}
+)
+_BROKEN_CONNECTION: Final = frozenset(
+    {"RemoteProtocolError", "ReadError", "WriteError", "ServerDisconnectedError", "ClientPayloadError"}
+)
+_OLLAMA_NAMES: Final[Mapping[str, str]] = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "seed": "seed",
+    "stop": "stop",
+    "max_tokens": "num_predict",
+}
+
+
+class FullDispatcher:
+    """See `Dispatcher`. One for all kinds; `params` are LiteLLM's arguments for a backend, by its name."""
+
+    def __init__(self, params: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self._params = params or {}
+
+    async def stream(self, call: Call) -> AsyncGenerator[list[Event]]:
+        """See `Dispatcher.stream`. An empty list comes first, when the backend has accepted the request."""
+        dialect = DIALECTS.get(call.backend.kind) or CLOUD[call.backend.kind]
+        upstream = await _opened(self._arguments(call, dialect), dialect)
+        try:
+            yield []
+            answer = Answer(call.generation.options.get("top_logprobs"))
+            finish, usage, model = None, None, ""
+            async for chunk in _chunks(upstream, dialect):
+                answer.chunk(chunk.choices)
+                finish = next((c.finish_reason for c in chunk.choices if c.finish_reason), finish)
+                usage = _usage(chunk) or usage
+                model = chunk.model or model
+                if events := answer.take():
+                    yield events
+            # LiteLLM makes up a finish reason where there was none; this is what it really received
+            if finish is None or getattr(upstream, "received_finish_reason", finish) is None:
+                raise UpstreamError(Fault.CUT, "the answer ended without a finish reason")
+            yield answer.end(finish, usage, Measured(), model)
+        finally:
+            await upstream.aclose()
+
+    async def close(self) -> None:
+        """Closes LiteLLM's own connections."""
+        from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
+
+        await close_litellm_async_clients()
+
+    def _arguments(self, call: Call, dialect: Dialect) -> Json:
+        parameters, fields = dialect.spell(call)
+        if (
+            "options" in fields
+        ):  # `extra_body` replaces whole fields, so all of Ollama's options have to be in it
+            moved = {
+                theirs: parameters.pop(name) for name, theirs in _OLLAMA_NAMES.items() if name in parameters
+            }
+            fields = fields | {"options": moved | fields["options"]}
+        arguments: Json = {
+            "model": call.backend_model,
+            "messages": dialect.messages(call.generation),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "timeout": _timeout(call, dialect),
+            "max_retries": 0,
+            "drop_params": False,
+            "_skip_mcp_handler": True,  # it would import a package that has nothing to do with a call
+            **parameters,
+        }
+        if dialect.provider:
+            arguments["custom_llm_provider"] = dialect.provider
+            arguments["api_key"] = call.api_key or NO_KEY
+        elif call.api_key:
+            arguments["api_key"] = call.api_key
+        if call.backend.url:
+            arguments["api_base"] = dialect.base(call.backend.url)
+        if fields:
+            arguments["extra_body"] = fields
+        return arguments | dict(self._params.get(call.backend.name, {}))
+
+
+def _timeout(call: Call, dialect: Dialect) -> Any:
+    if dialect.provider != "openai":
+        return SILENCE  # LiteLLM would take the longest of the phases for all
+    from httpx import Timeout
+
+    return Timeout(SILENCE, connect=call.backend.connect_timeout)
+
+
+async def _opened(arguments: Json, dialect: Dialect) -> Any:
+    """LiteLLM's stream, once the backend has accepted the call."""
+    import litellm
+
+    if dialect.provider == "ollama_chat":  # else LiteLLM asks a server on the usual port what it is
+        free = {"litellm_provider": "ollama_chat", "mode": "chat"}
+        prices = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
+        litellm.model_cost.setdefault(f"ollama_chat/{arguments['model']}", free | prices)
+    try:
+        return await litellm.acompletion(**arguments)
+    except Exception as error:  # of any class: foreign code
+        raise _translated(error, dialect, begun=False) from error
+
+
+async def _chunks(upstream: Any, dialect: Dialect) -> AsyncGenerator[Any]:
+    try:
+        async for chunk in upstream:
+            yield chunk
+    except Exception as error:  # of any class: foreign code
+        raise _translated(error, dialect, begun=True) from error
+
+
+def _usage(chunk: Any) -> Usage | None:
+    """What the backend counted. LiteLLM's estimate, for one that doesn't, is all zeros here."""
+    usage = getattr(chunk, "usage", None)
+    if usage is None or not (usage.prompt_tokens or usage.completion_tokens):
+        return None
+    return counted(usage.model_dump())
+
+
+def _translated(error: Exception, dialect: Dialect, *, begun: bool) -> UpstreamError:
+    """One table for all that LiteLLM raises; what the class doesn't tell, the dialect finds in status and text."""
+    error = getattr(error, "original_exception", None) or error
+    names = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
+    text = scrub(str(getattr(error, "message", None) or error))
+    status = getattr(error, "status_code", None) or 0
+    if begun:
+        return UpstreamError(Fault.CUT, text, http_status=status)
+    if names & (_NO_CONNECTION | _BROKEN_CONNECTION):
+        return UpstreamError(Fault.REFUSED, text)
+    headers = getattr(error, "litellm_response_headers", None) or {}
+    told = dialect.refusal(status or 500, text, headers)
+    known = next((_FAULTS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _FAULTS), None)
+    if known is not None and known is not told.fault:
+        return UpstreamError(known, text, http_status=status, retry_after=told.retry_after)
+    return told
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
