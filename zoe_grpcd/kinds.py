@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import aiohttp
 
-from zoe_grpcd.adapters.dialects import DIALECTS
+from zoe_grpcd.adapters.dialects import CLOUD, DIALECTS
 from zoe_grpcd.adapters.llamacpp import LlamaCppProbe
 from zoe_grpcd.adapters.ollama import OllamaProbe
 from zoe_grpcd.adapters.openai import OpenAIProbe
@@ -49,7 +49,7 @@ KINDS: Mapping[str, Kind] = {
 def with_kind(backend: Backend) -> Backend:
     """The backend with what is true of its kind."""
     kind = KINDS[backend.kind]
-    dialect = DIALECTS.get(backend.kind)
+    dialect = DIALECTS.get(backend.kind) or CLOUD.get(backend.kind)
     return replace(
         backend,
         refuses=dialect.refuses if dialect else frozenset(),
