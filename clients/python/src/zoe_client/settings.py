@@ -1,0 +1,68 @@
+"""How a client reaches its daemon."""
+
+import os
+from dataclasses import dataclass
+from typing import Self, TypedDict
+
+import grpc
+
+from zoe_client import target as targets
+from zoe_client.call import Defaults, Headers, positive_timeout
+from zoe_client.values import expect, text
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """Options of a client."""
+
+    api_key: str | None
+    """Key for the daemon. Default: `$ZOE_GRPCD_API_KEY`, else none."""
+    timeout: float
+    """Seconds for a call that states none. Default: 600."""
+    max_retries: int
+    """Repetitions of a call that the daemon asks to repeat later (RESOURCE_EXHAUSTED with RetryInfo). Default: 2."""
+    credentials: grpc.ChannelCredentials | None
+    """TLS credentials. Default: no TLS, as on loopback and unix sockets."""
+    admin_target: str | None
+    """Where the admin service is. Default: its unix socket in `$XDG_RUNTIME_DIR`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the services are, and what holds for every call. An empty `admin_target` means the usual place."""
+
+    target: str
+    admin_target: str
+    credentials: grpc.ChannelCredentials | None
+    defaults: Defaults
+
+    @classmethod
+    def of(cls, target: str | None, options: ConnectionOptions) -> Self:
+        """Returns the connection that a client's arguments and the environment describe.
+
+        Raises:
+            TypeError: An option is unknown or of the wrong type.
+            ValueError: An option has a wrong value.
+        """
+        unknown = sorted(options.keys() - ConnectionOptions.__annotations__.keys())
+        if unknown:
+            raise TypeError(
+                f"{unknown[0]}: unknown; known are {', '.join(ConnectionOptions.__annotations__)}"
+            )
+        retries = expect(options.get("max_retries", 2), int, "max_retries", "a whole number")
+        return cls(
+            target=targets.inference_target(target),
+            admin_target=options.get("admin_target") or "",
+            credentials=options.get("credentials"),
+            defaults=Defaults(
+                headers=_authorization(options.get("api_key") or os.environ.get("ZOE_GRPCD_API_KEY", "")),
+                timeout=positive_timeout(options.get("timeout", 600.0)),
+                retries=retries,
+            ),
+        )
+
+
+def _authorization(key: str) -> Headers:
+    """Returns the header that carries the key. gRPC's own complaint about a bad header would quote the key."""
+    if not text(key, "api_key").isascii() or not key.isprintable():
+        raise ValueError("api_key: has characters that a header cannot carry")
+    return (("authorization", f"Bearer {key}"),) if key else ()

@@ -1,0 +1,42 @@
+"""Where the daemon is: an argument, the environment, or the usual places, in that order."""
+
+import os
+from pathlib import Path
+
+DEFAULT_TARGET = "127.0.0.1:50051"
+
+
+def inference_target(target: str | None = None) -> str:
+    """Returns the target of the inference service.
+
+    Args:
+        target: A gRPC target such as `unix:/run/x.sock`, `host:port` or `dns:///name:port`. None: `$ZOE_GRPCD_TARGET`,
+            else the unix socket in `$XDG_RUNTIME_DIR` if there is one, else `127.0.0.1:50051`.
+    """
+    if chosen := target or os.environ.get("ZOE_GRPCD_TARGET"):
+        return chosen
+    socket = _runtime_socket("grpcd.sock")
+    return f"unix:{socket}" if socket and socket.exists() else DEFAULT_TARGET
+
+
+def admin_target(target: str | None = None) -> str:
+    """Returns the target of the admin service: the argument, else the unix socket in `$XDG_RUNTIME_DIR`.
+
+    Raises:
+        ValueError: There is neither.
+    """
+    if target:
+        return target
+    if socket := _runtime_socket("admin.sock"):
+        return f"unix:{socket}"
+    raise ValueError("admin_target: $XDG_RUNTIME_DIR is not set, so the admin socket has to be named")
+
+
+def is_local(target: str) -> bool:
+    """Whether the target is one server on this machine."""
+    return target.startswith(("unix:", "unix-abstract:", "localhost:", "127.", "[::1]:", "vsock:"))
+
+
+def _runtime_socket(name: str) -> Path | None:
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(runtime, "zoe-grpcd", name) if runtime else None
