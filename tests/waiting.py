@@ -4,13 +4,17 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 POLL = 0.01  # seconds
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 5.0) -> T:
+@overload
+async def eventually(condition: Callable[[], Awaitable[T]], within: float = ...) -> T: ...
+@overload
+async def eventually(condition: Callable[[], T], within: float = ...) -> T: ...
+async def eventually(condition: Callable[[], Any], within: float = 5.0) -> Any:
     """Returns the condition's value as soon as it is true; the condition may be a coroutine function.
 
     Raises:
@@ -22,7 +26,7 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 
         if inspect.isawaitable(value):
             value = await value
         if value:
-            return value  # type: ignore[no-any-return]  # awaited or not, it is a T
+            return value
         assert time.monotonic() < deadline, f"still {value!r} after {within:g} s"
         await asyncio.sleep(POLL)
 

@@ -1,0 +1,157 @@
+"""Finds the model servers of this machine when nothing is configured.
+
+The one rule: loopback only, and only questions that disturb none of the servers that may be listening there. So
+/v1/models comes last: llama-cpp-python cuts a running answer short to give it.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from zoe_grpcd.adapters.inquiry import LLAMA_CPP_PYTHON, Inquiry, Reply, Unusable, record, text, together
+from zoe_grpcd.core.domain import Backend
+
+OLLAMA_PORT = 11434
+PORTS = (
+    OLLAMA_PORT,
+    8080,  # llama-server's default, LocalAI's and mlx_lm.server's
+    8081,  # the second and third llama-server of a machine
+    8082,
+    8012,  # llama-server as editor plugins start it
+    8033,  # llama-server as its own guides start it
+    8000,  # vLLM's default
+    8001,  # the second vLLM
+    1234,  # LM Studio
+    1337,  # Jan
+    5000,  # TabbyAPI, text-generation-webui
+    5001,  # KoboldCpp
+    30000,  # SGLang
+)
+PATIENCE = 0.5  # s for a port
+_LOOPBACK = {"", "localhost", "127.0.0.1", "0.0.0.0", "::", "::1"}  # noqa: S104  # what Ollama may listen on
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The backends that can be used, and lines for a log about each of them and about what can't be."""
+
+    backends: tuple[Backend, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """What listens on a port; no `kind`: nothing that can be used, and the note says why."""
+
+    port: int
+    note: str
+    kind: str = ""
+
+
+async def discover(
+    session: aiohttp.ClientSession,
+    ports: Collection[int] = PORTS,
+    own_ports: Collection[int] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> Found:
+    """Looks at all ports at once; `own_ports`, those of this process, are left out. Never raises for what it finds.
+
+    Backends are named after their kind, or kind-port where a kind is found more than once.
+    """
+    wanted = {*ports, *_ollama_port(environ.get("OLLAMA_HOST", ""))} - set(own_ports)
+    answers = await together(*(_look(session, port) for port in sorted(wanted)))
+    servers = [server for server in answers if server is not None]
+    kinds = Counter(server.kind for server in servers)
+    backends = tuple(_backend(server, kinds[server.kind] > 1) for server in servers if server.kind)
+    return Found(backends, tuple(server.note for server in servers))
+
+
+def _backend(server: _Server, crowded: bool) -> Backend:
+    name = f"{server.kind}-{server.port}" if crowded else server.kind
+    return Backend(name, server.kind, _url(server.port))
+
+
+def _url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _ollama_port(host: str) -> set[int]:
+    """The port in $OLLAMA_HOST, which may be host, host:port, :port or a URL; empty unless that is this machine."""
+    try:
+        parts = urlsplit(host if "://" in host else f"//{host}")
+        default = {"http": 80, "https": 443}.get(parts.scheme, OLLAMA_PORT)
+        port = parts.port or default
+    except ValueError:
+        return set()
+    return {port} if host and (parts.hostname or "") in _LOOPBACK else set()
+
+
+async def _look(session: aiohttp.ClientSession, port: int) -> _Server | None:
+    server = Inquiry(session, _url(port), connect_timeout=PATIENCE)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await _recognise(server, port)
+    except TimeoutError:
+        return _Server(port, f"{_url(port)} answers too slowly to be recognised")
+    except Unusable:  # nothing listens, or nothing that speaks HTTP
+        return None
+
+
+async def _recognise(server: Inquiry, port: int) -> _Server | None:
+    url = _url(port)
+    if await _is_llama_server(server):
+        return _Server(port, f"{url} is a llama-server", "llamacpp")
+    if (version := await _ollama_version(server)) is not None:
+        return _Server(port, f"{url} is an Ollama {version}", "ollama")
+    schema = await _reply(server, "/openapi.json")
+    if LLAMA_CPP_PYTHON in schema.body:
+        return _Server(port, f"{url} is llama-cpp-python, which is not supported yet")
+    return await _openai(server, port)
+
+
+async def _is_llama_server(server: Inquiry) -> bool:
+    health = await _reply(server, "/health")
+    if health.headers.get("Server") == "llama.cpp":
+        return True
+    return "default_generation_settings" in _object(await _reply(server, "/props"))
+
+
+async def _ollama_version(server: Inquiry) -> str | None:
+    """Its version, if it says what Ollama says at `/`: KoboldCpp answers the API, but not as Ollama does."""
+    version = text(_object(await _reply(server, "/api/version")).get("version"))
+    if not version or (await _reply(server, "/")).body.strip() != b"Ollama is running":
+        return None
+    return version[:40]
+
+
+async def _openai(server: Inquiry, port: int) -> _Server | None:
+    url = _url(port)
+    try:
+        models = (await server.ask("/v1/models")).listing("data", "id")
+    except Unusable as exc:
+        wants_key = str(exc).startswith("401")
+        return _Server(port, f"{url} wants an api_key: configure it as a backend") if wants_key else None
+    name = "vLLM" if any(model.get("owned_by") == "vllm" for model in models) else "a server"
+    return _Server(port, f"{url} is {name} with OpenAI's interface", "openai")
+
+
+async def _reply(server: Inquiry, path: str) -> Reply:
+    """The answer; an empty 401 in place of one that wants a key, which is no reason to stop asking."""
+    try:
+        return await server.ask(path)
+    except Unusable as exc:
+        if str(exc).startswith("401"):
+            return Reply(path, 401, {}, b"")
+        raise
+
+
+def _object(reply: Reply) -> dict[str, object]:
+    try:
+        return record(reply.json())
+    except Unusable:
+        return {}

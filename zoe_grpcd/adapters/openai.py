@@ -1,0 +1,86 @@
+"""What any server with OpenAI's interface tells of itself: its list of models, which costs nothing.
+
+The one rule: the list is not asked of llama-cpp-python, which cuts a running answer short to give it.
+"""
+
+from collections.abc import Iterator
+
+import aiohttp
+
+from zoe_grpcd.adapters.inquiry import (
+    LLAMA_CPP_PYTHON,
+    Inquiry,
+    Unusable,
+    count,
+    observed,
+    record,
+    text,
+    texts,
+)
+from zoe_grpcd.core.domain import Backend, Json, ModelStatus, Observation
+
+# How servers name the largest window: vLLM, OpenRouter and others, Groq, Mistral and LM Studio.
+_CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_context_length")
+_CAPABILITIES = {
+    "audio": "audio",
+    "completion_chat": "chat",
+    "embedding": "embedding",
+    "embeddings": "embedding",
+    "function_calling": "tools",
+    "image": "vision",
+    "reasoning": "reasoning",
+    "structured_outputs": "json_schema",
+    "thinking": "reasoning",
+    "tool_use": "tools",
+    "tools": "tools",
+    "vision": "vision",
+}
+
+
+class OpenAIProbe:
+    """Looks at one server with OpenAI's interface; its url may end in /v1 or not."""
+
+    def __init__(self, session: aiohttp.ClientSession, backend: Backend, api_key: str = "") -> None:
+        self._server = Inquiry(session, backend.url, api_key, backend.connect_timeout)
+        self._local = backend.local
+        self._known_harmless = not backend.local  # no cloud runs llama-cpp-python
+
+    async def __call__(self) -> Observation:
+        """Never raises for what the server does."""
+        seen = await observed(self._look)
+        if not seen.ok:  # whatever comes up next may be another server
+            self._known_harmless = not self._local
+        return seen
+
+    async def _look(self) -> Observation:
+        if not self._known_harmless:
+            await self._recognise()
+        models = (await self._server.ask("/v1/models")).listing("data", "id")
+        return Observation(ok=True, models=tuple(map(_status, models)))
+
+    async def _recognise(self) -> None:
+        schema = await self._server.ask("/openapi.json")
+        if schema.status == 200 and LLAMA_CPP_PYTHON in schema.body:
+            raise Unusable(
+                "it is llama-cpp-python, which cuts running answers short and is not supported yet"
+            )
+        self._known_harmless = True
+
+
+def _status(model: Json) -> ModelStatus:
+    sizes = (count(model.get(field)) for field in _CONTEXT_FIELDS)
+    told = {_CAPABILITIES[word] for word in _words(model) if word in _CAPABILITIES}
+    return ModelStatus(
+        name=text(model["id"]),
+        context_tokens=next((size for size in sizes if size), None),
+        capabilities=frozenset({"chat"} | told),
+    )
+
+
+def _words(model: Json) -> Iterator[str]:
+    """Whatever a server says that a model can do: a list, an object of booleans, or OpenRouter's two lists."""
+    can = model.get("capabilities")
+    yield from texts(can)
+    yield from (word for word, able in record(can).items() if able is True)
+    yield from texts(record(model.get("architecture")).get("input_modalities"))
+    yield from texts(model.get("supported_parameters"))
