@@ -41,6 +41,7 @@ class RawFacts:
     measured: Measured | None = None
     error: UpstreamError | None = None  # an error object in the middle of a stream
     final: bool = False  # nothing follows
+    bare: bool = False  # no piece of the answer in it: it needs no parser
 
 
 class Dialect(Protocol):
@@ -65,8 +66,8 @@ class Dialect(Protocol):
         """The last touch on the body that LiteLLM built: what it has no words for."""
         ...
 
-    def text(self, raw: Json) -> str | None:
-        """The text of a chunk that is nothing but text, "" included, so that no parser is needed; else None."""
+    def piece(self, raw: Json) -> tuple[str, str] | None:
+        """("text" or "reasoning", piece) of a chunk that is nothing else, "" included: it needs no parser; else None."""
         ...
 
     def read(self, raw: Json) -> RawFacts | None:

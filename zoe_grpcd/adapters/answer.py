@@ -64,12 +64,16 @@ class Answer:
         self._put("reasoning", reasoning, 1)
         self._put("text", answer, 0 if reasoning else 1)
 
+    def think(self, reasoning: str) -> None:
+        """A chunk of reasoning that the backend told apart itself."""
+        self._put("reasoning", reasoning, 1)
+
     def chunk(self, choices: Iterable[Any]) -> None:
         """The choices of a chunk as LiteLLM parsed it: text, reasoning, refusal, tool calls, log probabilities."""
         for choice in choices:
             delta = choice.delta
             if reasoning := getattr(delta, "reasoning_content", None):
-                self._put("reasoning", reasoning, 1)
+                self.think(reasoning)
             if delta.content:
                 self.say(delta.content)
             if refusal := delta.get("refusal"):

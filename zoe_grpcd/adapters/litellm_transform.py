@@ -140,7 +140,8 @@ def _reuse_noted() -> aiohttp.TraceConfig:
     """Notes on a request's context that it went over a kept-alive connection, which the server may have closed."""
 
     async def note(_session: aiohttp.ClientSession, context: SimpleNamespace, _what: object) -> None:
-        context.trace_request_ctx.reused = True
+        if context.trace_request_ctx is not None:  # a probe's requests have none
+            context.trace_request_ctx.reused = True
 
     config = aiohttp.TraceConfig()
     config.on_connection_reuseconn.append(note)

@@ -75,8 +75,12 @@ class Reading:
         self._object(raw)
 
     def _object(self, raw: Json) -> None:
-        if self._parse is None and (plain := self._dialect.text(raw)) is not None:
-            self._answer.say(plain)
+        if self._parse is None and (plain := self._dialect.piece(raw)) is not None:
+            channel, piece = plain
+            if channel == "text":
+                self._answer.say(piece)
+            else:
+                self._answer.think(piece)
             return
         facts = self._dialect.read(raw)
         if facts is not None:
@@ -88,6 +92,8 @@ class Reading:
             self._measured = facts.measured or self._measured
             self._model = raw.get("model") or self._model
             self.over = facts.final
+            if facts.bare:
+                return
         if self._parse is None:
             self._parse = self._parser()
         try:

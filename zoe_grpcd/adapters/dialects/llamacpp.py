@@ -1,5 +1,6 @@
 """llama.cpp's llama-server: OpenAI's API with its own sampling fields, grammars and measured times."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 from zoe_grpcd.adapters.dialects.openai import OpenAI, copied, parameters
@@ -55,7 +56,7 @@ class LlamaCpp(OpenAI):
             return facts
         cached = timings.get("cache_n") or 0
         usage = Usage((timings.get("prompt_n") or 0) + cached, timings["predicted_n"], cached)
-        return RawFacts(finish=facts.finish, usage=usage, measured=facts.measured, error=facts.error)
+        return replace(facts, usage=usage)
 
 
 def known(message: Json) -> Json:

@@ -27,6 +27,7 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "repetition_penalty": "repeat_penalty",
 }
 _TOP_LEVEL: Final = frozenset({"keep_alive", "think", "truncate", "shift"})
+_PLAIN: Final = frozenset({"role", "content", "thinking"})
 
 
 class Ollama:
@@ -93,15 +94,17 @@ class Ollama:
             if message.get("role") == "tool" and (name := names.get(message.get("tool_call_id"))):
                 message["tool_name"] = name
 
-    def text(self, raw: Json) -> str | None:
+    def piece(self, raw: Json) -> tuple[str, str] | None:
         """See `Dialect`."""
         if raw.get("done") is not False:
             return None
         message = raw.get("message")
-        if not message or len(message) != 2 or "role" not in message:
+        if not message or not message.keys() <= _PLAIN:
             return None
-        content = message.get("content")
-        return content if isinstance(content, str) else None
+        text, reasoning = message.get("content") or "", message.get("thinking") or ""
+        if (text and reasoning) or not (isinstance(text, str) and isinstance(reasoning, str)):
+            return None
+        return ("reasoning", reasoning) if reasoning else ("text", text)
 
     def read(self, raw: Json) -> RawFacts | None:
         """See `Dialect`."""
@@ -122,6 +125,9 @@ class Ollama:
                 decode_tokens=counted,
             ),
             final=True,
+            bare=not any(
+                (raw.get("message") or {}).get(name) for name in ("content", "thinking", "tool_calls")
+            ),
         )
 
     def refusal(self, status: int, body: str, headers: Any) -> UpstreamError:

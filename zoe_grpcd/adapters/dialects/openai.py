@@ -20,6 +20,8 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "max_output_tokens": "max_tokens",
 }
 
+_PLAIN: Final = frozenset({"role", "content", "reasoning_content", "reasoning"})
+
 
 def parameters(generation: Generation) -> Json:
     """What OpenAI's API has a name for."""
@@ -97,8 +99,8 @@ class OpenAI:
     def amend(self, body: Json, call: Call) -> None:
         """See `Dialect`: nothing to add."""
 
-    def text(self, raw: Json) -> str | None:
-        """See `Dialect`."""
+    def piece(self, raw: Json) -> tuple[str, str] | None:
+        """See `Dialect`. A chunk that only names the role is an empty piece of text."""
         choices = raw.get("choices")
         if not choices or len(choices) != 1 or raw.get("usage") or "error" in raw:
             return None
@@ -106,10 +108,17 @@ class OpenAI:
         delta = choice.get("delta")
         if not delta or choice.get("finish_reason") or choice.get("logprobs"):
             return None
-        if "content" not in delta or len(delta) != 1 + ("role" in delta):
+        if len(delta) == 1 and type(text := delta.get("content")) is str:
+            return "text", text
+        if not delta.keys() <= _PLAIN:
             return None
-        content = delta["content"]
-        return content if isinstance(content, str) else "" if content is None else None
+        text, reasoning = (
+            delta.get("content") or "",
+            delta.get("reasoning_content") or delta.get("reasoning") or "",
+        )
+        if (text and reasoning) or not (isinstance(text, str) and isinstance(reasoning, str)):
+            return None
+        return ("reasoning", reasoning) if reasoning else ("text", text)
 
     def read(self, raw: Json) -> RawFacts | None:
         """See `Dialect`."""
@@ -124,6 +133,7 @@ class OpenAI:
             finish=finish,
             usage=counted(usage) if usage else None,
             measured=measured(timings) if timings else None,
+            bare=not choices[0].get("delta"),
         )
 
     def refusal(self, status: int, body: str, headers: Any) -> UpstreamError:
