@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 
 import aiohttp
-import grpc
 
 from zoe_grpcd.adapters import litellm_setup
 from zoe_grpcd.adapters.dialects import DIALECTS
@@ -31,7 +30,7 @@ from zoe_grpcd.rpc import admin, health, inference, reflection
 from zoe_grpcd.rpc.admin_encode import USABLE
 from zoe_grpcd.rpc.guard import Gate
 from zoe_grpcd.rpc.notice import Watchers
-from zoe_grpcd.rpc.server import UNIX, Locks, listen, make_server
+from zoe_grpcd.rpc.server import UNIX, Locks, Server, listen, make_server
 from zoe_grpcd.settings import settings_of
 
 log = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ class Roster:
     async def open(self) -> None:
         """Loads LiteLLM beside the event loop, and enlists every backend that is known by now."""
         calls = await self._resources.enter_async_context(open_session())
-        self._session = await self._resources.enter_async_context(aiohttp.ClientSession(trust_env=False))
+        self._session = await self._resources.enter_async_context(_probe_session())
         broken = await asyncio.to_thread(litellm_setup.load, DIALECTS)
         for kind, why in broken.items():
             log.warning("kind %s goes through LiteLLM's own calls, since %s", kind, why)
@@ -96,12 +95,11 @@ class Roster:
         if backend.name in self._settled:
             return True
         if backend.kind == "auto":
-            kind = await recognise(self._session, backend.url)
-            if kind is None:
-                if backend.name not in self._fleet.names():
-                    self._fleet.add(backend, time.monotonic())
+            found = await recognise(self._session, backend.url, backend.api_key)
+            if found is None or not found.backends:
+                self._note_unknown(backend, found.notes if found else ("nothing answers there",))
                 return False
-            backend = replace(backend, kind=kind)
+            backend = replace(backend, kind=found.backends[0].kind)
         self._settled.add(backend.name)
         if backend.kind in KINDS:
             self._enlist(backend)
@@ -110,6 +108,12 @@ class Roster:
                 "backend %s: kind %s is not supported yet; it gets no requests", backend.name, backend.kind
             )
         return True
+
+    def _note_unknown(self, backend: Backend, notes: tuple[str, ...]) -> None:
+        """Shows a backend whose kind is not known yet, and says so once."""
+        if backend.name not in self._fleet.names():
+            self._fleet.add(backend, time.monotonic())
+            log.warning("backend %s: its kind is not known yet: %s", backend.name, ", ".join(notes))
 
     def _enlist(self, backend: Backend) -> None:
         backend = with_kind(backend)
@@ -124,6 +128,11 @@ class Roster:
             probe = kind.probe(self._session, backend, backend.api_key)
         self._monitor.watch(backend, probe)
         log.info("backend %s: %s at %s", backend.name, backend.kind, backend.url)
+
+
+def _probe_session() -> aiohttp.ClientSession:
+    """A session apart from that of the calls, so that a stalled probe takes no connection of a request."""
+    return aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
 
 
 def _unused(name: str, names: set[str]) -> str:
@@ -180,7 +189,7 @@ class Daemon:
         """Begins the drain, as a SIGTERM does."""
         self._stop.set()
 
-    def _servers(self) -> tuple[grpc.aio.Server, grpc.aio.Server]:
+    def _servers(self) -> tuple[Server, Server]:
         server = self._config.server
         healthy = health.HealthServicer(self._fleet, self._watchers, self._around).handlers()
         data_services = inference.InferenceServicer(
@@ -198,7 +207,7 @@ class Daemon:
         )
         return data, administration
 
-    def _listen(self, data: grpc.aio.Server, administration: grpc.aio.Server) -> None:
+    def _listen(self, data: Server, administration: Server) -> None:
         self._resources.callback(self._locks.close)
         for address in self._config.server.listen:
             self.addresses.append(listen(data, address, self._locks))
@@ -215,7 +224,7 @@ class Daemon:
             if not await self._roster.search():
                 return
 
-    async def _drain(self, data: grpc.aio.Server, administration: grpc.aio.Server) -> None:
+    async def _drain(self, data: Server, administration: Server) -> None:
         """Health first, then no new calls; running ones may finish; admin goes last."""
         self._gate.draining = True
         self._watchers.close()

@@ -46,9 +46,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """What listens on a port; no `kind`: nothing that can be used, and the note says why."""
+    """What answers at a url; no `kind`: nothing that can be used, and the note says why."""
 
-    port: int
+    url: str
     note: str
     kind: str = ""
 
@@ -64,16 +64,25 @@ async def discover(
     Backends are named after their kind, or kind-port where a kind is found more than once.
     """
     wanted = {*ports, *_ollama_port(environ.get("OLLAMA_HOST", ""))} - set(own_ports)
-    answers = await together(*(_look(session, port) for port in sorted(wanted)))
+    answers = await together(*(_look(session, _url(port)) for port in sorted(wanted)))
     servers = [server for server in answers if server is not None]
     kinds = Counter(server.kind for server in servers)
     backends = tuple(_backend(server, kinds[server.kind] > 1) for server in servers if server.kind)
     return Found(backends, tuple(server.note for server in servers))
 
 
+async def recognise(session: aiohttp.ClientSession, url: str, api_key: str = "") -> Found | None:
+    """What kind of server answers at a url, which may end in /v1; None if nothing does. No backend in it: see the note."""
+    server = await _look(session, url.removesuffix("/").removesuffix("/v1"), api_key)
+    if server is None:
+        return None
+    backends = (Backend(server.kind, server.kind, url),) if server.kind else ()
+    return Found(backends, (server.note,))
+
+
 def _backend(server: _Server, crowded: bool) -> Backend:
-    name = f"{server.kind}-{server.port}" if crowded else server.kind
-    return Backend(name, server.kind, _url(server.port))
+    name = f"{server.kind}-{server.url.rpartition(':')[2]}" if crowded else server.kind
+    return Backend(name, server.kind, server.url)
 
 
 def _url(port: int) -> str:
@@ -91,27 +100,26 @@ def _ollama_port(host: str) -> set[int]:
     return {port} if host and (parts.hostname or "") in _LOOPBACK else set()
 
 
-async def _look(session: aiohttp.ClientSession, port: int) -> _Server | None:
-    server = Inquiry(session, _url(port), connect_timeout=PATIENCE)
+async def _look(session: aiohttp.ClientSession, url: str, api_key: str = "") -> _Server | None:
+    server = Inquiry(session, url, api_key, connect_timeout=PATIENCE)
     try:
         async with asyncio.timeout(PATIENCE):
-            return await _recognise(server, port)
+            return await _recognise(server, url)
     except TimeoutError:
-        return _Server(port, f"{_url(port)} answers too slowly to be recognised")
+        return _Server(url, f"{url} answers too slowly to be recognised")
     except Unusable:  # nothing listens, or nothing that speaks HTTP
         return None
 
 
-async def _recognise(server: Inquiry, port: int) -> _Server | None:
-    url = _url(port)
+async def _recognise(server: Inquiry, url: str) -> _Server | None:
     if await _is_llama_server(server):
-        return _Server(port, f"{url} is a llama-server", "llamacpp")
+        return _Server(url, f"{url} is a llama-server", "llamacpp")
     if (version := await _ollama_version(server)) is not None:
-        return _Server(port, f"{url} is an Ollama {version}", "ollama")
+        return _Server(url, f"{url} is an Ollama {version}", "ollama")
     schema = await _reply(server, "/openapi.json")
     if LLAMA_CPP_PYTHON in schema.body:
-        return _Server(port, f"{url} is llama-cpp-python, which is not supported yet")
-    return await _openai(server, port)
+        return _Server(url, f"{url} is llama-cpp-python, which is not supported yet")
+    return await _openai(server, url)
 
 
 async def _is_llama_server(server: Inquiry) -> bool:
@@ -129,15 +137,14 @@ async def _ollama_version(server: Inquiry) -> str | None:
     return version[:40]
 
 
-async def _openai(server: Inquiry, port: int) -> _Server | None:
-    url = _url(port)
+async def _openai(server: Inquiry, url: str) -> _Server | None:
     try:
         models = (await server.ask("/v1/models")).listing("data", "id")
     except Unusable as exc:
         wants_key = str(exc).startswith("401")
-        return _Server(port, f"{url} wants an api_key: configure it as a backend") if wants_key else None
+        return _Server(url, f"{url} wants an api_key: configure it as a backend") if wants_key else None
     name = "vLLM" if any(model.get("owned_by") == "vllm" for model in models) else "a server"
-    return _Server(port, f"{url} is {name} with OpenAI's interface", "openai")
+    return _Server(url, f"{url} is {name} with OpenAI's interface", "openai")
 
 
 async def _reply(server: Inquiry, path: str) -> Reply:

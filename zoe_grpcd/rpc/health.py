@@ -22,8 +22,9 @@ from zoe_grpcd.rpc.notice import Watchers
 
 SERVICE = "grpc.health.v1.Health"
 Status = int
-SERVING, NOT_SERVING = pb.HealthCheckResponse.SERVING, pb.HealthCheckResponse.NOT_SERVING
-UNKNOWN = pb.HealthCheckResponse.SERVICE_UNKNOWN
+SERVING: Status = pb.HealthCheckResponse.SERVING
+NOT_SERVING: Status = pb.HealthCheckResponse.NOT_SERVING
+UNKNOWN: Status = pb.HealthCheckResponse.SERVICE_UNKNOWN
 MODEL = "model/"
 
 

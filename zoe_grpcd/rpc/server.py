@@ -15,6 +15,7 @@ from typing import IO
 import grpc
 
 UNIX = "unix:"
+Server = grpc.aio.Server
 
 
 class CannotListen(Exception):
@@ -45,7 +46,7 @@ class Locks:
 
 def make_server(
     handlers: Iterable[grpc.GenericRpcHandler], *, max_streams: int, max_receive_bytes: int
-) -> grpc.aio.Server:
+) -> Server:
     """A server that does not listen yet. `max_streams` is for each connection."""
     server = grpc.aio.server(
         options=(
@@ -67,7 +68,7 @@ def make_server(
     return server
 
 
-def listen(server: grpc.aio.Server, address: str, locks: Locks) -> str:
+def listen(server: Server, address: str, locks: Locks) -> str:
     """Adds a port; returns the address with the real port number. Raises CannotListen."""
     if address.startswith(UNIX):
         return _listen_unix(server, Path(address.removeprefix(UNIX)), locks)
@@ -80,7 +81,7 @@ def listen(server: grpc.aio.Server, address: str, locks: Locks) -> str:
     return f"{address.rpartition(':')[0]}:{port}"
 
 
-def _listen_unix(server: grpc.aio.Server, path: Path, locks: Locks) -> str:
+def _listen_unix(server: Server, path: Path, locks: Locks) -> str:
     """The socket is its owner's alone: 0600 in a folder of 0700."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,40 @@
+"""The command `zoe-grpcd`. Commands import what they need when they run, so that `--help` is instant.
+
+Exit status: 0 ok, 1 the call failed, 2 usage, 78 bad configuration, 130 interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from zoe_grpcd import __version__
+from zoe_grpcd.cli import arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status."""
+    parser = arguments.parser(__version__)
+    options = parser.parse_args(argv)
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has left: nothing to tell
+        return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    match options.command:
+        case "serve" | "check" | "config":
+            from zoe_grpcd.cli import daemon
+
+            return daemon.run(options)
+        case "demo":
+            from zoe_grpcd.cli import demo
+
+            return demo.run(keep=options.keep)
+        case _:
+            from zoe_grpcd.cli import calls
+
+            return calls.run(options)

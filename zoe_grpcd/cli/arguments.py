@@ -1,0 +1,99 @@
+"""What the command line accepts."""
+
+import argparse
+
+DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """`30s`, `500ms`, `2m`, or plain seconds."""
+    for unit, factor in DURATIONS.items():
+        if text.endswith(unit) and text.removesuffix(unit).replace(".", "", 1).isdigit():
+            return float(text.removesuffix(unit)) * factor
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 30s or 500ms") from None
+    if value <= 0:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return value
+
+
+def parser(version: str) -> argparse.ArgumentParser:
+    """The whole parser."""
+    root = argparse.ArgumentParser(
+        prog="zoe-grpcd", description="Routes inference requests to the language models on your own machines."
+    )
+    root.add_argument("--version", action="version", version=f"%(prog)s {version}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _daemon(commands)
+    _calls(commands)
+    _tables(commands)
+    return root
+
+
+def _daemon(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument(
+        "--config",
+        metavar="FILE",
+        help="default: $ZOE_GRPCD_CONFIG, else ~/.config/zoe-grpcd/config.yaml if it is there",
+    )
+    commands.add_parser("serve", parents=[config], help="run the daemon")
+    check = commands.add_parser(
+        "check",
+        parents=[config],
+        help="validate the configuration and print what would be served; no network",
+    )
+    check.add_argument("--json", action="store_true", help="print JSON")
+    demo = commands.add_parser(
+        "demo", help="start real local backends if none is found, serve, and show one routed streamed answer"
+    )
+    demo.add_argument("--keep", action="store_true", help="go on serving until Ctrl-C")
+    tools = commands.add_parser("config", help="work with configurations").add_subparsers(
+        dest="tool", required=True, metavar="TOOL"
+    )
+    tools.add_parser("schema", help="print the JSON Schema of the configuration, for editors")
+
+
+def _calls(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    call = argparse.ArgumentParser(add_help=False)
+    call.add_argument("text", metavar="TEXT", help="the prompt; - reads it from standard input")
+    call.add_argument("--model", help="model, alias or group; default: auto")
+    call.add_argument("--intent", help="the intent, in place of reading it from the prompt")
+    call.add_argument("--capability", action="append", help="what the model must be able to do; repeatable")
+    call.add_argument("--system", help="the system prompt")
+    call.add_argument("--context", metavar="FILE", help="a document that the answer shall rest on")
+    call.add_argument("--image", action="append", metavar="FILE", help="a picture to go along; repeatable")
+    call.add_argument("--temperature", type=float)
+    call.add_argument("--max-tokens", type=int, metavar="N", help="longest answer")
+    call.add_argument("--priority", choices=("batch", "low", "normal", "high", "critical"))
+    call.add_argument("--locality", choices=("local_only", "prefer_local", "any"))
+    call.add_argument("--deadline", type=seconds, metavar="DURATION", help="as 30s or 500ms; default: 600s")
+    call.add_argument("--explain", action="store_true", help="show every deployment that was considered")
+    call.add_argument("--json", action="store_true", help="print JSON")
+    _connection(call)
+    commands.add_parser("route", parents=[call], help="show where a request would go, and why")
+    commands.add_parser("complete", parents=[call], help="print an answer")
+    commands.add_parser(
+        "stream", parents=[call], help="print an answer as it is generated; Ctrl-C cancels it"
+    )
+
+
+def _tables(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    table = argparse.ArgumentParser(add_help=False)
+    table.add_argument("--json", action="store_true", help="print JSON")
+    table.add_argument("--watch", action="store_true", help="go on printing at each change, until Ctrl-C")
+    table.add_argument(
+        "--admin-target", metavar="TARGET", help="default: the admin socket in $XDG_RUNTIME_DIR"
+    )
+    commands.add_parser(
+        "backends", parents=[table], help="the backends, their state and what they have loaded"
+    )
+    commands.add_parser("models", parents=[table], help="the models by the names that callers use")
+
+
+def _connection(to: argparse.ArgumentParser) -> None:
+    to.add_argument(
+        "--target", help="default: $ZOE_GRPCD_TARGET, else the daemon's socket, else 127.0.0.1:50051"
+    )

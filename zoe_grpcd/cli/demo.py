@@ -1,0 +1,106 @@
+"""`zoe-grpcd demo`: real backends, a real daemon, one routed streamed answer. Leaves nothing behind."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import aiohttp
+
+from zoe.admin.v1.admin_service_pb2 import ListBackendsRequest
+from zoe_client import Client, Completed, Delta, RouteDecision
+from zoe_grpcd.adapters.discovery import Found, discover
+from zoe_grpcd.cli import tables
+from zoe_grpcd.localbackends.fetch import BackendUnavailable
+from zoe_grpcd.localbackends.trio import start_demo_backends
+
+PROMPT = "Tell me a short story about a river and a clock."
+START_LIMIT = 30.0
+
+
+def run(*, keep: bool = False) -> int:
+    """Shows it; with `keep` serves on until Ctrl-C. Returns the exit status."""
+    with ExitStack() as open_things, suppress(KeyboardInterrupt):
+        folder = Path(open_things.enter_context(tempfile.TemporaryDirectory(prefix="zoe-grpcd-demo-")))
+        try:
+            backends = _backends(folder, open_things)
+        except BackendUnavailable as error:
+            print(f"zoe-grpcd: {error}", file=sys.stderr)
+            return 1
+        target = f"unix:{folder}/grpcd.sock"
+        open_things.enter_context(_daemon(folder, backends))
+        client = open_things.enter_context(Client(target, admin_target=f"unix:{folder}/admin.sock"))
+        _show(client)
+        if keep:
+            print(f"\nserving on {target}; Ctrl-C ends it", flush=True)
+            while True:
+                input()
+    return 0
+
+
+def _backends(folder: Path, open_things: ExitStack) -> str:
+    """The section `backends`: empty if servers of the user's own were found, which the daemon then finds too."""
+    found = asyncio.run(_found())
+    if found.backends:
+        for note in found.notes:
+            print(f"found: {note}", flush=True)
+        return ""
+    print(
+        "no model server found on this machine: starting two llama-servers and an Ollama with tiny models,",
+        flush=True,
+    )
+    print("which know 400 words and mean nothing by them", flush=True)
+    servers = start_demo_backends(folder)
+    for server in servers:
+        open_things.callback(server.stop)
+    names = ("quick-box", "slow-box", "ollama-box")
+    lines = [
+        f"  - {{name: {name}, kind: {server.kind}, url: '{server.url}'}}"
+        for name, server in zip(names, servers, strict=True)
+    ]
+    return "\n".join(["backends:", *lines])
+
+
+async def _found() -> Found:
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        return await discover(session)
+
+
+@contextmanager
+def _daemon(folder: Path, backends: str) -> Iterator[None]:
+    """A daemon of its own on sockets in `folder`, ready."""
+    config = folder / "config.yaml"
+    listen = f"server: {{listen: ['unix:{folder}/grpcd.sock'], admin_listen: 'unix:{folder}/admin.sock'}}"
+    config.write_text(f"{listen}\nlog: {{level: warning}}\n{backends}\n")
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen([sys.executable, "-m", "zoe_grpcd", "serve", "--config", str(config)], env=env)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(START_LIMIT)
+
+
+def _show(client: Client) -> None:
+    listing = client.admin.ListBackends(ListBackendsRequest(), timeout=START_LIMIT, wait_for_ready=True)
+    print(f"\n{tables.backends(listing.backends)}\n\n> {PROMPT}\n", flush=True)
+    with client.stream(PROMPT, explain=True, timeout=START_LIMIT) as events:
+        for event in events:
+            if isinstance(event, RouteDecision):
+                print(
+                    f"{tables.decided(event)}\n{event.explanation}\n\n{tables.candidates(event)}\n",
+                    flush=True,
+                )
+            elif isinstance(event, Delta):
+                print(event.text, end="", flush=True)
+            elif isinstance(event, Completed):
+                first, total = (
+                    tables.seconds(event.timings.time_to_first_token),
+                    tables.seconds(event.timings.total),
+                )
+                tokens = event.usage.completion_tokens
+                print(f"\n\n{tokens} tokens in {total:.2f} s, the first after {first:.2f} s", flush=True)
