@@ -56,7 +56,8 @@ class ThreadAsker:
 
     async def first_event(self, *args: Any, **options: Any) -> Event:
         def read_one() -> Event:
-            with self.client.stream(*args, **options) as stream:
+            self.left = self.client.stream(*args, **options)  # kept, so that only leaving it can end the call
+            with self.left as stream:
                 return next(stream)
 
         return await asyncio.to_thread(read_one)
@@ -84,7 +85,8 @@ class AsyncAsker:
         return await self.client.stream(*args, **options).final()
 
     async def first_event(self, *args: Any, **options: Any) -> Event:
-        async with self.client.stream(*args, **options) as stream:
+        self.left = self.client.stream(*args, **options)
+        async with self.left as stream:
             return await anext(stream)
 
 

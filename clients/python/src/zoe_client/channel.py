@@ -17,22 +17,17 @@ Options = list[tuple[str, Any]]
 
 def channel_options(target: str) -> Options:
     """Returns the channel options for a target."""
+    # A request larger than the retry buffer is not retried; the default of 256 KiB is less than one image.
     options: Options = [
         ("grpc.service_config", service_config(health_check=not is_local(target))),
         ("grpc.max_receive_message_length", 32 * MIB),
-        (
-            "grpc.per_rpc_retry_buffer_size",
-            8 * MIB,
-        ),  # a larger request is not retried; the default is 256 KiB
+        ("grpc.per_rpc_retry_buffer_size", 8 * MIB),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 5000),
     ]
     if is_local(target):
-        return [
-            *options,
-            ("grpc.enable_http_proxy", 0),
-        ]  # a proxy of the environment cannot reach this machine
+        # A proxy of the environment cannot reach this machine.
+        return [*options, ("grpc.enable_http_proxy", 0)]
     return [
         *options,
         ("grpc.keepalive_time_ms", 30_000),
