@@ -137,7 +137,9 @@ class Router:
         if choice is None:
             raise explaining.refusal_of(question, snapshot, self._reliability.retry_delay)
         decision = explaining.decision_of(question, choice, snapshot, self._policy, explain=explain)
-        return replace(decision, id=f"{random.getrandbits(64):016x}", decide_seconds=self._clock() - started)
+        decision.id = f"{random.getrandbits(64):016x}"
+        decision.decide_seconds = self._clock() - started
+        return decision
 
     # --------------------------------------------------------------------------------------------------- doing
 

@@ -389,9 +389,12 @@ class Candidate:
     estimate: Estimate | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
-    """The choice and why. `candidates` begins with the chosen one; the rest only when asked for."""
+    """The choice and why. `candidates` begins with the chosen one; the rest only when asked for.
+
+    Not frozen: whoever asked for it signs it with `id` and `decide_seconds`, once.
+    """
 
     chosen: Candidate
     candidates: tuple[Candidate, ...]

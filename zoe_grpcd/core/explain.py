@@ -11,7 +11,7 @@ from zoe_grpcd.core.errors import (
 )
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.resolve import Policy
-from zoe_grpcd.core.scoring import Choice, Question, candidate_of, ineligible, views_of
+from zoe_grpcd.core.scoring import Choice, Question, candidate_of, ineligible, ranking, views_of
 from zoe_grpcd.core.views import Snapshot
 
 # These pass with time; all others are there to stay, until the request or the config changes.
@@ -24,11 +24,14 @@ WAITED_FOR = {Reason.LOADING, Reason.SATURATED}
 def decision_of(
     question: Question, choice: Choice, snapshot: Snapshot, policy: Policy, *, explain: bool
 ) -> Decision:
-    """The decision that a choice amounts to; with `explain` every deployment that was considered is in it."""
-    chosen = candidate_of(choice, 0)
+    """The decision that a choice amounts to; with `explain` every deployment that was considered is in it.
+
+    Without `id` and `decide_seconds`, which are not the core's to know.
+    """
+    chosen = candidate_of(choice, choice.best)
     candidates: tuple[Candidate, ...] = (chosen,)
     if explain:
-        others = tuple(candidate_of(choice, place) for place in range(1, len(choice.ranked)))
+        others = tuple(candidate_of(choice, index) for index in ranking(choice)[1:])
         candidates = (chosen, *others, *ineligible(question, snapshot))
     resolution = question.resolution
     options = question.ask.generation.options
@@ -70,7 +73,7 @@ def _sentence(
     dropped: frozenset[str],
 ) -> str:
     expected = chosen.estimate
-    count = len(choice.ranked)
+    count = len(choice.options)
     place = "the only candidate" if count == 1 else f"best of {count}, score {chosen.score:.2f}"
     parts = [f"{chosen.deployment.model} @ {chosen.deployment.backend}: {question.resolution.why}; {place}"]
     if expected is not None:

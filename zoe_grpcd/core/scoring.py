@@ -72,19 +72,20 @@ class Option(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """The terms of all options: a row of values an option, one name and weight a column."""
+    """The terms of all options: one name, weight and column of values a term, one value in it an option."""
 
     names: tuple[str, ...]
     weights: tuple[float, ...]
-    rows: list[tuple[float, ...]]
+    columns: tuple[list[float], ...]
 
 
 class Choice(NamedTuple):
-    """The options with their scores, best first; `step` is the tier that they came from, counted from 0."""
+    """The options with their scores; `best` is the index of the chosen one, `step` the tier that they came from."""
 
-    ranked: list[tuple[float, int]]
     options: list[Option]
     scores: Scores
+    totals: list[float]
+    best: int
     step: int
 
 
@@ -95,7 +96,8 @@ def choose(question: Question, snapshot: Snapshot, policy: Policy) -> Choice | N
         options = _narrow(question, _eligible(question, views_of(tier, snapshot), gates))
         if options:
             scores = STRATEGIES[question.ask.strategy or policy.strategy](options, question, policy)
-            return Choice(_ranked(options, scores), options, scores, step)
+            totals = _totals(options, scores)
+            return Choice(options, scores, totals, _best(options, totals), step)
     return None
 
 
@@ -179,16 +181,26 @@ def _narrow(question: Question, options: list[Option]) -> list[Option]:
     return options
 
 
-def _ranked(options: list[Option], scores: Scores) -> list[tuple[float, int]]:
-    """(score, index of the option), best first; equal scores by backend, then model."""
-    total = sum(scores.weights)
-    ranked = []
-    for index, (row, option) in enumerate(zip(scores.rows, options, strict=True)):
-        plain = sum(w * v for w, v in zip(scores.weights, row, strict=True)) / total
-        ranked.append((plain * option.gate.weight * option.view.deployment.weight, index))
-    if len(ranked) > 1:
-        ranked.sort(key=lambda item: (-item[0], *_name(options[item[1]])))
-    return ranked
+def _totals(options: list[Option], scores: Scores) -> list[float]:
+    """The weighted mean of the terms, times the weights of backend and deployment. By column: that is twice as fast."""
+    plain = [0.0] * len(options)
+    for weight, column in zip(scores.weights, scores.columns, strict=True):
+        plain = [sum_ + weight * value for sum_, value in zip(plain, column, strict=True)]
+    scale = 1.0 / sum(scores.weights)
+    return [
+        sum_ * scale * option.gate.weight * option.view.deployment.weight
+        for sum_, option in zip(plain, options, strict=True)
+    ]
+
+
+def _best(options: list[Option], totals: list[float]) -> int:
+    top = max(totals)
+    return min((i for i, total in enumerate(totals) if total == top), key=lambda i: _name(options[i]))
+
+
+def ranking(choice: Choice) -> list[int]:
+    """The indexes of all options, best first; equal scores by backend, then model."""
+    return sorted(range(len(choice.options)), key=lambda i: (-choice.totals[i], *_name(choice.options[i])))
 
 
 def _name(option: Option) -> tuple[str, str]:
@@ -215,7 +227,7 @@ def usage_based(options: list[Option], question: Question, policy: Policy) -> Sc
         columns.append(
             _quality(options, question.resolution.intent) if favours == "quality" else _window(options)
         )
-    return Scores(tuple(names), tuple(weights), list(zip(*columns, strict=True)))
+    return Scores(tuple(names), tuple(weights), tuple(columns))
 
 
 def _latency(options: list[Option], policy: Policy) -> list[float]:
@@ -259,19 +271,18 @@ STRATEGIES: dict[str, Callable[[list[Option], Question, Policy], Scores]] = {"us
 # --------------------------------------------------------------------------------------------------- in the open
 
 
-def candidate_of(choice: Choice, place: int) -> Candidate:
-    """The option in that place of the ranking (0: the chosen one), with its terms."""
-    score, index = choice.ranked[place]
-    option = choice.options[index]
-    terms = zip(choice.scores.names, choice.scores.rows[index], choice.scores.weights, strict=True)
+def candidate_of(choice: Choice, index: int) -> Candidate:
+    """An option with its terms."""
+    option, scores = choice.options[index], choice.scores
+    values = (column[index] for column in scores.columns)
     backend = option.gate.view.backend
     return Candidate(
         option.view.deployment,
         backend.kind,
         backend.local,
         eligible=True,
-        score=score,
-        terms=tuple(ScoreTerm(*term) for term in terms),
+        score=choice.totals[index],
+        terms=tuple(ScoreTerm(*term) for term in zip(scores.names, values, scores.weights, strict=True)),
         estimate=option.estimate,
     )
 

@@ -10,7 +10,10 @@ from zoe_grpcd.core.domain import (
     Decision,
     Delta,
     Estimate,
+    FinishReason,
+    Outcome,
     Progress,
+    Reason,
     Switched,
     Timings,
     TokenLogprob,
@@ -18,9 +21,9 @@ from zoe_grpcd.core.domain import (
     Usage,
 )
 
-_REASONS = decision_pb2.Reason
-_FINISH = response_pb2.FinishReason
-_OUTCOMES = decision_pb2.Attempt.Outcome
+_REASONS = {reason: decision_pb2.Reason.Value(f"REASON_{reason}") for reason in Reason}
+_FINISH = {finish: response_pb2.FinishReason.Value(f"FINISH_REASON_{finish}") for finish in FinishReason}
+_OUTCOMES = {outcome: decision_pb2.Attempt.Outcome.Value(f"OUTCOME_{outcome}") for outcome in Outcome}
 _STATES = response_pb2.Progress.State
 
 
@@ -57,24 +60,24 @@ def candidate(value: Candidate) -> decision_pb2.Candidate:
         eligible=value.eligible,
         score=value.score,
         terms=[decision_pb2.ScoreTerm(name=t.name, value=t.value, weight=t.weight) for t in value.terms],
-        reasons=[_REASONS.Value(f"REASON_{reason}") for reason in value.reasons],
+        reasons=[_REASONS[reason] for reason in value.reasons],
         estimate=estimate(value.estimate) if value.estimate else None,
     )
 
 
 def decision(value: Decision) -> decision_pb2.RouteDecision:
     """The choice and why."""
-    expected = value.chosen.estimate
+    candidates = [candidate(c) for c in value.candidates]  # the first is the chosen one
     return decision_pb2.RouteDecision(
         decision_id=value.id,
-        chosen=backend_ref(value.chosen),
+        chosen=candidates[0].backend,
         requested_model=value.requested_model,
         intent=value.intent,
         strategy=value.strategy,
-        candidates=[candidate(c) for c in value.candidates],
-        reason=_REASONS.Value(f"REASON_{value.reason}"),
+        candidates=candidates,
+        reason=_REASONS[value.reason],
         explanation=value.explanation,
-        estimate=estimate(expected) if expected else None,
+        estimate=candidates[0].estimate,
         decide_duration=duration(value.decide_seconds),
         config_generation=value.config_generation,
     )
@@ -85,7 +88,7 @@ def attempt(value: Attempt) -> decision_pb2.Attempt:
     return decision_pb2.Attempt(
         number=value.number,
         backend=backend_ref(value),
-        outcome=_OUTCOMES.Value(f"OUTCOME_{value.outcome}"),
+        outcome=_OUTCOMES[value.outcome],
         error_reason=value.error_reason,
         http_status=value.http_status,
         start_offset=duration(value.start_offset),
@@ -142,7 +145,7 @@ def completed(value: Completed, request_id: str) -> response_pb2.Completed:
     return response_pb2.Completed(
         id=request_id,
         model=value.model,
-        finish_reason=_FINISH.Value(f"FINISH_REASON_{value.finish}"),
+        finish_reason=_FINISH[value.finish],
         usage=usage(value.usage, value.cost_usd),
         timings=timings(value.timings),
         attempts=[attempt(a) for a in value.attempts],
@@ -218,7 +221,7 @@ class Answer:
             message=message_pb2.Message(
                 role=message_pb2.ROLE_ASSISTANT, parts=self._parts(reasoning=reasoning)
             ),
-            finish_reason=_FINISH.Value(f"FINISH_REASON_{end.finish}"),
+            finish_reason=_FINISH[end.finish],
             usage=usage(end.usage, end.cost_usd),
             timings=timings(end.timings),
             decision=decision(chosen),

@@ -31,6 +31,7 @@ LOCALITIES = {
     routing_pb2.LOCALITY_PREFER_LOCAL: Locality.PREFER_LOCAL,
     routing_pb2.LOCALITY_ANY: Locality.ANY,
 }
+PRIORITIES = frozenset(routing_pb2.Priority.values())
 LEVELS = {number: name.removeprefix("LEVEL_") for name, number in routing_pb2.LatencyTarget.Level.items()}
 LEVELS[routing_pb2.LatencyTarget.LEVEL_UNSPECIFIED] = ""
 EFFORTS = {
@@ -39,6 +40,7 @@ EFFORTS = {
     spec_pb2.ReasoningConfig.EFFORT_MEDIUM: "medium",
     spec_pb2.ReasoningConfig.EFFORT_HIGH: "high",
 }
+ANYTHING = Target()
 
 
 def ask_of(spec: spec_pb2.InferenceSpec, request_id: str = "", *, allow_http_images: bool = False) -> Ask:
@@ -48,7 +50,9 @@ def ask_of(spec: spec_pb2.InferenceSpec, request_id: str = "", *, allow_http_ima
     conversation.read(spec.messages)
     features = conversation.features
     tools = tools_of(spec.tools, conversation, notes)
-    tool_choice, feature = tool_choice_of(spec.tool_choice, tools, notes)
+    tool_choice, feature = (
+        tool_choice_of(spec.tool_choice, tools, notes) if spec.HasField("tool_choice") else (None, "")
+    )
     features |= {feature} - {""} | ({"tools"} if tools else set())
     options = _options(spec, features, notes)
     generation = Generation(
@@ -61,10 +65,9 @@ def ask_of(spec: spec_pb2.InferenceSpec, request_id: str = "", *, allow_http_ima
     )
     if not REQUEST_ID.fullmatch(request_id):
         notes.add("request_id", "must be at most 128 visible ASCII characters")
-    routing = spec.routing
     ask = Ask(
         generation,
-        _target(spec.target, notes),
+        _target(spec.target, notes) if spec.HasField("target") else ANYTHING,
         request_id,
         conversation.last_user_text,
         conversation.prompt_bytes,
@@ -72,7 +75,7 @@ def ask_of(spec: spec_pb2.InferenceSpec, request_id: str = "", *, allow_http_ima
         bool(spec.context),
         frozenset(features),
         _needs(conversation, tools, tool_choice),
-        **_preferences(routing, notes),
+        **(_preferences(spec.routing, notes) if spec.HasField("routing") else {}),
         include_reasoning=spec.reasoning.include_reasoning,
         metadata=dict(spec.metadata),
     )
@@ -99,7 +102,7 @@ def _with_context(conversation: Conversation, context: str) -> tuple[Json, ...]:
 
 def _options(spec: spec_pb2.InferenceSpec, features: set[str], notes: Violations) -> dict[str, Any]:
     """What the caller set, by the contract's names; each is noted as a feature."""
-    options = _sampling(spec.sampling, notes)
+    options = _sampling(spec.sampling, notes) if spec.HasField("sampling") else {}
     features |= {f"sampling.{name}" for name in options}
     limits = _limits(spec, notes)
     features |= {"reasoning.effort" if name == "reasoning_effort" else name for name in limits}
@@ -165,6 +168,8 @@ def _response_format(
 
 
 def _backend_options(spec: spec_pb2.InferenceSpec, notes: Violations) -> dict[str, Any]:
+    if not spec.HasField("backend_options"):
+        return {}
     options = {key: plain(value) for key, value in spec.backend_options.fields.items()}
     for key in forbidden(options):
         notes.add(f"spec.backend_options.{key}", "is not an option of a backend; the daemon decides it")
@@ -195,7 +200,7 @@ def _target(target: routing_pb2.Target, notes: Violations) -> Target:
 def _preferences(routing: routing_pb2.RoutingPreferences, notes: Violations) -> dict[str, Any]:
     if routing.locality not in LOCALITIES:
         notes.add("spec.routing.locality", "must be LOCAL_ONLY, PREFER_LOCAL or ANY")
-    if routing.priority not in routing_pb2.Priority.values():
+    if routing.priority not in PRIORITIES:
         notes.add("spec.routing.priority", "must be BATCH, LOW, NORMAL, HIGH or CRITICAL")
     level = LEVELS.get(routing.latency_target.level)
     if level is None:
