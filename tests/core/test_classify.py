@@ -1,0 +1,316 @@
+"""What a request is about, found by keywords: examples that must hold, talk about commands, any text at all."""
+
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+import zlib
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoe_grpcd.core.classify import KeywordClassifier, Shape
+from zoe_grpcd.core.intents import SHIPPED, configured
+from zoe_grpcd.core.phrases import PhraseBook, words_of, written_out
+from zoe_grpcd.core.reading import WINDOW, read
+
+SHIPPED_CLASSIFIER = KeywordClassifier(SHIPPED)
+PROMPTS = Path(__file__).parents[1] / "data" / "intents" / "prompts.jsonl"
+
+
+def intent_of(text: str, **shape: object) -> str:
+    return SHIPPED_CLASSIFIER.classify(text, Shape(**shape)).intent  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        ("write a Python function", "code"),
+        ("is the service up", "status"),
+        ("Summarise this document: " + "The harbour was extended in spring. " * 1200, "summarize"),
+        ("¿Cuál es la mejor época para visitar Granada?", "multilingual"),
+        ("write a short story", "creative"),
+        ("classify this ticket as bug or question", "classification"),
+        ("explain machine learning", "explain"),
+        ("Hey Zoe, how are you?", "chat"),
+        ("Add bread to my shopping list", "action"),
+        ("What do you remember about me?", "memory"),
+        ("Translate this letter into Dutch", "translate"),
+        ("Think step by step: is 97 a prime number?", "reasoning"),
+        ("What does the document say about holidays?", "rag"),
+    ],
+)
+def test_examples_of_each_intent(text: str, intent: str) -> None:
+    assert intent_of(text) == intent
+
+
+@pytest.mark.parametrize(
+    ("shape", "intent"),
+    [
+        ({"has_image": True}, "vision"),
+        ({"has_tools": True}, "action"),
+        ({"has_context": True}, "rag"),
+        ({"has_image": True, "has_tools": True, "has_context": True}, "vision"),
+    ],
+)
+def test_the_shape_outranks_the_words(shape: dict[str, object], intent: str) -> None:
+    assert intent_of("How does this work?", **shape) == intent
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "don't schedule anything",
+        "Please don't add anything to my calendar",
+        "never turn off the lights, said my father",
+        "my address book is old",
+        'He said "add milk to the list" and left',
+        "She told me to add milk to the list",
+        "I added milk to the list yesterday",
+        "> set an alarm for six\nwhat do you think of this message?",
+        "```\nplay music\n```",
+        "what is a calendar",
+        "why would anyone set an alarm for 4am",
+        "how do I add a column in pandas",
+        "add a docstring to this function",
+    ],
+)
+def test_talk_about_commands_commands_nothing(text: str) -> None:
+    assert intent_of(text) != "action"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "can you add milk to the list?",
+        "Could you please turn off the lamp?",
+        "Hey Zoe, please remind me to stretch at noon",
+        "When I get home, switch on the heating",
+        "don't forget to add eggs to the list",
+    ],
+)
+def test_polite_and_late_commands_are_commands(text: str) -> None:
+    assert intent_of(text) == "action"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Où puis-je acheter des timbres ?",
+        "Wie lange dauert die Fahrt nach Hamburg?",
+        "Quanto costa un biglietto per Roma?",
+        "Onde posso encontrar uma farmácia?",
+        "Waar kan ik een fiets huren?",
+        "Gdzie mogę kupić bilet?",
+        "Где находится вокзал?",
+        "Πού είναι ο σταθμός;",
+        "أين تقع المحطة؟",
+        "איפה התחנה?",
+        "车站在哪里？",
+        "駅はどこですか",
+        "역이 어디에 있어요?",
+        "स्टेशन कहाँ है?",
+        "İstasyon nerede?",
+        unicodedata.normalize("NFD", "Où est la clé de l'hôtel ?"),
+        "Nhà ga ở đâu?",
+        "Var ligger stationen och hur kommer jag dit?",
+    ],
+)
+def test_other_languages_go_to_a_multilingual_model(text: str) -> None:
+    assert intent_of(text) == "multilingual"
+
+
+@pytest.mark.parametrize(
+    "text", ["play la bamba", "I had a crème brûlée at the café", "who is Jürgen", "solve α + β = 3"]
+)
+def test_foreign_words_in_english_leave_it_english(text: str) -> None:
+    assert intent_of(text) != "multilingual"
+
+
+def test_a_verdict_shows_keywords_and_nothing_else_of_the_message() -> None:
+    verdict = SHIPPED_CLASSIFIER.classify("add xylophone-secret to my shopping list", Shape())
+    assert verdict.signs
+    assert "secret" not in " ".join(verdict.signs)
+    assert any("'add … to … list'" in sign for sign in verdict.signs)
+
+
+def test_a_message_without_any_sign_is_chat() -> None:
+    assert intent_of("") == intent_of("?!") == intent_of("zxcv qwer") == "chat"
+
+
+# ------------------------------------------------------------------------------------------------ any text at all
+
+
+@given(st.text(), st.builds(Shape, st.booleans(), st.booleans(), st.booleans(), st.integers(0, 10**6)))
+def test_any_text_has_the_same_verdict_twice(text: str, shape: Shape) -> None:
+    verdict = SHIPPED_CLASSIFIER.classify(text, shape)
+    assert verdict == KEYWORDS_AGAIN.classify(text, shape)
+    assert verdict.intent in {intent.name for intent in SHIPPED}
+    assert 0 <= verdict.confidence <= 1
+
+
+KEYWORDS_AGAIN = KeywordClassifier(SHIPPED)
+VOCABULARY = sorted({word for intent in SHIPPED for sign in intent.signs for word in words_of(sign)})
+
+
+@given(st.lists(st.sampled_from([*VOCABULARY, '"', "`", "'", "$", "=", "12", "don't"]), max_size=200))
+def test_any_mix_of_the_classifiers_own_words_has_a_verdict(words: list[str]) -> None:
+    verdict = SHIPPED_CLASSIFIER.classify(" ".join(words), Shape())
+    assert verdict.intent in {intent.name for intent in SHIPPED}
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a",
+        " ",
+        "`",
+        "```",
+        '"',
+        "'a ",
+        "> ",
+        "$=",
+        "what is ",
+        "how do you ",
+        "\n",
+        "1.",
+        "é",
+        "中",
+        "(",
+        "İ",
+    ],
+)
+def test_a_megabyte_of_anything_costs_no_more_than_a_page(piece: str) -> None:
+    text = piece * (1_000_000 // len(piece))
+    assert len(read(text, Shape()).visible) <= 3 * WINDOW
+    start = perf_counter()
+    SHIPPED_CLASSIFIER.classify(text, Shape())
+    assert perf_counter() - start < 0.25
+
+
+def test_the_seed_of_string_hashes_changes_no_verdict() -> None:
+    program = (
+        "import json, sys\n"
+        "from zoe_grpcd.core.classify import KeywordClassifier, Shape\n"
+        "from zoe_grpcd.core.intents import SHIPPED\n"
+        "classifier = KeywordClassifier(SHIPPED)\n"
+        "for line in sys.stdin: print(classifier.classify(json.loads(line)['text'], Shape()))\n"
+    )
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            input=PROMPTS.read_text(encoding="utf-8"),
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert outputs[0] == outputs[1]
+
+
+# -------------------------------------------------------------------------------------------------- labelled prompts
+
+
+def test_held_back_prompts_are_understood_as_often_as_promised() -> None:
+    rows = [json.loads(line) for line in PROMPTS.read_text(encoding="utf-8").splitlines()]
+    held = [row for row in rows if zlib.crc32(row["text"].encode()) % 3 == 0]
+    right = sum(intent_of(row["text"], **row.get("shape", {})) == row["intent"] for row in held)
+    assert len(rows) >= 600
+    assert right / len(held) >= 0.85
+
+
+# ------------------------------------------------------------------------------------------------- what operators edit
+
+
+def test_an_operator_adds_keywords_to_a_shipped_intent() -> None:
+    intents = configured({"action": {"keywords": ["grocery run"]}})
+    assert KeywordClassifier(intents).classify("a grocery run would be good", Shape()).intent == "action"
+    assert KeywordClassifier(intents).classify("turn off the lamp", Shape()).intent == "action"
+
+
+def test_an_operator_adds_an_intent_with_patterns() -> None:
+    intents = configured(
+        {"ticket": {"patterns": [r"\bzoe-\d+\b"], "required": ["tools"], "temperature": 0.1}}
+    )
+    verdict = KeywordClassifier(intents).classify("what is ZOE-123 about?", Shape())
+    assert verdict.intent == "ticket"
+    assert intents[-1].required == {"tools"}
+    assert intents[-1].sampling == {"temperature": 0.1}
+
+
+def test_an_operator_changes_only_what_is_named() -> None:
+    code = next(
+        intent
+        for intent in configured({"code": {"model": "coder", "system_prompt": "Be terse.", "top_p": 0.9}})
+        if intent.name == "code"
+    )
+    assert (code.model, code.system_prompt, code.favours) == ("coder", "Be terse.", "quality")
+    assert code.sampling == {"temperature": 0.0, "top_p": 0.9}
+    assert code.signs
+
+
+def test_a_disabled_intent_is_never_found() -> None:
+    intents = configured({"status": {"enabled": False}})
+    assert KeywordClassifier(intents).classify("is the service up", Shape()).intent != "status"
+
+
+@pytest.mark.parametrize(
+    ("entries", "complaint"),
+    [
+        ({"code": {"keyword": ["x"]}}, "unknown keyword"),
+        ({"chat": {"enabled": False}}, "cannot be disabled"),
+        ({"code": {"favours": "speed"}}, "none of latency, quality, context"),
+    ],
+)
+def test_a_wrong_entry_is_refused_with_what_would_be_right(
+    entries: dict[str, dict[str, object]], complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        configured(entries)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "complaint"),
+    [
+        ("{devise}", "no class of words"),
+        ("@imagee", "no fact"),
+        ("the? .. thing", "may not be missing"),
+        ("add & ", "at least one word"),
+        ("what's|how", "written as 'what is'"),
+    ],
+)
+def test_a_malformed_phrase_is_refused_when_the_classifier_is_built(keyword: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        KeywordClassifier(configured({"code": {"keywords": [keyword]}}))
+
+
+# ------------------------------------------------------------------------------------------------ notation of phrases
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text", "occurs"),
+    [
+        ("red car", "a red car", True),
+        ("red car", "a car, red", False),
+        ("red|blue car", "a blue car", True),
+        ("in the? end", "in end", True),
+        ("put .. shelf", "put it on the top shelf", True),
+        ("put .. shelf", "put one two three four five shelf", False),
+        ("put .. shelf", "put it there. the shelf is old", False),
+        ("^stop", "please stop", True),
+        ("^stop", "they stop", False),
+        ("^stop", "when it rains, stop", True),
+        ("what is", "what's that", True),
+        ("stop", "never stop", False),
+        ("stop", "i do not want stop", False),
+    ],
+)
+def test_what_a_phrase_finds(phrase: str, text: str, occurs: bool) -> None:
+    assert (phrase in PhraseBook([phrase]).find(written_out(words_of(text)))) is occurs

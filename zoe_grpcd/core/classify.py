@@ -1,0 +1,185 @@
+"""The text and shape of a request -> its intent.
+
+The rule: what a text says *about* an action is no action; commands count only where a clause begins (`core.phrases`),
+and never inside quotes (`core.reading`).
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Protocol
+
+from zoe_grpcd.core.intents import CHAT, Intent
+from zoe_grpcd.core.phrases import Found, PhraseBook, parts_of, spelled, written_out
+from zoe_grpcd.core.reading import FACTS, SHORT_WORDS, Reading, Shape, read
+
+__all__ = ["Classifier", "KeywordClassifier", "Shape", "Verdict"]
+
+FLOOR = 0.75  # weight under which the signs of an intent are too weak, and it is chat
+_FADE = 0.5  # what each further sign of an intent counts of the one before: many weak ones make no strong one
+_DISTANT = 0.7  # what a sign in the middle of a longer message counts
+_NEAR = 45  # words from either end that are not the middle
+# Facts of short messages: what needs them is not looked for in longer ones.
+_SHORT = frozenset(("@short", "@tiny"))
+_SIGNS_SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a request is about. `confidence` is 0..1; `signs` say why and hold no text but the operator's keywords."""
+
+    intent: str
+    confidence: float
+    signs: tuple[str, ...] = ()
+
+
+class Classifier(Protocol):
+    """Finds the intent of a request. Never raises, whatever the text; the same input has the same verdict."""
+
+    def classify(self, text: str, shape: Shape) -> Verdict:
+        """`text` is the last message of the user, of any length."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    intent: int
+    weight: float
+    first: str  # the phrase under which it is found; empty: it has facts only
+    phrases: frozenset[str]
+    facts: tuple[str, ...]
+    without: tuple[str, ...]
+    without_facts: tuple[str, ...]
+    text: str  # as it was written
+
+
+_Weighed = tuple[float, str, _Sign | None]  # what a sign adds, and the sign, or None for a pattern
+
+
+class KeywordClassifier:
+    """The default classifier: adds up the weights of the signs of each intent; no dependency, no state.
+
+    Building it compiles all phrases once and raises ValueError for one that is malformed.
+    """
+
+    def __init__(self, intents: Sequence[Intent]) -> None:
+        self._names = tuple(intent.name for intent in intents)
+        compiled = [
+            _sign(index, sign, weight)
+            for index, intent in enumerate(intents)
+            for sign, weight in intent.signs.items()
+        ]
+        lasting = [sign for sign in compiled if _SHORT.isdisjoint(sign.facts)]
+        self._book = PhraseBook(part for sign in compiled for part in (*sign.phrases, *sign.without))
+        self._long_book = PhraseBook(part for sign in lasting for part in (*sign.phrases, *sign.without))
+        self._by_phrase = _grouped((sign.first, sign) for sign in compiled if sign.phrases)
+        self._by_fact = tuple((sign.facts[0], sign) for sign in compiled if not sign.phrases)
+        self._patterns = tuple(
+            (re.compile(pattern, re.IGNORECASE), index, weight)
+            for index, intent in enumerate(intents)
+            for pattern, weight in intent.patterns.items()
+        )
+
+    def classify(self, text: str, shape: Shape) -> Verdict:
+        """The intent whose signs weigh most; chat if none weighs `FLOOR`."""
+        reading = read(text, shape)
+        words = written_out(reading.words)
+        book = self._book if len(reading.words) <= SHORT_WORDS else self._long_book
+        found = book.find(words)
+        weighed: dict[int, list[_Weighed]] = {}
+        for sign in self._holding(found, _Facts(reading)):
+            weight = sign.weight * _nearness(found, sign, len(words))
+            weighed.setdefault(sign.intent, []).append((weight, sign.text, sign))
+        for pattern, index, weight in self._patterns:
+            if pattern.search(reading.visible):
+                weighed.setdefault(index, []).append((weight, pattern.pattern, None))
+        return self._verdict(weighed, lambda sign: _shown(sign, found, words))
+
+    def _holding(self, found: Mapping[str, Found], facts: "_Facts") -> Iterable[_Sign]:
+        for phrase in found:
+            for sign in self._by_phrase.get(phrase, ()):
+                if _holds(sign, found, facts):
+                    yield sign
+        for fact, sign in self._by_fact:
+            if facts[fact] and _holds(sign, found, facts):
+                yield sign
+
+    def _verdict(self, weighed: Mapping[int, list[_Weighed]], shown: Callable[[_Sign], str]) -> Verdict:
+        for signs in weighed.values():
+            signs.sort(key=itemgetter(0, 1), reverse=True)
+        totals = sorted(((_total(signs), -index) for index, signs in weighed.items()), reverse=True)
+        best, winner = totals[0] if totals else (0.0, 0)
+        if best < FLOOR:
+            return Verdict(CHAT, round(1 - best / (best + 1), 3))
+        runner_up = totals[1][0] if len(totals) > 1 else 0.0
+        strongest = weighed[-winner][:_SIGNS_SHOWN]
+        texts = (shown(sign) if sign else f"matches {text!r}" for _, text, sign in strongest)
+        confidence = round(best / (best + runner_up + 0.5), 3)
+        return Verdict(self._names[-winner], confidence, tuple(dict.fromkeys(texts)))
+
+
+class _Facts(dict[str, bool]):
+    """Facts of one message, each found out when first asked for."""
+
+    def __init__(self, reading: Reading) -> None:
+        super().__init__()
+        self._reading = reading
+
+    def __missing__(self, name: str) -> bool:
+        value = self[name] = FACTS[name][1](self._reading)
+        return value
+
+
+def _sign(intent: int, text: str, weight: float) -> _Sign:
+    wanted, unwanted = parts_of(text)
+    unknown = [part for part in wanted + unwanted if part.startswith("@") and part not in FACTS]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no fact; there are {', '.join(FACTS)}")
+    phrases = tuple(part for part in wanted if not part.startswith("@"))
+    facts = tuple(part for part in wanted if part.startswith("@"))
+    return _Sign(
+        intent,
+        weight,
+        phrases[0] if phrases else "",
+        frozenset(phrases),
+        facts,
+        tuple(part for part in unwanted if not part.startswith("@")),
+        tuple(part for part in unwanted if part.startswith("@")),
+        text,
+    )
+
+
+def _shown(sign: _Sign, found: Mapping[str, Found], words: Sequence[str]) -> str:
+    """Why a sign holds, in words: the keywords as the message spells them, and nothing else of it."""
+    said = (f"says {spelled(found[part], words)!r}" for part in sorted(sign.phrases))
+    return ", ".join((*said, *(FACTS[fact][0] for fact in sign.facts)))
+
+
+def _grouped(pairs: Iterable[tuple[str, _Sign]]) -> Mapping[str, Sequence[_Sign]]:
+    groups: dict[str, list[_Sign]] = {}
+    for key, sign in pairs:
+        groups.setdefault(key, []).append(sign)
+    return groups
+
+
+def _holds(sign: _Sign, found: Mapping[str, Found], facts: _Facts) -> bool:
+    for fact in sign.facts:
+        if not facts[fact]:
+            return False
+    for fact in sign.without_facts:
+        if facts[fact]:
+            return False
+    return found.keys() >= sign.phrases and found.keys().isdisjoint(sign.without)
+
+
+def _nearness(found: Mapping[str, Found], sign: _Sign, words: int) -> float:
+    """1 near the beginning and the end of a message, less in the middle of it, where its material stands."""
+    if not sign.phrases:
+        return 1.0
+    at, _ = found[sign.first]
+    return 1.0 if at < _NEAR or at >= words - _NEAR else _DISTANT
+
+
+def _total(signs: Sequence[_Weighed]) -> float:
+    return sum(weight * _FADE**rank for rank, (weight, _, _) in enumerate(signs))

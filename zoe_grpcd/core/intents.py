@@ -1,0 +1,300 @@
+"""What a request may be about, and what follows from it: the intents that ship with the daemon, and their editing.
+
+The rule: an intent is data. A classifier reads its signs and examples; the resolver reads what it wants.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from zoe_grpcd.core import signs
+
+CHAT = "chat"
+"""The intent of everything that shows no sign of another one; it cannot be disabled."""
+
+FAVOURS = ("latency", "quality", "context")
+
+_STATED = 3.0  # weight of an operator's keyword or pattern: above any single shipped sign of another intent
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One kind of request.
+
+    Attributes:
+        name: as in `AutoTarget.intent` and in decisions.
+        signs: phrases in the notation of `core.phrases`, each with its weight (> 0).
+        patterns: regular expressions on the message in lower case, each with its weight. Searched in at most
+            `reading.WINDOW` characters.
+        examples: typical messages, for a classifier that compares meanings.
+        required: capabilities without which a model cannot do it ("vision", "tools").
+        preferred: capabilities that make a model better at it ("code", "reasoning", "multilingual", "chat").
+        favours: what counts most among capable models: "latency", "quality" or "context" (a large window).
+        sampling: defaults by their contract names (temperature, top_p ...), for what the caller left unset.
+        max_output_tokens: default limit of the answer; None: none.
+        system_prompt: sent where the caller sends no system message; empty: none.
+        model: always this model; empty: the best candidate.
+        strategy: a strategy's name in place of the global one; empty: the global one.
+    """
+
+    name: str
+    signs: Mapping[str, float] = field(default_factory=dict)
+    patterns: Mapping[str, float] = field(default_factory=dict)
+    examples: tuple[str, ...] = ()
+    required: frozenset[str] = frozenset()
+    preferred: frozenset[str] = frozenset()
+    favours: str = "latency"
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    max_output_tokens: int | None = None
+    system_prompt: str = ""
+    model: str = ""
+    strategy: str = ""
+
+
+def _phrases(table: signs.Table) -> dict[str, float]:
+    return {
+        line.strip(): weight for weight, lines in table.items() for line in lines.splitlines() if line.strip()
+    }
+
+
+def _wants(*capabilities: str) -> frozenset[str]:
+    return frozenset(capabilities)
+
+
+SHIPPED: tuple[Intent, ...] = (
+    Intent(
+        "vision",
+        _phrases(signs.VISION),
+        required=_wants("vision"),
+        favours="quality",
+        examples=("What is in this picture?", "Read the text on this photo", "Describe the attached image"),
+    ),
+    Intent(
+        "action",
+        _phrases(signs.ACTION),
+        required=_wants("tools"),
+        sampling={"temperature": 0.6},
+        examples=(
+            "Add bread to my shopping list",
+            "Turn off the kitchen lights",
+            "Set an alarm for seven tomorrow",
+            "Remind me to call the plumber at five",
+            "Play something by Nina Simone",
+            "Schedule a meeting with Eva on Monday morning",
+            "What is on my to-do list?",
+            "Book a table for two tonight",
+            "Send a message to Paul that I am late",
+        ),
+    ),
+    Intent(
+        "memory",
+        _phrases(signs.MEMORY),
+        preferred=_wants("memory"),
+        favours="context",
+        sampling={"temperature": 0.7},
+        examples=(
+            "What do you remember about me?",
+            "What did we talk about last time?",
+            "Who is Martha?",
+            "When is my brother's birthday?",
+            "Recall what I told you about the trip",
+            "Remember that I am allergic to nuts",
+        ),
+    ),
+    Intent(
+        "code",
+        _phrases(signs.CODE),
+        preferred=_wants("code"),
+        favours="quality",
+        sampling={"temperature": 0.0},
+        examples=(
+            "Write a Python function that checks for palindromes",
+            "Why does this loop never end?",
+            "How do I join two tables in SQL?",
+            "Fix the syntax error in this script",
+            "def add(a, b): return a + b",
+            "Explain what this regular expression matches",
+        ),
+    ),
+    Intent(
+        "rag",
+        _phrases(signs.RAG),
+        favours="context",
+        sampling={"temperature": 0.0},
+        examples=(
+            "What does the document say about deadlines?",
+            "According to the passage, who won the election?",
+            "Answer from the context below",
+            "Where does the contract mention penalties?",
+        ),
+    ),
+    Intent(
+        "summarize",
+        _phrases(signs.SUMMARIZE),
+        favours="context",
+        sampling={"temperature": 0.2},
+        examples=(
+            "Summarize this article",
+            "Give me the key points of the report",
+            "tl;dr",
+            "Shorten this text to three sentences",
+            "What is the main idea of the passage?",
+        ),
+    ),
+    Intent(
+        "translate",
+        _phrases(signs.TRANSLATE),
+        preferred=_wants("multilingual"),
+        favours="quality",
+        sampling={"temperature": 0.2},
+        examples=(
+            "Translate this sentence into German",
+            "How do you say cheese in French?",
+            "What does hasta luego mean in English?",
+        ),
+    ),
+    Intent(
+        "multilingual",
+        _phrases(signs.MULTILINGUAL),
+        preferred=_wants("multilingual"),
+        favours="quality",
+        sampling={"temperature": 0.2},
+        examples=(
+            "¿Dónde está la estación de tren?",
+            "Pourquoi le ciel est-il bleu ?",
+            "Wie funktioniert ein Kühlschrank?",
+            "今天天气怎么样？",
+            "Как тебя зовут?",
+        ),
+    ),
+    Intent(
+        "creative",
+        _phrases(signs.CREATIVE),
+        preferred=_wants("creative"),
+        favours="quality",
+        sampling={"temperature": 0.8},
+        examples=(
+            "Write a short story about a dragon",
+            "Compose a poem for my sister's wedding",
+            "Think of a slogan for a bicycle shop",
+            "Pretend that you are a detective from the thirties",
+            "Draft a friendly email to invite colleagues to a picnic",
+            "Brainstorm names for a podcast",
+        ),
+    ),
+    Intent(
+        "reasoning",
+        _phrases(signs.REASONING),
+        preferred=_wants("reasoning"),
+        favours="quality",
+        sampling={"temperature": 0.2},
+        examples=(
+            "If three pens cost 4 euros, what do twelve pens cost?",
+            "Solve 2x + 3 = 11",
+            "Prove that there are infinitely many primes",
+            "Think step by step: who is the tallest of the four?",
+            "Compare both offers and decide which one is better",
+        ),
+    ),
+    Intent(
+        "explain",
+        _phrases(signs.EXPLAIN),
+        favours="quality",
+        sampling={"temperature": 0.2},
+        examples=(
+            "Explain machine learning",
+            "What is a black hole?",
+            "How does a refrigerator work?",
+            "Why do leaves change colour?",
+            "Who painted the Mona Lisa?",
+        ),
+    ),
+    Intent(
+        "classification",
+        _phrases(signs.CLASSIFICATION),
+        sampling={"temperature": 0.0},
+        max_output_tokens=256,  # a label or a list of what was extracted, not an essay
+        examples=(
+            "Classify this review as positive or negative",
+            "Is this mail spam?",
+            "Which category fits this ticket?",
+            "Extract all names from the text",
+        ),
+    ),
+    Intent(
+        "status",
+        _phrases(signs.STATUS),
+        sampling={"temperature": 0.0},
+        max_output_tokens=64,
+        examples=("Is the service up?", "Are you online?", "Yes or no: has the job finished?", "ping"),
+    ),
+    Intent(
+        CHAT,
+        _phrases(signs.CHAT),
+        preferred=_wants("chat"),
+        sampling={"temperature": 0.7},
+        examples=(
+            "Hey Zoe, how are you?",
+            "Good morning!",
+            "I had a long day",
+            "Tell me a joke",
+            "What is your favourite film?",
+            "What's the weather like today?",
+        ),
+    ),
+)
+
+_SAMPLING = frozenset(
+    "temperature top_p min_p top_k frequency_penalty presence_penalty repetition_penalty seed".split()
+)
+_WORDS = frozenset(("model", "strategy", "system_prompt", "favours"))
+_EDITS = frozenset(
+    ("keywords", "patterns", "examples", "required", "preferred", "enabled", "max_output_tokens")
+)
+FIELDS: frozenset[str] = _SAMPLING | _WORDS | _EDITS
+"""Keys that an entry of `routing.intents` may have."""
+
+
+def configured(
+    entries: Mapping[str, Mapping[str, Any]], shipped: Sequence[Intent] = SHIPPED
+) -> tuple[Intent, ...]:
+    """The shipped intents as `routing.intents` of the config edits them, new ones behind them.
+
+    An entry changes the fields that it names. Keywords, patterns and examples are added to the shipped ones; a
+    keyword is a phrase in the notation of `core.phrases`. `enabled: false` removes an intent. Values are taken to
+    have the right types; what only meaning can tell wrong (an unknown key, a bad phrase or pattern when the
+    classifier is built) raises ValueError.
+    """
+    known = {intent.name: intent for intent in shipped}
+    for name, entry in entries.items():
+        unknown = sorted(entry.keys() - FIELDS)
+        if unknown:
+            raise ValueError(
+                f"intents.{name}: unknown {', '.join(unknown)}; there are {', '.join(sorted(FIELDS))}"
+            )
+        if not entry.get("enabled", True):
+            if name == CHAT:
+                raise ValueError(
+                    f"intents.{CHAT}: cannot be disabled, since it takes what no other intent does"
+                )
+            known.pop(name, None)
+            continue
+        known[name] = _edited(known.get(name, Intent(name)), entry)
+    return tuple(known.values())
+
+
+def _edited(intent: Intent, entry: Mapping[str, Any]) -> Intent:
+    if entry.get("favours", intent.favours) not in FAVOURS:
+        raise ValueError(
+            f"intents.{intent.name}.favours: {entry['favours']!r} is none of {', '.join(FAVOURS)}"
+        )
+    changes: dict[str, Any] = {key: entry[key] for key in _WORDS | {"max_output_tokens"} if key in entry}
+    changes |= {key: frozenset(entry[key]) for key in ("required", "preferred") if key in entry}
+    return replace(
+        intent,
+        signs={**intent.signs, **dict.fromkeys(map(str.lower, entry.get("keywords", ())), _STATED)},
+        patterns={**intent.patterns, **dict.fromkeys(entry.get("patterns", ()), _STATED)},
+        examples=(*intent.examples, *entry.get("examples", ())),
+        sampling={**intent.sampling, **{key: entry[key] for key in _SAMPLING if key in entry}},
+        **changes,
+    )

@@ -1,0 +1,578 @@
+"""The signs of the intents that ship with the daemon: weight -> phrases, one a line, in the notation of `core.phrases`.
+
+The rule: 3 decides, 2 is strong, 1.2 is clear, 0.8 is enough alone, 0.4 only supports; what adds up to less than
+`classify.FLOOR` is chat.
+"""
+
+from collections.abc import Mapping
+
+Table = Mapping[float, str]
+
+VISION: Table = {12.0: "@image"}
+
+ACTION: Table = {
+    9.0: "@tools",
+    2.4: """
+        ^add|put|write|note|append|jot .. to|on|onto|in|down|into .. {agenda}
+        ^remind me & !^remind me what|who|where|how|why|which|again
+        ^remind|notify|alert|ping|warn us|him|her|everyone|me .. to|about|when|at|of
+        ^wake .. up|at
+        ^turn|switch|shut|power on|off|up|down
+        ^turn|switch|shut|power .. {device} .. on|off|up|down
+        ^turn|switch|shut|power .. on|off|up|down & @short
+        ^set|make|create|start|add|schedule|put|save|setup .. {agenda} & !list of & !lists of & !note of & !{program}
+        ^set up .. {agenda}
+        ^set|put|change|adjust|make|turn|lower|raise|increase|decrease|reduce|dim|brighten|bring .. {device}
+        ^cancel|delete|remove|clear|erase|postpone|reschedule|snooze|move|edit|rename|discard .. {agenda}
+        ^play|shuffle|repeat|queue|skip|pause|resume|rewind|replay|stop|hear .. {media}
+        ^book|reserve|order|buy|purchase|get|find|call|need .. {errand}
+        ^text|sms|message|email|e-mail|dial|phone|ring|facetime|call .. {person}
+        ^transfer|send|pay|move|withdraw|deposit .. {money}
+        ^send|forward|write|shoot .. email|mail|message|text|sms|note|invitation|invite to
+        ^reply|respond to & @short
+        ^post|tweet|share .. on|to twitter|facebook|instagram|x|linkedin|social|reddit""",
+    2.0: """
+        ^schedule|reschedule|snooze|mute|unmute|dim|brighten|vacuum|preheat|hoover & !@code
+        ^play & !^play on|with|a role
+        ^send|email|e-mail|text|dial|tweet & @short
+        ^add|remove|delete|take|strike|put|cross .. to|from|off|on|in my|the|our|a .. list|cart|calendar|basket|order|lists
+        ^lock|unlock|open|close|shut|start|stop|activate|deactivate|enable|disable|run|brew|make|use .. {device}
+        ^freeze|unfreeze|block|activate|cancel|replace|report .. account|card|cards|subscription|order|membership|pin
+        ^report .. lost|stolen|damaged|fraud|fraudulent
+        ^change|update|reset|switch .. my|your .. & @short
+        ^flip|toss a|the coin
+        ^roll .. dice|die
+        lights|light|lamp|heating|volume|music|tv|sound on|off|up|down & @short
+        ^volume|brightness|temperature up|down|to|on|off
+        ^next|previous|skip|pause|resume|stop|louder|quieter & @tiny
+        ^order|buy|purchase .. & @short
+        ^order|buy|purchase & @short & !@numbers
+        ^block|free off|out|up .. hour|hours|time|day|morning|afternoon
+        my .. {agenda} & @question & @short & !remember
+        {ask} .. on|in my|the {agenda}
+        do|have i|we have|any|got .. {agenda} & @question
+        is|are there any? .. {agenda} & my & @question
+        ^show|read|check|list|tell|give|open|find|pull .. my|new|recent|latest .. {agenda}
+        ^show|read|check|list|tell|open .. {agenda} & my
+        what is|are my|the|left? .. {agenda} & my & @short
+        when|where is|are|do|does .. next|first|last meeting|appointment|event|alarm|flight
+        how much|long time|longer? .. left|remaining .. timer|alarm
+        any|new|unread emails|email|mail|messages|voicemails & @short
+        ^i .. hear|listen|watch .. to? .. & @short
+        i|we need|want|wanna|gotta .. {media} & @short
+        i|we need|want|would|wanna|gotta .. {errand} & @short & !how & !@foreign
+        i would like|love .. {errand} & @short & !how""",
+    1.6: """
+        ^call|ring|phone|dial & @short & !function & !method
+        ^cancel|postpone|reschedule|delete|remove|erase|clear|silence|stop|pause|resume|unpause & @short
+        ^set & @short
+        ^add|put & @short
+        ^remember to
+        ^book|reserve & @short
+        ^lower|raise|increase|decrease|reduce|crank & @short
+        ^start|begin|launch|open|close & @short & !with
+        ^clean|mop|sweep|wash & @short & !how
+        ^lights|light & @short
+        ^move|push|bring .. to|back|forward & @short
+        ^save|bookmark|like|rate .. this|that|current
+        ^give .. thumbs|stars|rating
+        ^decline|accept|confirm|rsvp & @short
+        ^stop|silence|quiet|shush|halt & @tiny
+        ^track|navigate|directions|route to|my
+        ^find|locate .. my phone|keys|car|wallet
+        ^ask|tell .. to & @short & !me & !how
+        ^tell|let {person}
+        ^tune|switch in|to|over
+        ^put on|away & @short
+        ^play|start .. game|trivia|chess|quiz
+        ^make|do .. warmer|cooler|brighter|darker|louder|quieter|hotter|colder
+        ^it is .. dark|cold|hot|bright|loud|warm in here
+        ^i am cold|hot|freezing
+        ^redeem|apply|enroll|sign|activate|order|renew|refill & @short
+        ^check|change|switch|get|bring|fetch|give|make|keep|let|tell|submit|file|contact|connect|log|stream|sync & @short & !story & !joke & !@question & !me a|an|some|about & !@code
+        ^make|get|bring|fetch|order me a|an|some & @short & !{prose} & !list
+        {ask} {agenda} do|have|are|did i|we|there
+        how many {agenda} do|have|are i|we|there
+        ^block|cancel|replace it|this|that|them & @short
+        ^slow|speed|speak|talk down|up|slower|faster|louder|quieter
+        ^i want|need .. {media} & @short
+        ^want|need .. {media} & @short""",
+    0.5: """
+        {agenda} & my
+        on|for|at monday|tuesday|wednesday|thursday|friday|saturday|sunday|tomorrow|tonight|noon|am|pm
+        please & @short
+        @imperative & @short""",
+}
+
+MEMORY: Table = {
+    2.6: """
+        do|can|did you|u still? remember|recall & !@long
+        you remember|recall|know about me|us
+        you know|remember|recall .. about me|my
+        remember|recall about me|us|my
+        ^remember|recall that|this|my|i|about|how|please|when|what
+        ^recall what|when|who|how
+        ^forget what|that|about|everything
+        do not forget that|my|i
+        what|who|when|where|how|which did i|we|you .. say|said|tell|told|mention|ask|talk|discuss|decide|agree|suggest|call
+        did i|we|you ever|already|just? tell|mention|say|told|talk|discuss|ask|give
+        have i|we|you ever|already? told|mentioned|said|asked|talked|discussed|given
+        have i asked|told|said
+        i|you|we told|mentioned|said|suggested|asked .. earlier|before|yesterday|last|previously|again
+        last time i|we|you
+        our|the|your last|previous|earlier|past conversation|chat|discussion|session|talk
+        ^remind me what|who|where|how|why|which|again
+        what|who|when|where|how|which .. again & @question & @short & !try
+        tell me what|everything you know|remember about me|my
+        what have i|we|you & @question
+        who do i|we know""",
+    2.2: """
+        ^who is & @tiny & !^who is the|a|an|your|you|better|there|this|that|right
+        ^who is coming|joining|visiting|invited
+        ^who is|are|was|were my|our
+        what|when|who|where|how is|are|was|were my|our & @short & !{agenda} & !@code
+        when|where|what|who|which|how did i|we & @short & !@code & !@numbers
+        when|where|what|who|how .. i|we .. last & @question & !{agenda}
+        what was|were i|we & @short
+        what was|were the|that|my .. i|we & @short & @question
+        what did .. say|tell|want & @short & @question & !the|a {source} & !author
+        what|who|where|when did {person}
+        did i .. & @short & @question
+        how long ago did i
+        what|when|who|where .. {person} .. birthday|anniversary|name|favourite|favorite|called|like & @question
+        when .. birthday|anniversary & @question
+        do you know .. my|our & @question & !{agenda}
+        what do you know about & @short""",
+    0.5: """
+        remember|recall|recollect
+        my {person}
+        yesterday|earlier|previously|before|again""",
+}
+
+CODE: Table = {
+    3.0: "@code",
+    2.4: """
+        write|create|implement|build|make|generate|code|design|develop|give|need|produce|define|complete .. {program} & !@foreign
+        write|create|implement|build|make|generate|design|develop|complete .. {tech}
+        ^implement|refactor|debug|compile|deobfuscate|reimplement & !plan & !policy & !law
+        ^code a|an|the|up|me
+        unit|integration test|tests
+        in|using|with|for|from|of|a|the|my|this|to {tech} & @question
+        {tech} function|code|script|program|class|error|command|query|file|container|project|app|library|package|list|dict
+        {tech} & {ask} do|to|can|does|is|are|should|would|i
+        {tech} & {structure}
+        {tech} & {trouble}
+        {structure} .. {structure} .. {tech}
+        this|my|following|the|below|some|your|that code|snippet|function|script|program|codebase|method|query & !zip & !postal & !main
+        stack trace
+        {trouble} & @question & !margin & !human
+        in|using|with rust|swift|ruby|go|r|excel|react|flask|spring|spark|node
+        rust|swift|ruby|go|react|flask|spring|node function|functions|code|program|app|script|component|hook|struct|macro|native|js|boot|server
+                pull request|requests
+        fix|find|spot .. bug|bugs
+        bug|bugs in
+        time|space|big|runtime complexity & !@numbers
+        segmentation fault
+        compile|compiles|compiling|compiler|recompile""",
+    1.8: """
+        {tech} & !^who
+        given|takes|accepts|take|return|returns .. array|string|integer|integers|tuple|dictionary|matrix|linked|strings|arrays
+        function|method|algorithm to|that|which|for & write|create|find|implement|given
+        linked|hash|binary|nested list|lists|map|table|tree|search|loop|loops|array|dictionary
+        for|while|nested|infinite loop|loops
+        list comprehension|comprehensions|slicing
+        type hint|hints|annotation|annotations
+        docstring|docstrings|namespace|boilerplate|refactor|refactoring|stdout|stdin|stderr|localhost|hashmap|nullptr|nullable
+        leetcode|codebase|backend|frontend|websocket|oauth|jwt|middleware|mutex|semaphore|coroutine|coroutines|multithreading
+        object oriented|orientated
+        environment|instance|global|local|static|boolean variable|variables|method
+        command line|prompt
+        source code
+        virtual environment|env|machine|dom
+        design pattern|patterns & !@short
+        algorithm & write|implement|detect|time|given
+        ^return .. if|the|true|number & @code
+        how do|to|can|should i? .. {structure} .. {structure} & !@foreign
+        how do|to|can i? sort|reverse|iterate|concatenate|append|split|parse|serialize|clone|merge|loop|instantiate|import|call .. {structure}
+        how do|to|can i? check|convert|remove|find|get|read|write|pass|access|declare|initialize|create|add|delete|split|count .. {structure} & !my
+        ^convert|rewrite|turn|change .. loop|function|class|code|script|method|query|sql|json|csv""",
+    0.9: """
+        programming|coding|debug|debugging|software|developer|syntax|runtime|algorithm|api|apis|repository|repo
+        code & !zip & !dress & !postal & !conduct
+        variable|variables|array|arrays|integer|integers|string|boolean|substring & write|find|return|given|check""",
+    0.4: """
+        function|functions|parameter|script|method|library|framework|command|terminal|loop|regex""",
+}
+
+RAG: Table = {
+    10.0: "@context",
+    2.8: """
+        according to .. {reference}
+        based on|upon .. {reference}|provided|above|following
+        using only? .. {reference}|context & @question
+        using only .. {reference}|context|provided
+        what|where|when|who|which|how does|do|did|is .. the|this|that|my|our|your? {source} .. say|says|state|mention|contain|cover|describe|list|require|recommend
+        does the|this|that|my|our {reference} .. say|cover|mention|state|contain|include|require|allow
+        in the|this|that|our|your .. attached|uploaded|enclosed|provided|above|following|given .. {reference}|file|documents|agreement
+        in|from|of the|this|that|my attached|uploaded|enclosed|provided file|document|contract|pdf|report|agreement|documents
+        pieces of context
+        context to answer
+        answer|respond .. from|using|based|with .. context|passage|document|text|paragraph|information|article|documents|below
+        read .. {reference} .. and|then answer
+        given the|this|a following|above|below|reference? .. {reference}|text & @question
+        per the|our|this {reference}|rules|terms|guidelines|spec
+        as|is stated|described|mentioned|written|explained in|by
+        passage question
+        context & question & @question
+        ^context & @question
+        ^passage|document|article|paragraph|background & @question & !summarize
+        knowledge base
+        ^quote|cite|reference the|where|which|that section|paragraph|sentence|passage|page|part|clause
+        where in the|this {source}
+        look|search|check in|through|inside|up the|this|my|our|all? {source}|docs|documents|documentation
+        from the|this .. {reference} .. what|who|when|where|how|which
+        terms|section|clause|page|chapter of|in|on the|this contract|agreement|document|policy|lease|manual""",
+    2.0: """
+        in|from|of the|this {reference} & {ask} & @question""",
+    0.5: """
+        document|documents|passage|pdf|attached|uploaded|excerpt|handbook""",
+}
+
+SUMMARIZE: Table = {
+    3.0: """
+        summarize|summarise|summarizing|summarising|summarized|tldr|summarization
+        ^summarize|summarise
+        summary & write|give|provide|make|create|produce|generate|please|short|brief|concise|get|need
+        key|main|central|core points|point|idea|ideas|takeaways|argument|message & {source}
+        sum|sums up|it|this|that & !^what & !@numbers
+        executive summary""",
+    2.6: """
+        summary & write|give|provide|make|create|produce|generate|please|short|brief|concise|get|need|one|quick|of|want
+        ^summary
+        key|main|important|major|central|core|salient points|point|takeaways|takeaway|ideas|findings|message & !{tech}
+        main|central|core|overall idea|argument|message|theme .. {source}
+        takeaways|takeaway|gist|synopsis|recap|abridge|abridged|condense|condensed|abstract|distil|distill|digest & !art & !class
+        the|a|quick|some highlights|rundown|gist|recap|digest
+        boil .. down
+        in a nutshell
+        ^shorten|condense|abridge|compress .. {source}|this|that|it|following|to|into
+        short|shorter|brief|briefer|condensed|concise version|overview|summary|recap
+        cliff|cliffs notes
+        bottom line of
+        bullet point|points|summary & {source}
+        ^outline the main|key
+        ^highlight|give|list .. main|important|key|essential|relevant
+        what is this|the {source} about|saying
+        reduce .. to its|the|a .. core|essence|essentials|message|sentence
+        in one|1|a|two|three single|few|short? sentence|sentences|lines|bullets & {source} & !write""",
+    0.6: """
+        briefly|overview|outline|bullets|bullet
+        @long""",
+}
+
+TRANSLATE: Table = {
+    4.0: """
+        ^translate|translating|translation
+        translate|translated|translating to|into|this|from|the|that|for|it|my
+        translation|translations of|for|into|from
+        the? {language} translation
+        traduce|traduzca|tradúceme|traducir|traduis|traduisez|traduire|übersetze|übersetzen|traduci|tradurre|traduza|traduz|traduzir|vertaal|przetłumacz|переведи|översätt|翻译|翻訳|번역""",
+    3.0: """
+        say|said|pronounce|write|spell .. in {language}
+        how do|would|to|does|can|could you|i|one|we? say|ask|write|spell|pronounce .. {language}|{country}
+        in|into|to {language} please|: & @short
+        in {language} .. say|ask|called|mean
+        {language} word|words|phrase|expression|term|equivalent|name for|of
+        {language} for
+        what is|are|does .. in {language}
+        {language} to {language}
+        from {language} to|into {language}
+        mean|means|meaning .. in {language}
+        into {language}
+        put|render|convert|give|rewrite|have|need|want|turn .. in|into|to modern? {language}
+        how would i|you|we say|ask .. if .. {country}""",
+    1.0: "translate|translation",
+}
+
+MULTILINGUAL: Table = {2.8: "@foreign"}
+
+CREATIVE: Table = {
+    3.0: """
+        ^write|compose|create|generate|make|draft|pen|craft|tell|give|come|invent|continue|finish|compose|produce .. {verse}
+        role play|playing
+        roleplay|roleplaying
+        ^pretend|imagine|suppose|act|embrace|assume|behave|impersonate|picture & you|yourself|as|role|persona|we
+        act|acting|speak|respond|talk|answer|write|reply as|like a|an|if
+        stay in character
+        you are a|an|the .. in|stay character|knight|pirate|wizard|detective|vampire|dragon
+        in the style|voice|manner|spirit of
+        from the perspective|viewpoint of
+        bedtime story
+        short story
+        opening line|lines|paragraph|sentence""",
+    2.4: """
+        ^write|compose|draft|create|craft|pen|generate|script|design|make|prepare|produce|develop .. {prose} & !{tech} & !^write|send .. {agenda} to
+        ^write|compose|draft|craft|pen & !{program} & !{tech}
+        write|compose|draft|pen .. {prose} & !^who|whose & !wrote & !{tech} & !@code
+        write|compose|draft|pen|craft a|an|some|me|my|another .. {prose}|words & !{program}
+        ^rewrite|paraphrase|rephrase|reword|polish|proofread|edit & !{program} & !{tech} & !@code
+        come|coming up with & !{program} & !solution
+        ^brainstorm|invent|dream|conceive
+        think of|up a|an|some|five|three|ten|clever|creative|funny .. name|names|title|pun|titles|ideas|slogan|nickname
+        ^make up
+        ^suggest|give|propose|generate|create .. name|names|title|titles|slogan|tagline|caption|captions|nicknames|hashtags & !{tech}
+        ideas for a|an|the|my
+        ^continue|finish|complete the|this|my .. story|poem|tale|sentence|narrative|paragraph|scene
+        ^describe .. as if|though|like
+        ^paint me|a
+        ^make .. more|sound poetic|engaging|persuasive|vivid|dramatic|exciting|formal|professional|descriptive|funny
+        wedding vows|speech
+        {verse} about|on|for|in
+        ^a|an {verse} .. about|on|for & @short & !^{ask}
+        plot for|idea
+        alternate|alternative|surprise ending
+        ^generate|create|design|build .. world|universe|character|characters|superhero|conversation|dialogue|campaign|brand""",
+    0.8: """
+        fictional|fantasy|sci-fi|imaginary|villain|protagonist|poetic|imaginative|creative|whimsical|rhyme|rhyming|rhymes
+        story|poem|song & ^tell|write|a
+        ^describe a|an
+        ^suggest|create|generate|design|write|make & @short""",
+}
+
+REASONING: Table = {
+    2.8: """
+        @math & @imperative
+        @math & @question
+        ^solve|simplify|factor|factorize|factorise|differentiate|integrate|prove|disprove & !@code
+        ^solve|calculate|compute|evaluate|determine|find|simplify & @math
+        ^calculate & !{tech}
+        step by step & !{tech} & !recipe
+        how many|much|far|long|old|fast|tall & @numbers & !{tech}
+        what & @numbers & total|sum|average|mean|percent|percentage|probability|difference|ratio|area|perimeter|volume|cost|profit|price|chance
+        what|find .. probability|remainder|derivative|integral|determinant|hypotenuse|circumference|lcm|gcd|median & !explain & !^explain
+        find .. the|all? value|values|area|perimeter|sum|product|roots|solutions|solution|number|dimensions|limit|slope|volume
+        logic|logical puzzle|riddle|problem|fallacy|reasoning
+        ^solve .. riddle|puzzle|equation|problem
+        positive|negative|real|consecutive|prime|rational|even|odd integer|integers|number|numbers|solutions & !{program} & !{tech}
+        what|which comes|number next
+        sequence & @numbers
+        square|cube root
+        show .. your|all work|working|reasoning|steps
+        if all|some|every|no .. are|is & @question
+        implies|therefore|deduce|syllogism|infer
+        valid argument|reasoning|conclusion
+        ^convert .. to {unit}
+        how many .. in|are .. {unit}
+        how many {unit}
+        divided|multiplied|times|plus|minus|divisible by?  .. & @number""",
+    2.0: """
+        ^compare|weigh & !{tech} & decide|better|choose|which|best|recommend|and|pros
+        ^compare|contrast
+        which is|one|would|option|of .. better|best|cheaper|choose|faster|smarter|worse|wiser & !{program}
+        pros and cons
+        trade offs|off
+        should i|we .. or & @question
+        help me decide|choose
+        which would|should|do you|i choose|pick|recommend
+        @narrative & @question & !{tech} & !@code
+        how much|many & @narrative
+        how much|many|long|far & @number & @question & @statement
+        what & @numbers & @narrative
+        percent|percentage|discount|interest|fraction & @number
+        who|which|when|what|how & @narrative & left|right|taller|older|faster|next|next|truth|lies|sits|owns|meet
+        your reasoning
+        reason carefully|through|about
+        is .. a|an|valid prime|argument
+        tip on & @number
+        work|figure out the|how|what|my & @number
+        riddle|puzzle|brainteaser|paradox|sudoku & !^write & !explain
+        if .. then|what|how & @numbers & @question
+        how old|tall|many|much .. now|altogether|total|left|remain|remaining|each|have|all|combined & @statement
+        how many|much .. does|did|do|will|are|were|is .. she|he|they|have|left|make|earn|need|take|cost|spend""",
+    0.8: """
+        @math
+        total|altogether|each|remaining|twice|half & @numbers
+        theorem|equation|polynomial|triangle|rectangle|matrix|inequality|algebra|geometry|calculus & @number
+        logically|logic|deduction|infer|analyze|analyse|evaluate|assess|strategy|plan""",
+}
+
+EXPLAIN: Table = {
+    2.2: """
+        ^explain|elaborate|clarify & !{tech} & !code|snippet|script & !@code
+        explain & !{tech} & !code|snippet|script & !@code
+        difference between & !{tech} & !{program}
+        like|as if? i am five|5|beginner|child
+        ^teach me about|how|the
+        ^define & !{program} & !{tech}
+        ^tell me about|more|how|why & !you & !my & !yourself
+        what does .. mean|stand & !{language} & !{tech}
+        what is|are the? meaning|definition of
+        ^describe how|why|what|the & !image & !picture
+        i|we do|can not quite|really? understand|get|grasp
+        help|make me understand
+        how does|do|did|is|are|was|were .. work|works|made|formed|function|happen|produced|occur|affect|measured|spread
+        the? concept|theory|principle|history|origin|origins|significance|importance|purpose of & !write""",
+    1.2: """
+        ^what is|are|was|were|causes|caused|happens|happened|makes|does|kind|type|kinds|types|did
+        ^how do|does|did|is|are|was|were|can|to|come|would|could|long|far|tall|big|old|many|much|fast|deep|high|often & !you feel
+        ^why & !you & !@code
+        ^who was|were|wrote|invented|discovered|painted|won|founded|created|composed|directed|built|sang|played|first|is|are|made & !you
+        ^who is|are|was the|a|an
+        ^when|where|which|who is|was|did|do|does|are|were|can|has|have|country|city|year|animal|planet
+        ^what country|city|year|animal|planet|color|colour|language
+        ^explain|describe|define|discuss|outline|elaborate
+        ^in|on|at|for what|which|whom|how
+        ^give me an|a|some overview|introduction|explanation|example|examples|background|information|details|facts|fact
+        ^tell me about|how|why|what|which|who & !{agenda} & !your & !yourself
+        ^list|name .. of|the|some|benefits|advantages|reasons|causes|ways|examples|side
+        what are the|some|good? benefits|advantages|effects|causes|types|reasons|differences|ways|side|symptoms|uses
+        ^recipe for|how|what|ingredients""",
+    0.8: """
+        @question & {ask} & !you & !your & !my & !@narrative
+        ^is|are|does|do|can|did|has|was|were & @question & !you & !your & !i & !my
+        ^what|how|why|who|where|when & @question""",
+}
+
+CLASSIFICATION: Table = {
+    3.2: """
+        ^classify|categorize|categorise|classifying|categorizing
+        classify|categorize|categorise|classified this|these|the|each|as|into|it|them|following|whether
+        ^label the|this|these|each|it|them|following|as
+        ^tag the|this|these|each|following
+        ^extract
+        ^pull out
+        ^parse & !{tech} & !@code
+        extract|pull|find|list|identify|return|get .. from|in|out .. the|this|following|below|each .. {source}|text|message|sentence|receipt|list & !{tech} & !summarize
+        ^identify|decide|determine|tell|say|indicate|state|detect|judge if|whether|me & is|are|or & !prove & !@math & !{agenda}
+        ^identify|recognize|recognise|detect the|which|all|each|what & !{tech} & !@math
+        sentiment|emotion|tone .. of|this|in|the|expressed|does|is & !write & !explain
+        what|which emotion|sentiment|tone|category|class|label|topic|genre|intent|type .. this|the|does|is|following|best|should & !explain & !explain
+        spam or|and not|ham
+        positive|negative or|and|,? negative|positive|neutral & !number & !integers
+        positive , negative|neutral
+        named entity|entities
+        part|parts of speech
+        {label} or {label}|not
+        assign .. to|one|category|label|score
+        into|of|to|to one|these|the|following|two|three of? .. categories|classes|groups|labels|buckets
+        ^pick|choose|select .. right|correct|best|appropriate|most label|category|class|option|tag|answer
+        ^rate|score|grade .. from|on|scale|out|between
+        scale of|from 1|one|0|zero
+        which .. of these|the .. are|is|belong & @question & @list
+        ^which & or & @short & @question & !better & !best & !should & !i & !we & !cheaper
+        tell me|us? which|whether|if .. are|is .. or|and & @list
+        ^group|sort|separate|split|divide .. into|as|by & !{tech}
+        premise hypothesis
+        premise|hypothesis & entailment|contradiction|neutral
+        is this|the|it .. {label} & @question
+        acceptable|grammatical|toxic|offensive|hateful|sarcastic & is|answer|or
+        by|their urgency|priority|topic|category & sort|label|categorise|categorize|classify
+        each of the following as
+        these|given|following categories|labels|classes
+        which category|class|label|one|type
+        answer with|in one|only|just? .. label|word|number|category & !yes
+        ^is it a|an .. or & @short""",
+    1.6: """
+        extract|classify|categorize|categorise|classification|labels|taxonomy & !how & !{tech}
+        mentioned in|along|above|below & list|find|identify|all
+        ^list|find|get|return|name all|every|the|each .. in|from|mentioned|below & @long
+        ^list|return|find .. names|dates|addresses|numbers|entities|locations|companies|people|places|keywords .. in|from|mentioned|below
+        ^list .. mentioned""",
+    0.6: """
+        @json
+        label|category|categories|sentiment""",
+}
+
+STATUS: Table = {
+    3.0: """
+        is|are the|my|our|this|all? .. {service} .. up|down|running|online|offline|alive|working|ready|busy|reachable|responding|available|healthy|connected|operational|loaded|back|finished|complete|completed|done|live|stuck|slow & @short
+        is|are|has|did .. {service} up|down|running|online|offline|alive|working|ready|busy|reachable|responding|available|healthy|finished|completed|succeed|fail|failed|succeeded|connected & @short
+        yes or no
+        yes no
+        ^status
+        status of|report|check|update|please & @short & !marital & !social
+        system|server|service|current|backup|job|health|build|network status|check|health
+        health check
+        all systems
+        ^ping & @tiny
+        ^test|testing|ping|uptime & @tiny
+        are you there|up|awake|alive|online|working|ready|running|ok|listening|available & @tiny
+        is it|everything|anything|anyone|this|that up|down|working|ok|okay|running|online|there|fine|ready|alive|done|broken|on & @short
+        is everything|all ok|okay|fine|good|working|up
+        how is|are the|my|our? {service} doing|going|holding & @short
+        has|have|did the|my|our {service}|update|upgrade|build|backup|download|upload .. finished|finish|complete|completed|done|succeed|succeeded|failed|fail|run|start|started & @short
+        uptime & @short
+        ^check if|whether|that .. {service} .. up|running|online|working|ready|down""",
+    1.0: "uptime|downtime|heartbeat|outage",
+}
+
+CHAT: Table = {
+    2.6: """
+        how are|is|was|r you|ya|u|things|life|your & @short
+        how is it|your|life|everything|things & @short
+        what is up|new|happening|cooking & @tiny
+        what are you up|doing|wearing
+        your thoughts|views|take|mood|name|age|favourite|favorite|job|hobby|hobbies|birthday|opinion|purpose|gender|boss|creator|maker|family|feelings|day|night|weekend|plans
+        who made|created|built|designed|programmed|owns|trained|developed you
+        who|what|where|how|why are you|u & @short & @question
+        where do|are|did|were you
+        how old are you
+        what do you|u think|do|like|want|eat|feel|say|reckon & !remember
+        what can|could|should you|i do|ask|help|cook|eat|wear|make|watch
+        tell me a|another|some|something joke|jokes|funny|interesting|yourself|fun
+        joke|jokes & ^tell|know|say|another|hear|do|give & !write
+        ^tell me about yourself|you
+        tell me .. fun|random|funny fact|story|thing & @short
+        ^thank|thanks|thankyou|thx|cheers & @short
+        ^good morning|afternoon|evening|night|day|bye & @tiny
+        ^goodnight|goodbye|bye|ciao|farewell|later & @tiny
+        see you|ya
+        talk|speak to you later|soon
+        nice|good|great|lovely to|meeting|talking|chatting meet|see|you|hear|talk
+        you are so|very|the|not|really|my|funny|awesome|smart|great|amazing|stupid|wrong|cute|best|annoying & @tiny
+        meaning of life
+        i love|hate|like|miss you & @tiny
+        weather|forecast|temperature|umbrella|humid|humidity|raining|snowing|sunny & {ask}|is|will|do|should|show|tell|does|today|tomorrow|going & @short & !difference & !climate & !^why & !^set & !^explain
+        rain|snow & will|is|today|tomorrow|did|going|this & @short & !^why & !^explain
+        what is the time & @short & !complexity
+        what time|date|day is it|in|at
+        what is the? time|date & @short & !complexity
+        what day|month is it|today|tomorrow
+        news|headlines & any|what|latest|tell|give|today|show|the|good|happening & @short & !{source}
+        traffic & how|is|what|the & @short
+        how|where .. nearest|closest|next|away & @short
+        nearest|closest & @short
+        movies|restaurants|events|concerts playing|near|nearby|around
+        are|can|could you|we friends|talk|chat
+        can we talk|chat
+        score|game of|in|between|last .. & who|what & @short
+        say again|that
+        could|can you repeat
+        that is|was & @short
+        recommend .. movie|book|show|restaurant|restaurants|song|place|series|film|game
+        any .. recommendations|plans|advice|tips|suggestions & @short
+        suggest .. movie|restaurant|book|place|show & @short""",
+    1.4: """
+        ^i am|feel|felt & @statement
+        ^i had|just|got|have|was|have|went|love|hate|like|miss|finally|can|think|guess|hope|wish|feel|believe & @statement
+        ^i|my|we|our & @statement & !@numbers
+        ^hi|hello|hey|hiya|yo|howdy|greetings|sup & @tiny
+        ^yes|no|nope|yep|sure|okay|ok|maybe|cool|wow|lol|haha|hmm|nah|right|great|nice|awesome|perfect|fine|correct|exactly & @tiny
+        ^never mind
+        ^sorry|apologies
+        ^congratulations|congrats
+        happy birthday|christmas|holidays|easter|thanksgiving
+        have a good|great|nice|lovely
+        bored|lonely|sad|stressed|anxious|tired|exhausted|happy|excited|upset|depressed|annoyed & ^i|feeling
+        advice on|about|for
+        ^my|i .. & @tiny & !@question
+        ^sing & @tiny
+        how do|should you|i feel|deal|cope|handle & !{tech} & !work
+        ^do|did|are|were|can|could|would|have you & @question & @short
+        is|are|was .. siri|alexa|chatgpt|google & you""",
+    0.8: """
+        you|your|u & @short & !can you & !could you & !would you
+        feel|feeling|feelings|love|hate|friend|friends & @short
+        @statement & @short
+        ^i|my""",
+}
