@@ -14,7 +14,7 @@ CHAT = "chat"
 
 FAVOURS = ("latency", "quality", "context")
 
-_STATED = 3.0  # weight of an operator's keyword or pattern: above any single shipped sign of another intent
+_STATED = 6.0  # weight of an operator's keyword or pattern: above what shipped words add up to, below an image or tools
 
 
 @dataclass(frozen=True, slots=True)
