@@ -13,6 +13,7 @@ ZoeError                      class = what the caller can do about it; `reason` 
 |  `- ShuttingDown            SHUTTING_DOWN
 |- Misconfigured              BACKEND_REJECTED: the operator must mend its key for a backend
 |- BackendLost                BACKEND_LOST: failed after the first token
+|- TooLate                    DEADLINE_EXCEEDED: took longer than the daemon allows; set a deadline
 |- Exhausted                  wait: RATE_LIMITED, QUEUE_FULL, QUEUE_TIMEOUT, DEADLINE_UNREACHABLE, SLOW_CONSUMER
 `- Unimplemented              NOT_IMPLEMENTED: a later version
 
@@ -147,6 +148,12 @@ class Exhausted(ZoeError):
     ) -> None:
         super().__init__(message, retry_after=retry_after, attempts=attempts)
         self.reason = cause
+
+
+class TooLate(ZoeError):
+    """A request without a deadline took longer than the daemon allows."""
+
+    reason = "DEADLINE_EXCEEDED"
 
 
 class Unimplemented(ZoeError):

@@ -77,7 +77,7 @@ class AdminServicer:
         if request.name not in self._fleet.names():
             known = ", ".join(self._fleet.names()) or "none"
             raise NotFound(
-                f"no backend is named {request.name!r}; known: {known}", metadata={"name": request.name}
+                f"no backend is named {request.name!r}; known: {known}", metadata={"backend": request.name}
             )
         return pb.GetBackendResponse(backend=self._backend(request.name))
 

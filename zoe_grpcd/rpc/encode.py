@@ -1,5 +1,7 @@
 """From domain values to the messages of zoe.inference.v1."""
 
+from urllib.parse import quote
+
 from google.protobuf.duration_pb2 import Duration
 
 from zoe.inference.v1 import decision_pb2, inference_service_pb2, message_pb2, response_pb2, routing_pb2
@@ -31,6 +33,11 @@ def duration(seconds: float) -> Duration:
     """Seconds as a Duration, never negative."""
     nanos = max(0, round(seconds * 1e9))
     return Duration(seconds=nanos // 1_000_000_000, nanos=nanos % 1_000_000_000)
+
+
+def header(text: str) -> str:
+    """A text as a metadata value, which may hold visible ASCII only: the rest is percent-encoded."""
+    return text if text.isascii() and text.isprintable() else quote(text, safe=" ", errors="replace")
 
 
 def backend_ref(candidate: Candidate | Attempt) -> decision_pb2.BackendRef:

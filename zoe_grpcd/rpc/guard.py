@@ -13,8 +13,8 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from zoe_grpcd.core.errors import ShuttingDown, ZoeError
-from zoe_grpcd.rpc.statuses import code_of, trailers_of
+from zoe_grpcd.core.errors import ShuttingDown, TooLate, ZoeError
+from zoe_grpcd.rpc.statuses import code_of, message_of, trailers_of
 
 log = logging.getLogger(__name__)
 
@@ -64,26 +64,48 @@ def _guarded(handler: Handler, gate: Gate | None) -> Handler:
 
     async def guarded(request: Any, context: Context) -> Any:
         try:
-            if gate is None:
-                return await handler(request, context)
-            gate.check()
-            if context.time_remaining() is not None:
-                return await handler(request, context)
-            async with asyncio.timeout(gate.max_request_time):
-                return await handler(request, context)
-        except ZoeError as error:
-            await context.abort(code_of(error), error.message[:600], trailers_of(error))
-        except (asyncio.CancelledError, grpc.aio.InternalError, grpc.aio.AbortError, GeneratorExit):
+            return await _answered(handler, gate, request, context)
+        except (asyncio.CancelledError, grpc.aio.AbortError, GeneratorExit):
             raise
-        except TimeoutError:
-            await context.abort(
-                grpc.StatusCode.DEADLINE_EXCEEDED, "the request took longer than the daemon allows"
-            )
+        except grpc.aio.InternalError:
+            # how a blocked write learns that the client is gone; grpc would log it as an error of ours
+            raise asyncio.CancelledError from None
         except Exception:
-            log.exception("a bug in %s", handler.__qualname__)
-            await context.abort(grpc.StatusCode.INTERNAL, _BUG, trailers_of(ZoeError(_BUG)))
+            request_id = request_id_of(getattr(request, "request_id", ""), context)[:128]
+            log.exception("a bug in %s, request %s", handler.__qualname__, request_id)
+            await _refuse(context, ZoeError(_BUG, metadata={"request_id": request_id}))
 
     return guarded
+
+
+async def _answered(handler: Handler, gate: Gate | None, request: Any, context: Context) -> Any:
+    """The answer; an expected error ends the call here, so that a mistake in its status is a bug like any other."""
+    try:
+        if gate is None:
+            return await handler(request, context)
+        gate.check()
+        return await _in_time(handler, gate, request, context)
+    except ZoeError as error:
+        await _refuse(context, error)
+
+
+async def _in_time(handler: Handler, gate: Gate, request: Any, context: Context) -> Any:
+    if context.time_remaining() is not None:
+        return await handler(request, context)
+    try:
+        async with asyncio.timeout(gate.max_request_time) as scope:
+            return await handler(request, context)
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        text = f"the request took longer than {gate.max_request_time:g} s, and set no deadline of its own"
+        raise TooLate(text) from None
+
+
+async def _refuse(context: Context, error: ZoeError) -> None:
+    """Ends the call with an error; trailers that were set before it stay. Waits for a client that does not read."""
+    trailers = {**dict(context.trailing_metadata() or ()), **dict(trailers_of(error))}
+    await context.abort(code_of(error), message_of(error), tuple(trailers.items()))
 
 
 def request_id_of(field: str, context: Context) -> str:

@@ -21,18 +21,21 @@ from zoe_grpcd.rpc.parse import ask_of, seconds_of
 log = logging.getLogger("zoe_grpcd.calls")
 
 SERVICE = "zoe.inference.v1.InferenceService"
-# A client that takes nothing for this long, with its window full, is given up (seconds).
-WRITE_TIMEOUT = 30.0
 MAX_COALESCE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceServicer:
-    """The inference methods. `allow_http_images`: image addresses may be passed on to backends."""
+    """The inference methods.
+
+    `allow_http_images`: image addresses may be passed on to backends. `write_timeout`: a client that takes nothing for
+    this long, with its window full, is given up (seconds).
+    """
 
     router: Router
     gate: Gate
     allow_http_images: bool = False
+    write_timeout: float = 30.0
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """All methods as one generic handler."""
@@ -52,6 +55,7 @@ class InferenceServicer:
         """Decides only."""
         ask = ask_of(request.spec, allow_http_images=self.allow_http_images)
         decision = self.router.route(ask, explain=request.explain)
+        context.set_trailing_metadata(_trailers(decision))
         return pb.RouteResponse(decision=encode.decision(decision))
 
     async def complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
@@ -85,7 +89,7 @@ class InferenceServicer:
         notes.between("options.max_coalesce", coalesce, 0.0, MAX_COALESCE)
         notes.refuse()
         items = self.router.run(ask, explain=request.explain, eager=request.options.progress)
-        stream = _Stream(ask, context, coalesce)
+        stream = _Stream(ask, context, coalesce, self.write_timeout)
         async with aclosing(items):
             await stream.pump(items)
 
@@ -103,12 +107,13 @@ class InferenceServicer:
 class _Stream:
     """One StreamComplete call, as it is written."""
 
-    __slots__ = ("_ask", "_coalesce", "_context", "_decision", "_sequence")
+    __slots__ = ("_ask", "_coalesce", "_context", "_decision", "_sequence", "_write_timeout")
 
-    def __init__(self, ask: Ask, context: Context, coalesce: float) -> None:
+    def __init__(self, ask: Ask, context: Context, coalesce: float, write_timeout: float) -> None:
         self._ask = ask
         self._context = context
         self._coalesce = coalesce
+        self._write_timeout = write_timeout
         self._sequence = 0
         self._decision: Decision | None = None
 
@@ -149,15 +154,16 @@ class _Stream:
         message = pb.StreamCompleteResponse(sequence=self._sequence, **event)
         self._sequence += 1
         try:
-            async with asyncio.timeout(WRITE_TIMEOUT):
+            async with asyncio.timeout(self._write_timeout):
                 await self._context.write(message)
         except TimeoutError:
-            text = f"the client has read nothing for {WRITE_TIMEOUT:g} s"
+            text = f"the client has read nothing for {self._write_timeout:g} s"
             raise Exhausted(text, cause="SLOW_CONSUMER") from None
 
 
 def _trailers(decision: Decision) -> tuple[tuple[str, str], ...]:
-    return ("x-zoe-decision-id", decision.id), ("x-zoe-backend", decision.chosen.deployment.backend)
+    backend = encode.header(decision.chosen.deployment.backend)
+    return ("x-zoe-decision-id", decision.id), ("x-zoe-backend", backend)
 
 
 def _log_call(ask: Ask, decision: Decision, end: Completed) -> None:

@@ -22,13 +22,19 @@ CODES: dict[type[ZoeError], grpc.StatusCode] = {
     errors.NoCapableBackend: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.BackendLost: grpc.StatusCode.ABORTED,
+    errors.TooLate: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Unimplemented: grpc.StatusCode.UNIMPLEMENTED,
     errors.Misconfigured: grpc.StatusCode.INTERNAL,
 }
-# Core refuses trailers beyond 8 KiB at random; the contract promises 4.
+# Core refuses trailers beyond 8 KiB at random, and base64 and percent-encoding blow these up; the contract promises 4.
 MAX_BYTES = 4000
-MAX_MESSAGE = 600
+MAX_MESSAGE = 600  # bytes of UTF-8, as all lengths here
+MAX_FIELD, MAX_TEXT = 120, 200
+# How many violations and attempts are kept: the most that fit.
+KEPT = (64, 48, 36, 27, 20, 15, 11, 8, 6, 4, 3, 2, 1, 0)
+# What a NOT_FOUND may be about, by the key in the error's metadata.
+RESOURCES = ("model", "backend", "service")
 
 Trailers = tuple[tuple[str, str | bytes], ...]
 
@@ -38,60 +44,92 @@ def code_of(error: ZoeError) -> grpc.StatusCode:
     return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), grpc.StatusCode.INTERNAL)
 
 
+def message_of(error: ZoeError) -> str:
+    """The error's text, bounded."""
+    return _bounded(error.message, MAX_MESSAGE)
+
+
 def trailers_of(error: ZoeError) -> Trailers:
     """The status with its details, and when to come back, as trailing metadata."""
-    status = status_of(error)
-    trailers: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", status.SerializeToString())]
+    trailers: list[tuple[str, str | bytes]] = [
+        ("grpc-status-details-bin", status_of(error).SerializeToString())
+    ]
     if error.retry_after is not None and isinstance(error, errors.Unavailable):
         trailers.append(("grpc-retry-pushback-ms", str(round(error.retry_after * 1000))))
     if error.attempts:
-        trailers.append(("x-zoe-backend", error.attempts[-1].deployment.backend))
+        trailers.append(("x-zoe-backend", encode.header(error.attempts[-1].deployment.backend)))
     return tuple(trailers)
 
 
 def status_of(error: ZoeError) -> status_pb2.Status:
-    """The google.rpc.Status of an error, below 4 KiB: attempts, then violations, are cut from the end."""
-    return next(s for s in _cut_shorter(error) if s.ByteSize() <= MAX_BYTES)
+    """The google.rpc.Status of an error, below 4 KiB: the first violations and the last attempts, as many as fit."""
+    return next(status for status in _ever_shorter(error) if status.ByteSize() <= MAX_BYTES)
 
 
-def _cut_shorter(error: ZoeError) -> Iterator[status_pb2.Status]:
+def _ever_shorter(error: ZoeError) -> Iterator[status_pb2.Status]:
     """The status with ever fewer details; the last one has none but the reason."""
-    code = code_of(error)
-    for kept in (16, 8, 3, 1):
-        yield _status(error, code, _details(error, code, kept))
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
-    yield _status(error, code, [_packed(info)])
+    for kept in KEPT:
+        yield _status(error, _details(error, kept))
+    yield _status(error, [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)])
 
 
-def _status(error: ZoeError, code: grpc.StatusCode, details: list[AnyMessage]) -> status_pb2.Status:
-    return status_pb2.Status(
-        code=getattr(code_pb2, code.name), message=error.message[:MAX_MESSAGE], details=details
-    )
+def _status(error: ZoeError, details: list[Any]) -> status_pb2.Status:
+    code = getattr(code_pb2, code_of(error).name)
+    return status_pb2.Status(code=code, message=message_of(error), details=map(_packed, details))
 
 
-def _details(error: ZoeError, code: grpc.StatusCode, kept: int) -> list[AnyMessage]:
-    metadata = {key: value[:200] for key, value in error.metadata.items()}
-    messages: list[Any] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)]
-    violations = [(v.field[:120], v.description[:200]) for v in error.violations[:kept]]
-    if code is grpc.StatusCode.INVALID_ARGUMENT and violations:
-        fields = [error_details_pb2.BadRequest.FieldViolation(field=f, description=d) for f, d in violations]
-        messages.append(error_details_pb2.BadRequest(field_violations=fields))
-    if isinstance(error, errors.NoCapableBackend):
-        failures = [
-            error_details_pb2.PreconditionFailure.Violation(type="CAPABILITY", subject=f, description=d)
-            for f, d in violations
-        ]
-        messages.append(error_details_pb2.PreconditionFailure(violations=failures))
+def _details(error: ZoeError, kept: int) -> list[Any]:
+    details = [_info(error), *_violations(error, kept), *_resource(error)]
     if error.retry_after is not None:
-        messages.append(error_details_pb2.RetryInfo(retry_delay=encode.duration(error.retry_after)))
+        details.append(error_details_pb2.RetryInfo(retry_delay=encode.duration(error.retry_after)))
     if error.reason in ("RATE_LIMITED", "BUDGET_EXCEEDED"):
-        quota = error_details_pb2.QuotaFailure.Violation(subject="backend", description=error.message[:200])
-        messages.append(error_details_pb2.QuotaFailure(violations=[quota]))
+        quota = error_details_pb2.QuotaFailure.Violation(
+            subject="backend", description=_bounded(error.message, MAX_TEXT)
+        )
+        details.append(error_details_pb2.QuotaFailure(violations=[quota]))
     if error.attempts:
         sent = error.output_tokens_sent if isinstance(error, errors.BackendLost) else 0
-        tried = [encode.attempt(attempt) for attempt in error.attempts[-kept:]]
-        messages.append(error_pb2.AttemptsDetail(attempts=tried, output_tokens_sent=sent))
-    return [_packed(message) for message in messages]
+        tried = [encode.attempt(attempt) for attempt in error.attempts[max(0, len(error.attempts) - kept) :]]
+        details.append(error_pb2.AttemptsDetail(attempts=tried, output_tokens_sent=sent))
+    return details
+
+
+def _info(error: ZoeError) -> error_details_pb2.ErrorInfo:
+    metadata = {key: _bounded(value, MAX_TEXT) for key, value in error.metadata.items()}
+    return error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
+
+
+def _violations(error: ZoeError, kept: int) -> list[Any]:
+    """What is wrong with which field, or what nobody here can do."""
+    found = [
+        (_bounded(v.field, MAX_FIELD), _bounded(v.description, MAX_TEXT)) for v in error.violations[:kept]
+    ]
+    if isinstance(error, errors.NoCapableBackend):
+        failure = error_details_pb2.PreconditionFailure
+        lacks = [failure.Violation(type="CAPABILITY", subject=f, description=d) for f, d in found]
+        return [failure(violations=lacks)]
+    if found and code_of(error) is grpc.StatusCode.INVALID_ARGUMENT:
+        bad = error_details_pb2.BadRequest
+        return [bad(field_violations=[bad.FieldViolation(field=f, description=d) for f, d in found])]
+    return []
+
+
+def _resource(error: ZoeError) -> list[Any]:
+    """What was not found, if that is what happened."""
+    if code_of(error) is not grpc.StatusCode.NOT_FOUND:
+        return []
+    return [
+        error_details_pb2.ResourceInfo(
+            resource_type=kind, resource_name=_bounded(error.metadata[kind], MAX_TEXT)
+        )
+        for kind in RESOURCES
+        if kind in error.metadata
+    ][:1]
+
+
+def _bounded(text: str, size: int) -> str:
+    """At most so many bytes of UTF-8, cut between two characters; "?" for half a surrogate pair, which has none."""
+    return text.encode(errors="replace")[:size].decode(errors="ignore")
 
 
 def _packed(message: Any) -> AnyMessage:

@@ -74,6 +74,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNIMPLEMENTED. This daemon does not offer the call yet."""
     ERROR_REASON_NOT_FOUND: _ErrorReason.ValueType  # 23
     """NOT_FOUND. No such backend, lease or answer. ResourceInfo names it."""
+    ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 24
+    """DEADLINE_EXCEEDED. A call without a deadline took longer than the daemon allows. A deadline of the caller's own
+    that passes is noticed by gRPC on both sides, and has no details.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The `reason` of google.rpc.ErrorInfo is the name of a value without `ERROR_REASON_`. New values may be added.
@@ -130,6 +134,10 @@ ERROR_REASON_NOT_IMPLEMENTED: ErrorReason.ValueType  # 22
 """UNIMPLEMENTED. This daemon does not offer the call yet."""
 ERROR_REASON_NOT_FOUND: ErrorReason.ValueType  # 23
 """NOT_FOUND. No such backend, lease or answer. ResourceInfo names it."""
+ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 24
+"""DEADLINE_EXCEEDED. A call without a deadline took longer than the daemon allows. A deadline of the caller's own
+that passes is noticed by gRPC on both sides, and has no details.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
