@@ -4,30 +4,42 @@ Deciding and leasing are one synchronous stretch, so that a burst sees its own r
 """
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from zoe_grpcd.admission import WaitingRoom
+from zoe_grpcd.admission import Seat, WaitingRoom
 from zoe_grpcd.core import explain as explaining
 from zoe_grpcd.core.domain import (
     Ask,
     Attempt,
     Backend,
+    Candidate,
     Completed,
     Decision,
+    Deployment,
     Event,
     Outcome,
+    Phase,
     Progress,
     Reason,
     Switched,
 )
-from zoe_grpcd.core.errors import BackendLost, Fault, InvalidRequest, UpstreamError, Violation, ZoeError
+from zoe_grpcd.core.errors import (
+    BackendLost,
+    ContextTooLong,
+    Fault,
+    InvalidRequest,
+    UpstreamError,
+    Violation,
+    ZoeError,
+)
 from zoe_grpcd.core.estimate import size_of
 from zoe_grpcd.core.merge import call_of
 from zoe_grpcd.core.phases import Signal
-from zoe_grpcd.core.recovery import AFTER, ends_request, failure_of
+from zoe_grpcd.core.recovery import AFTER, ends_request, failure_of, pauses
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.core.scoring import STRATEGIES, Question, choose
 from zoe_grpcd.core.transcript import Transcript
@@ -46,6 +58,7 @@ class Reliability:
     first_token_floor: float = 30.0
     first_token_ceiling: float = 600.0
     first_token_factor: float = 4.0  # times what is expected
+    longest_pause: float = 10.0  # a backend that wants a longer one is not waited for; the caller is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +162,8 @@ class Router:
         """The decision, once a backend has accepted (with `eager`: at once), then events as they come, then the end.
 
         With `eager`, what is waited for, and each change of backend, comes too. With `whole`, decision and events
-        come at the end, all at once. Raises a ZoeError. Closing it, or
-        cancelling its task, frees the backend at once. The caller bounds its time.
+        come at the end, all at once. Raises a ZoeError. Closing it, or cancelling its task, frees the backend at
+        once. The caller bounds its time.
         """
         run = Run(self._clock(), eager, whole, explain)
         question = self._question(ask)
@@ -165,31 +178,36 @@ class Router:
 
     async def _start(self, question: Question, run: Run) -> tuple[Decision, Lease]:
         """Decides and leases, in one synchronous stretch; waits for a slot or a load where that would help."""
-        while True:
-            try:
-                decision = self._decide(question, explain=run.explain)
-            except ZoeError as refusal:
-                question = await self._without_anybody(question, run, refusal)
-                continue
-            now = self._clock()
-            if not run.attempts:
-                run.queued = now - run.started
-            return decision, self._fleet.lease(decision.chosen.deployment, now)
+        with self._waiting.seat() as seat:
+            while True:
+                try:
+                    decision = self._decide(question, explain=run.explain)
+                except ZoeError as refusal:
+                    question = await self._without_anybody(question, run, refusal, seat)
+                    continue
+                now = self._clock()
+                if not run.attempts:
+                    run.queued = now - run.started
+                return decision, self._fleet.lease(decision.chosen.deployment, now)
 
-    async def _without_anybody(self, question: Question, run: Run, refusal: ZoeError) -> Question:
+    async def _without_anybody(self, question: Question, run: Run, refusal: ZoeError, seat: Seat) -> Question:
         """Nobody may serve now: waits if that helps, tries once more what failed if that may help, else raises."""
         reasons = explaining.waited_for(question, self._fleet.snapshot(self._clock()))
         if reasons:
-            loading = Reason.LOADING in reasons
-            limit = self._reliability.first_token_ceiling if loading else question.ask.max_queue_time
-            await self._waiting.change(self._clock() - run.started, limit)
+            limit = question.ask.max_queue_time
+            if limit is None and Reason.LOADING in reasons:
+                limit = self._reliability.first_token_ceiling
+            await seat.change(limit)
             return question
         if not run.faults:
             raise refusal
-        if not AFTER[run.faults[-1].fault].again:
-            raise failure_of(run.attempts, run.faults, self._reliability.retry_delay)
-        await asyncio.sleep(run.faults[-1].retry_after or self._reliability.retry_delay)
-        return replace(question, excluded=frozenset())
+        waits = pauses(run.attempts, run.faults, self._reliability.retry_delay)
+        waits = {key: pause for key, pause in waits.items() if key in question.excluded}
+        pause = min(waits.values(), default=math.inf)
+        if pause > self._reliability.longest_pause:
+            raise self._failure(question, run)
+        await asyncio.sleep(pause)
+        return replace(question, excluded=question.excluded - {k for k, v in waits.items() if v <= pause})
 
     async def _attempt(
         self, question: Question, decision: Decision, lease: Lease, run: Run
@@ -211,7 +229,7 @@ class Router:
                     yield item
             call = call_of(question.ask, question.resolution, decision, lease.backend)
             async with aclosing(self._dispatchers[lease.backend.name].stream(call)) as upstream:
-                batch: list[Event] | None = await self._first(upstream, lease, decision)
+                batch: list[Event] | None = await self._first(upstream, lease, transcript)
                 self._fleet.first_token(lease)
                 if run.announced is None and not run.whole:
                     run.announced = decision
@@ -238,29 +256,33 @@ class Router:
             self._waiting.stir()
 
     async def _first(
-        self, upstream: AsyncGenerator[list[Event]], lease: Lease, decision: Decision
+        self, upstream: AsyncGenerator[list[Event]], lease: Lease, transcript: Transcript
     ) -> list[Event]:
         """The first batch with something in it, within the first-token budget.
 
         Given up at once when a probe, or another request, finds the backend dead.
         """
         try:
-            async with asyncio.timeout(self._first_token_budget(lease.backend, decision)) as scope:
-                lease.abandon = lambda: scope.reschedule(0.0)
+            async with asyncio.timeout(self._first_token_budget(lease.backend, transcript.chosen)) as scope:
+                lease.abandon = lambda: None if scope.expired() else scope.reschedule(0.0)
                 async for batch in upstream:
+                    transcript.accepted(self._clock())
                     if batch:
                         return batch
         except TimeoutError:
-            raise UpstreamError(Fault.TIMEOUT, "no first token in time") from None
+            name, text = lease.backend.name, "no first token in time"
+            if self._fleet.phase(name) is Phase.DOWN:
+                text = f"given up before the first token: {self._fleet.detail(name)}"
+            raise UpstreamError(Fault.TIMEOUT, text) from None
         finally:
             lease.abandon = None
         raise UpstreamError(Fault.CUT, "the answer ended before its first token")
 
-    def _first_token_budget(self, backend: Backend, decision: Decision) -> float:
+    def _first_token_budget(self, backend: Backend, chosen: Candidate) -> float:
         if backend.first_token_timeout is not None:
             return backend.first_token_timeout
         bounds = self._reliability
-        expected = decision.chosen.estimate.time_to_first_token if decision.chosen.estimate else 0.0
+        expected = chosen.estimate.time_to_first_token if chosen.estimate else 0.0
         return min(
             bounds.first_token_ceiling, max(bounds.first_token_floor, bounds.first_token_factor * expected)
         )
@@ -304,18 +326,41 @@ class Router:
         fault, failed = run.faults[-1].fault, decision.chosen.deployment
         limit = question.ask.max_attempts or self._reliability.max_attempts
         if ends_request(fault) or len(run.attempts) >= limit:
-            raise failure_of(run.attempts, run.faults, self._reliability.retry_delay)
+            raise self._failure(question, run)
+        if question.ask.allow_different_model and None not in question.resolution.tiers:
+            tiers = (*question.resolution.tiers, None)
+            question = replace(question, resolution=replace(question.resolution, tiers=tiers))
+        if fault is Fault.CONTEXT_TOO_LONG:
+            larger = self._window(question, failed) + 1
+            question = replace(question, min_window=max(question.min_window, larger))
         if not AFTER[fault].exclude:
             return question
         return replace(question, excluded=question.excluded | {(failed.backend, failed.model)})
+
+    def _window(self, question: Question, deployment: Deployment) -> int:
+        """The window that the request had on a deployment; 0: unknown."""
+        views = self._fleet.snapshot(self._clock()).by_model.get(deployment.model, ())
+        view = next((v for v in views if v.deployment == deployment), None)
+        if question.window and self._fleet.backend(deployment.backend).truncates:
+            return question.window
+        return view.context_tokens if view else 0
+
+    def _failure(self, question: Question, run: Run) -> ZoeError:
+        """The error of a request whose attempts all failed."""
+        failure = failure_of(run.attempts, run.faults, self._reliability.retry_delay)
+        if isinstance(failure, ContextTooLong):
+            failure.metadata |= explaining.lengths(question, self._fleet.snapshot(self._clock()))
+        return failure
 
 
 def _announcement(decision: Decision, lease: Lease, run: Run) -> list[Item]:
     """What an eager caller hears before the first token: the choice, or the change of it, and what is waited for."""
     previous, run.announced = run.announced, decision
-    choice: Item = decision
+    items: list[Item] = [decision]
     if previous is not None:
-        choice = Switched(previous.chosen, decision.chosen, run.attempts[-1])
+        moved = previous.chosen.deployment != decision.chosen.deployment
+        items = [Switched(previous.chosen, decision.chosen, run.attempts[-1])] if moved else []
     expected = decision.chosen.estimate
-    state = "LOADING" if lease.cold else "QUEUED" if lease.waited else "PREFILLING"
-    return [choice, Progress(state, expected.time_to_first_token if expected else 0.0)]
+    loads = expected is not None and expected.load > 0
+    state = "LOADING" if loads else "QUEUED" if lease.waited else "PREFILLING"
+    return [*items, Progress(state, expected.time_to_first_token if expected else 0.0)]

@@ -32,6 +32,8 @@ from zoe_grpcd.core.domain import Backend, Json, LoadState, ModelStatus, Observa
 
 # What every llama-server does with any model that generates text.
 _ALWAYS = frozenset({"chat", "completion", "json_schema", "grammar", "logprobs"})
+# What shows only once a router has loaded the model: it would never be loaded for it if it were denied before.
+_DOUBTED = frozenset({"tools"})
 _THINKING = ("<think>", "</think>", "enable_thinking", "reasoning_content", "<|channel|>")
 _EMBEDDING_FLAGS = {"--embedding", "--embeddings", "--reranking", "--rerank"}
 _STATES = {"loaded": LoadState.LOADED, "loading": LoadState.LOADING, "sleeping": LoadState.SLEEPING}
@@ -157,6 +159,8 @@ class LlamaCppProbe:
             state = LoadState.SLEEPING if asleep else state
             return _Child(replace(model, state=state), count(about.get("total_slots")), busy)
         self._restraints.pop(name, None)
+        if name not in self._known and "embedding" not in model.capabilities:
+            model = replace(model, capabilities=model.capabilities | _DOUBTED)
         failed = f"{name} ended with exit code {status.get('exit_code')}" if state == LoadState.FAILED else ""
         return _Child(replace(model, state=state), complaint=failed)
 

@@ -35,10 +35,16 @@ class Transcript:
     waited: bool = False
     slowdown: float = 1.0
     facts: ModelFacts = NO_FACTS
+    accepted_at: float | None = None
     first_at: float | None = None
     tokens: int = 0
     delivered: bool = False
     finish: Finish | None = field(default=None)
+
+    def accepted(self, now: float) -> None:
+        """The backend has answered, if only with headers so far."""
+        if self.accepted_at is None:
+            self.accepted_at = now
 
     def take(self, batch: list[Event], now: float) -> list[Event]:
         """Counts a batch and returns what of it goes to the caller: all but the end."""
@@ -109,7 +115,7 @@ class Transcript:
         usage = self.usage()
         mine = self.attempt(len(attempts) + 1, request_started, now, Outcome.OK)
         return Completed(
-            self.finish.model or self.chosen.deployment.model,
+            self.chosen.deployment.model,
             self.finish.reason,
             usage,
             self._timings(usage, request_started, queued, now),
@@ -133,6 +139,7 @@ class Transcript:
         return Timings(
             queue=queued,
             load=measured.load or 0.0,
+            connect=(self.accepted_at or first) - self.started,
             time_to_first_token=first - request_started,
             generation=generation,
             total=now - request_started,

@@ -1,0 +1,359 @@
+"""What callers get from the daemon in front of a llama-server, a llama-server router and an Ollama."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import message_factory
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from serving import Daemon, entry, serving
+from waiting import wait_until
+
+from zoe_client import BackendRejected, Client, Completed, Delta, RouteDecision, ToolCallDelta
+from zoe_grpcd.localbackends.fetch import Tools
+from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
+from zoe_grpcd.localbackends.ollama import OllamaModel, OllamaOptions, create_model, start_ollama
+from zoe_grpcd.localbackends.servers import Server
+from zoe_grpcd.localbackends.templates import OLLAMA_TOOL_TEMPLATE
+
+PROMPT = "tell me of the river and the clock"
+MODELS = ("quick", "endless", "quick:1b")  # on the llama-server, the router, the Ollama
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "the weather of a city",
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string"}},
+                "required": ["city"],
+            },
+        },
+    }
+]
+SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "verdict",
+        "schema": {
+            "type": "object",
+            "properties": {"good": {"type": "boolean"}, "colour": {"enum": ["red", "blue"]}},
+            "required": ["good", "colour"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+@dataclass(frozen=True)
+class House:
+    """The daemon and the servers behind it."""
+
+    daemon: Daemon
+    client: Client
+    llama: Server
+    router: Server
+    ollama: Server
+
+    def asked_directly(self, model: str, prompt: str = PROMPT, limit: int = 20) -> str:
+        """The greedy text of the server that has the model."""
+        messages = [{"role": "user", "content": prompt}]
+        if model in ("quick:1b", "tool:1b"):
+            options = {"temperature": 0, "num_predict": limit}
+            body = {"model": model, "messages": messages, "stream": False, "options": options}
+            return str(json.loads(self.ollama.request("POST", "/api/chat", body)[1])["message"]["content"])
+        server = self.llama if model == "quick" else self.router
+        body = {"model": model, "messages": messages, "temperature": 0, "max_tokens": limit}
+        reply = json.loads(server.request("POST", "/v1/chat/completions", body)[1])
+        return str(reply["choices"][0]["message"]["content"])
+
+
+@pytest.fixture(scope="module")
+def house(
+    tools: Tools,
+    tmp_path_factory: pytest.TempPathFactory,
+    quick_gguf: Path,
+    endless_gguf: Path,
+    tool_gguf: Path,
+) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    shelf = folder / "shelf"
+    shelf.mkdir()
+    for model in (endless_gguf, tool_gguf):
+        (shelf / model.name).symlink_to(model)
+    with ExitStack() as running:
+        llama = running.enter_context(
+            start_llama_server(tools, folder, LlamaServerOptions(quick_gguf, alias="quick", slots=2))
+        )
+        router = running.enter_context(start_llama_server(tools, folder, LlamaServerOptions(shelf)))
+        ollama = running.enter_context(start_ollama(tools, folder / "ollama", OllamaOptions(parallel=1)))
+        create_model(ollama, OllamaModel("quick:1b", quick_gguf))
+        create_model(ollama, OllamaModel("tool:1b", tool_gguf, OLLAMA_TOOL_TEMPLATE))
+        bundles = [
+            {
+                "backend": "ollama",
+                "model": "quick:1b",
+                "params": {"num_ctx": 640, "num_predict": 5, "temperature": 0},
+            }
+        ]
+        curt = [{"backend": "llama", "model": "quick", "params": {"max_output_tokens": 6, "temperature": 0}}]
+        daemon = running.enter_context(
+            serving(
+                backends=[entry("llama", llama), entry("router", router), entry("ollama", ollama)],
+                models=[{"name": "bundled", "deployments": bundles}, {"name": "curt", "deployments": curt}],
+                routing={"aliases": {"assistant": "quick"}},
+            )
+        )
+        yield House(daemon, daemon.client(), llama, router, ollama)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_greedy_text_is_what_the_server_says_when_asked_directly(house: House, model: str) -> None:
+    expected = house.asked_directly(model)
+    answer = house.client.complete(PROMPT, model=model, temperature=0, max_output_tokens=20)
+    assert answer.text == expected
+    assert len(expected.split()) == 20
+    assert answer.finish_reason == "length"
+    assert answer.usage.completion_tokens == 20
+    assert not answer.usage.estimated
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_stream_is_a_decision_then_text_then_its_end(house: House, model: str) -> None:
+    stub = house.client.inference
+    whole = house.client.complete(PROMPT, model=model, temperature=0, max_output_tokens=20)
+    with house.client.stream(PROMPT, model=model, temperature=0, max_output_tokens=20) as stream:
+        events = list(stream)
+    kinds = [type(event) for event in events]
+    assert kinds[0] is RouteDecision
+    assert kinds[-1] is Completed
+    assert set(kinds[1:-1]) == {Delta}
+    assert "".join(e.text for e in events if isinstance(e, Delta)) == whole.text
+    assert sum(e.token_count for e in events if isinstance(e, Delta)) == 20
+    assert events[-1].usage.completion_tokens == whole.usage.completion_tokens
+    assert stub is house.client.inference
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_the_asynchronous_client_gets_the_same(house: House, model: str) -> None:
+    async with house.daemon.aclient() as client:
+        answer = await client.complete(PROMPT, model=model, temperature=0, max_output_tokens=20)
+        async with client.stream(PROMPT, model=model, temperature=0, max_output_tokens=20) as stream:
+            text = "".join([piece async for piece in stream.text_stream()])
+        decision = await client.route(PROMPT, model=model)
+    assert text == answer.text != ""
+    assert decision.chosen.model == model
+    assert decision.chosen.backend == answer.decision.chosen.backend
+
+
+def test_over_tcp_too(house: House) -> None:
+    with Client(house.daemon.address) as client:
+        assert client.complete(PROMPT, model="quick", max_output_tokens=2).text
+
+
+def test_a_client_without_stubs_learns_everything_by_reflection(house: House) -> None:
+    with grpc.insecure_channel(house.daemon.target) as channel:
+        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+        service = pool.FindServiceByName("zoe.inference.v1.InferenceService")
+
+        def call(name: str, request: dict[str, Any], connect: Any) -> Any:
+            method = service.FindMethodByName(name)
+            kinds = [message_factory.GetMessageClass(m) for m in (method.input_type, method.output_type)]
+            rpc = connect(
+                f"/{service.full_name}/{name}",
+                request_serializer=kinds[0].SerializeToString,
+                response_deserializer=kinds[1].FromString,
+            )
+            return rpc(kinds[0](**request), timeout=30)
+
+        spec = {
+            "target": {"model": "quick"},
+            "messages": [{"role": "ROLE_USER", "parts": [{"text": PROMPT}]}],
+            "sampling": {"temperature": 0.0},
+            "max_output_tokens": 20,
+        }
+        route = call("Route", {"spec": spec}, channel.unary_unary)
+        events = list(call("StreamComplete", {"spec": spec}, channel.unary_stream))
+    assert route.decision.chosen.backend == "llama"
+    assert [event.sequence for event in events] == list(range(len(events)))
+    assert "".join(event.delta.text for event in events) == house.asked_directly("quick")
+    assert events[0].WhichOneof("event") == "decision"
+    assert events[-1].WhichOneof("event") == "completed"
+
+
+@pytest.mark.parametrize(("model", "backend"), [("tool", "router"), ("tool:1b", "ollama")])
+def test_a_tool_is_called_streamed_and_its_result_answered(house: House, model: str, backend: str) -> None:
+    question: list[Any] = [{"role": "user", "content": "what is the weather in Paris"}]
+    with house.client.stream(question, model=model, tools=TOOLS, temperature=0) as stream:
+        events = list(stream)
+    deltas = [event for event in events if isinstance(event, ToolCallDelta)]
+    assert deltas[0].name == "get_weather"
+    assert deltas[0].id
+    assert deltas[-1].done
+    assert json.loads("".join(d.arguments_json_fragment for d in deltas)) == {"city": "Paris"}
+    whole = house.client.complete(question, model=model, tools=TOOLS, temperature=0)
+    assert whole.finish_reason == "tool_calls"
+    assert whole.decision.chosen.backend == backend
+    call = whole.tool_calls[0]
+    assert (call.name, json.loads(call.arguments_json)) == ("get_weather", {"city": "Paris"})
+    result = {"role": "tool", "tool_call_id": call.id, "content": "rain"}
+    after = house.client.complete([*question, whole.message, result], model=model, tools=TOOLS, temperature=0)
+    assert after.usage.prompt_tokens > whole.usage.prompt_tokens
+
+
+@pytest.mark.parametrize("model", ["quick", "quick:1b"])
+def test_a_json_schema_binds_the_answer(house: House, model: str) -> None:
+    answer = house.client.complete(
+        PROMPT, model=model, response_format=SCHEMA, max_output_tokens=200, temperature=0
+    )
+    told = json.loads(answer.text)
+    assert set(told) == {"good", "colour"}
+    assert told["colour"] in ("red", "blue")
+    assert isinstance(told["good"], bool)
+
+
+@pytest.mark.parametrize("model", ["quick", "quick:1b"])
+def test_a_stop_text_ends_the_answer_before_it(house: House, model: str) -> None:
+    words = house.asked_directly(model).split()
+    place = next(i for i in range(4, 20) if words[i] not in words[:i])
+    answer = house.client.complete(
+        PROMPT, model=model, temperature=0, stop=f" {words[place]}", max_output_tokens=20
+    )
+    assert answer.text.split() == words[:place]
+    assert answer.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("model", ["quick", "quick:1b"])
+def test_a_seed_repeats_what_was_drawn(house: House, model: str) -> None:
+    def drawn(seed: int) -> str:
+        return house.client.complete(
+            PROMPT, model=model, temperature=1.5, seed=seed, max_output_tokens=12
+        ).text
+
+    assert drawn(7) == drawn(7)
+    assert len({drawn(seed) for seed in range(4)}) > 1
+
+
+def test_log_probabilities_come_with_each_token(house: House) -> None:
+    answer = house.client.complete(PROMPT, model="quick", temperature=0, top_logprobs=3, max_output_tokens=5)
+    tokens = answer.response.logprobs
+    assert "".join(token.token for token in tokens) == answer.text
+    assert all(len(token.top_logprobs) == 3 for token in tokens)
+    assert all(
+        token.logprob <= 0 and token.logprob == max(t.logprob for t in token.top_logprobs) for token in tokens
+    )
+
+
+def test_what_a_backend_cannot_honour_is_refused_by_name(house: House) -> None:
+    with pytest.raises(Exception, match="top_logprobs") as refused:
+        house.client.complete(PROMPT, model="quick:1b", top_logprobs=3)
+    assert refused.value.reason == "BAD_REQUEST"
+    assert refused.value.violations[0].field == "spec.top_logprobs"
+
+
+def test_a_repeated_prompt_is_cached(house: House) -> None:
+    prompt = "one two three seven six five the sun and the moon are far off"
+    first = house.client.complete(prompt, model="quick", max_output_tokens=1)
+    again = house.client.complete(prompt, model="quick", max_output_tokens=1)
+    assert again.usage.prompt_tokens == first.usage.prompt_tokens
+    assert again.usage.cached_prompt_tokens == again.usage.prompt_tokens - 1
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_timings_add_up(house: House, model: str) -> None:
+    timings = house.client.complete(PROMPT, model=model, max_output_tokens=30).response.timings
+    first, total, generation = (
+        span.ToTimedelta().total_seconds()
+        for span in (timings.time_to_first_token, timings.total, timings.generation)
+    )
+    assert 0 < first < total < 10
+    assert 0 < generation < total
+    assert first + generation == pytest.approx(total, abs=0.1)
+    assert 0 < timings.connect.ToTimedelta().total_seconds() <= first
+    assert timings.tokens_per_second == pytest.approx(30 / generation, rel=0.3)
+
+
+def test_a_bundle_reaches_ollama(house: House) -> None:
+    answer = house.client.complete(PROMPT, model="bundled")
+    assert len(answer.text.split()) == 5
+    assert answer.finish_reason == "length"
+    assert answer.model == "bundled"
+    runners = [Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in house.ollama.runners()]
+    windows = [argv[argv.index("--ctx-size") + 1] for argv in runners]
+    assert "640" in windows
+    assert answer.text == house.asked_directly("quick:1b", limit=5)
+
+
+def test_what_the_caller_says_goes_over_the_bundle(house: House) -> None:
+    answer = house.client.complete(PROMPT, model="bundled", max_output_tokens=8)
+    assert len(answer.text.split()) == 8
+
+
+def test_a_bundle_reaches_llama_server(house: House) -> None:
+    answer = house.client.complete(PROMPT, model="curt")
+    assert answer.text == house.asked_directly("quick", limit=6)
+
+
+def test_backend_options_go_to_the_server_as_they_are(house: House) -> None:
+    options = {"logit_bias": [[" half", False], [" one", False]]}
+    answer = house.client.complete(PROMPT, model="quick", temperature=0, backend_options=options)
+    assert not {"half", "one"} & set(answer.text.split())
+
+
+def test_a_context_that_is_too_long_is_said_before_anything_is_sent(house: House) -> None:
+    with pytest.raises(Exception, match="window") as refused:
+        house.client.complete("river " * 6000, model="quick")
+    assert refused.value.reason == "CONTEXT_TOO_LONG"
+    assert refused.value.metadata["max_context_tokens"] == "4096"
+
+
+def test_what_the_backend_refuses_is_not_tried_elsewhere(house: House) -> None:
+    with pytest.raises(BackendRejected) as refused:
+        house.client.complete(PROMPT, model="quick", backend_options={"grammar": "root ::= ("})
+    assert len(refused.value.attempts) == 1
+    assert house.daemon.state("llama") == "READY"
+
+
+def test_an_unknown_model_gets_a_suggestion(house: House) -> None:
+    with pytest.raises(Exception, match="quik") as refused:
+        house.client.complete(PROMPT, model="quik")
+    assert refused.value.reason == "MODEL_NOT_FOUND"
+    assert "quick" in refused.value.metadata["did_you_mean"]
+
+
+def test_an_alias_and_auto_are_explained(house: House) -> None:
+    alias = house.client.route(PROMPT, model="assistant", explain=True)
+    assert (alias.chosen.model, alias.requested_model) == ("quick", "assistant")
+    auto = house.client.route("write a python function that sorts a list", explain=True)
+    assert auto.intent == "code"
+    assert auto.explanation
+    assert {c.backend.backend for c in auto.candidates} == {"llama", "router", "ollama"}
+    assert all(c.reasons or c.terms for c in auto.candidates)
+
+
+def test_an_intents_defaults_reach_the_backend(house: House) -> None:
+    text = {
+        house.client.complete(
+            "write a python function that sorts a list", intent="code", max_output_tokens=9
+        ).text
+        for _ in range(3)
+    }
+    assert len(text) == 1  # temperature 0
+
+
+def test_every_model_is_listed_with_what_it_can_do(house: House) -> None:
+    wait_until(lambda: house.daemon.load_state("ollama", "quick:1b") == "LOADED")
+    models = house.daemon.models()
+    assert {"quick", "endless", "tool", "quick:1b", "tool:1b", "bundled", "curt"} <= set(models)
+    served = {name: models[name].deployments[0].served for name in models}
+    assert served["quick"].context_tokens == 4096
+    assert "tools" in served["tool:1b"].capabilities
+    assert "tools" not in served["quick:1b"].capabilities
+    assert served["bundled"].context_tokens == 640
