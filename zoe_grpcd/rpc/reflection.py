@@ -8,12 +8,13 @@ from grpc_reflection.v1alpha import reflection_pb2 as pb
 from grpc_reflection.v1alpha.reflection import ReflectionServicer
 
 # v1 has the messages of v1alpha under another package name, so one servicer answers for both
-SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+V1ALPHA = "grpc.reflection.v1alpha.ServerReflection"
+SERVICES = ("grpc.reflection.v1.ServerReflection", V1ALPHA)
 
 
 def handlers(services: Iterable[str]) -> tuple[grpc.GenericRpcHandler, ...]:
     """Reflection over these services, as generic handlers."""
-    servicer = ReflectionServicer([*services, *SERVICES])
+    servicer = ReflectionServicer([*services, V1ALPHA])  # v1 has no file to show here, so it is not listed
 
     async def info(requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         async for request in requests:
