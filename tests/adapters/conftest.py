@@ -1,5 +1,6 @@
 """A session that remembers what was asked, and servers that answer whatever a test wants."""
 
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
@@ -8,7 +9,18 @@ import aiohttp
 import pytest
 from puppet import Puppet, answer, listening
 
+from zoe_grpcd.adapters import litellm_setup
+from zoe_grpcd.adapters.dialects import DIALECTS
+
 PuppetFactory = Callable[..., Awaitable[Puppet]]
+
+
+@pytest.fixture(scope="session")
+def loaded() -> dict[str, str]:
+    """LiteLLM, loaded once for all tests that ask for it: it takes seconds. Its value is what `load` found wrong."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of modules that it imports
+        return litellm_setup.load(DIALECTS)
 
 
 @pytest.fixture(name="puppet")

@@ -119,10 +119,6 @@ async def _opened(arguments: Json, dialect: Dialect) -> Any:
     """LiteLLM's stream, once the backend has accepted the call."""
     import litellm
 
-    if dialect.provider == "ollama_chat":  # else LiteLLM asks a server on the usual port what it is
-        free = {"litellm_provider": "ollama_chat", "mode": "chat"}
-        prices = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
-        litellm.model_cost.setdefault(f"ollama_chat/{arguments['model']}", free | prices)
     try:
         return await litellm.acompletion(**arguments)
     except Exception as error:  # of any class: foreign code

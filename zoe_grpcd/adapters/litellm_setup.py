@@ -27,6 +27,7 @@ def load(dialects: Mapping[str, Dialect]) -> dict[str, str]:
     import litellm
 
     _switch(litellm)
+    _silence_ollama()
     found = {kind: broken_promise(dialect.provider) for kind, dialect in dialects.items()}
     return {kind: why for kind, why in found.items() if why is not None}
 
@@ -41,3 +42,15 @@ def _switch(litellm: Any) -> None:
     litellm.REPEATED_STREAMING_CHUNK_LIMIT = 10**9  # a model may repeat itself; that's not an error of ours
     litellm.num_retries = None
     litellm.api_base = None  # would win over each backend's own
+
+
+def _silence_ollama() -> None:
+    """Keeps LiteLLM from asking Ollama what a model is: a blocking request on the event loop, twice a call."""
+    from litellm.llms.ollama.common_utils import OllamaModelInfo
+
+    def unknown(_self: object, model: str, *_where: object, **_more: object) -> dict[str, Any]:
+        free = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
+        limits = dict.fromkeys(("max_tokens", "max_input_tokens", "max_output_tokens"))
+        return {"key": model, "litellm_provider": "ollama", "mode": "chat", **free, **limits}
+
+    OllamaModelInfo.get_runtime_model_info = unknown
