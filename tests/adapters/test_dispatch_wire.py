@@ -1,0 +1,287 @@
+"""Every option of the contract is on the wire of each kind, or refused by name: what a small server was really sent."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from dispatching import HELLO, WEATHER, Playback, call, hear, playing
+
+from zoe_grpcd.adapters.dialects import DIALECTS
+from zoe_grpcd.adapters.litellm_full import FullDispatcher
+from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
+from zoe_grpcd.core.domain import Generation, Json
+from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.ports import Dispatcher
+
+pytestmark = [
+    pytest.mark.usefixtures("loaded"),
+    pytest.mark.filterwarnings("ignore:Item .* on TypedDict class:UserWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+HERE = Path(__file__).parent / "recordings"
+REPLY = {
+    "llamacpp": HERE / "llamacpp-stop.sse",
+    "openai": HERE / "openai-no-usage.sse",
+    "ollama": HERE / "ollama-stop.ndjson",
+}
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "strict": True}}
+NAMED = {"type": "function", "function": {"name": "get_weather"}}
+OTHER = {
+    "type": "function",
+    "function": {"name": "other", "description": "", "parameters": {"type": "object"}},
+}
+PNG = "data:image/png;base64,QUJD"
+
+Way = Callable[[str], Dispatcher]
+
+
+@pytest.fixture
+async def sent() -> AsyncIterator[aiohttp.ClientSession]:
+    async with open_session() as session:
+        yield session
+
+
+@pytest.fixture(params=["transform", "full"])
+async def way(request: pytest.FixtureRequest, sent: aiohttp.ClientSession) -> AsyncIterator[Way]:
+    full = FullDispatcher()
+    yield lambda kind: TransformDispatcher(sent, DIALECTS[kind]) if request.param == "transform" else full
+    await full.close()
+
+
+async def body_of(way: Way, kind: str, generation: Generation) -> Json:
+    async with playing(Playback(REPLY[kind].read_bytes())) as server:
+        await hear(way(kind), call(kind, server.url, generation))
+        (body,) = server.bodies
+        assert isinstance(body, dict)
+        return body
+
+
+def at(body: Json, path: str) -> Any:
+    found: Any = body
+    for name in path.split("."):
+        found = found[name]
+    return found
+
+
+# contract's option, its value, the feature that may be refused, and where it is found by kind
+OPTIONS: list[tuple[str, Any, str, dict[str, tuple[str, Any]]]] = [
+    (
+        "temperature",
+        0.25,
+        "sampling.temperature",
+        {"*": ("temperature", 0.25), "ollama": ("options.temperature", 0.25)},
+    ),
+    ("top_p", 0.5, "sampling.top_p", {"*": ("top_p", 0.5), "ollama": ("options.top_p", 0.5)}),
+    ("min_p", 0.125, "sampling.min_p", {"*": ("min_p", 0.125), "ollama": ("options.min_p", 0.125)}),
+    ("top_k", 7, "sampling.top_k", {"*": ("top_k", 7), "ollama": ("options.top_k", 7)}),
+    (
+        "frequency_penalty",
+        0.5,
+        "sampling.frequency_penalty",
+        {"*": ("frequency_penalty", 0.5), "ollama": ("options.frequency_penalty", 0.5)},
+    ),
+    (
+        "presence_penalty",
+        0.5,
+        "sampling.presence_penalty",
+        {"*": ("presence_penalty", 0.5), "ollama": ("options.presence_penalty", 0.5)},
+    ),
+    (
+        "repetition_penalty",
+        1.5,
+        "sampling.repetition_penalty",
+        {"llamacpp": ("repeat_penalty", 1.5), "ollama": ("options.repeat_penalty", 1.5)},
+    ),
+    ("seed", 11, "sampling.seed", {"*": ("seed", 11), "ollama": ("options.seed", 11)}),
+    ("logit_bias", {5: -1.0}, "sampling.logit_bias", {"*": ("logit_bias", {"5": -1.0})}),
+    ("stop", ["END"], "stop", {"*": ("stop", ["END"]), "ollama": ("options.stop", ["END"])}),
+    (
+        "max_output_tokens",
+        9,
+        "max_output_tokens",
+        {"*": ("max_tokens", 9), "ollama": ("options.num_predict", 9)},
+    ),
+    ("top_logprobs", 3, "top_logprobs", {"*": ("top_logprobs", 3)}),
+    (
+        "reasoning_effort",
+        "none",
+        "reasoning.effort",
+        {
+            "llamacpp": ("chat_template_kwargs", {"enable_thinking": False}),
+            "openai": ("reasoning_effort", "none"),
+            "ollama": ("think", False),
+        },
+    ),
+    (
+        "reasoning_effort",
+        "high",
+        "reasoning.effort",
+        {
+            "llamacpp": ("chat_template_kwargs", {"reasoning_effort": "high"}),
+            "openai": ("reasoning_effort", "high"),
+            "ollama": ("think", True),
+        },
+    ),
+    ("grammar", 'root ::= "a"', "response_format.grammar", {"llamacpp": ("grammar", 'root ::= "a"')}),
+]
+
+
+@pytest.mark.parametrize("kind", DIALECTS)
+@pytest.mark.parametrize(("option", "value", "feature", "places"), OPTIONS, ids=[o[0] for o in OPTIONS])
+async def test_an_option_is_on_the_wire_or_refused_by_name(
+    way: Way, kind: str, option: str, value: Any, feature: str, places: dict[str, tuple[str, Any]]
+) -> None:
+    if feature in DIALECTS[kind].refuses:
+        return
+    where, expected = places.get(kind) or places["*"]
+    body = await body_of(way, kind, Generation(HELLO, options={option: value}))
+    assert at(body, where) == expected
+
+
+@pytest.mark.parametrize("kind", DIALECTS)
+async def test_zero_is_a_value_like_any_other(way: Way, kind: str) -> None:
+    options = {"temperature": 0.0, "frequency_penalty": 0.0, "seed": 0, "top_k": 0}
+    body = await body_of(way, kind, Generation(HELLO, options=options))
+    found = body["options"] if kind == "ollama" else body
+    assert {name: found[name] for name in options} == options
+    assert "repeat_penalty" not in found
+
+
+@pytest.mark.parametrize("kind", DIALECTS)
+async def test_tools_and_their_history_are_sent_as_the_kind_knows_them(way: Way, kind: str) -> None:
+    made = {
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "get_weather", "arguments": '{"city": "Oslo"}'},
+    }
+    history = (
+        *HELLO,
+        {"role": "assistant", "content": None, "tool_calls": [made]},
+        {"role": "tool", "tool_call_id": "c1", "content": "rain"},
+    )
+    body = await body_of(way, kind, Generation(history, tools=(WEATHER,), tool_choice="auto"))
+    assert body["tools"] == [WEATHER]
+    asked, result = body["messages"][1:]
+    arguments = asked["tool_calls"][0]["function"]["arguments"]
+    assert arguments == ({"city": "Oslo"} if kind == "ollama" else '{"city": "Oslo"}')
+    assert result["content"] == "rain"
+
+
+async def test_ollama_is_told_which_tool_a_result_is_of(sent: aiohttp.ClientSession) -> None:
+    made = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+    history = (
+        {"role": "assistant", "content": "", "tool_calls": [made]},
+        {"role": "tool", "tool_call_id": "c1", "content": "rain"},
+    )
+    direct = lambda kind: TransformDispatcher(sent, DIALECTS[kind])  # noqa: E731
+    body = await body_of(direct, "ollama", Generation(history))
+    assert body["messages"][1]["tool_name"] == "get_weather"
+
+
+async def test_a_named_tool_is_the_only_one_that_llama_server_may_call(way: Way) -> None:
+    generation = Generation(HELLO, tools=(OTHER, WEATHER), tool_choice=NAMED)
+    body = await body_of(way, "llamacpp", generation)
+    assert (body["tools"], body["tool_choice"]) == ([WEATHER], "required")
+
+
+async def test_openai_is_sent_the_choice_as_it_is(way: Way) -> None:
+    generation = Generation(
+        HELLO, tools=(OTHER, WEATHER), tool_choice=NAMED, options={"parallel_tool_calls": False}
+    )
+    body = await body_of(way, "openai", generation)
+    assert (body["tool_choice"], body["parallel_tool_calls"]) == (NAMED, False)
+
+
+async def test_no_choice_of_tools_means_none_for_ollama(way: Way) -> None:
+    body = await body_of(way, "ollama", Generation(HELLO, tools=(WEATHER,), tool_choice="none"))
+    assert "tools" not in body
+
+
+@pytest.mark.parametrize("kind", DIALECTS)
+@pytest.mark.parametrize("wanted", [{"type": "json_object"}, JSON_SCHEMA], ids=["object", "schema"])
+async def test_the_wanted_format_is_sent(way: Way, kind: str, wanted: Json) -> None:
+    body = await body_of(way, kind, Generation(HELLO, response_format=wanted))
+    if kind == "ollama":
+        assert body["format"] == ("json" if wanted["type"] == "json_object" else SCHEMA)
+    else:
+        assert body["response_format"] == wanted
+
+
+@pytest.mark.parametrize("kind", DIALECTS)
+async def test_an_image_goes_with_its_text(way: Way, kind: str) -> None:
+    parts = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": PNG}}]
+    body = await body_of(way, kind, Generation(({"role": "user", "content": parts},)))
+    (message,) = body["messages"]
+    if kind == "ollama":
+        assert (message["content"], message["images"]) == ("What?", ["QUJD"])
+    else:
+        assert message["content"] == parts
+    assert parts[1] == {"type": "image_url", "image_url": {"url": PNG}}, "the caller's own parts were changed"
+
+
+async def test_options_of_the_backend_go_where_it_looks_for_them(way: Way) -> None:
+    own = {"num_ctx": 2048, "num_gpu": 3, "keep_alive": "10m", "mirostat": 1}
+    body = await body_of(way, "ollama", Generation(HELLO, options={"top_p": 0.5}, backend_options=own))
+    assert body["keep_alive"] == "10m"
+    assert body["options"] == {"num_ctx": 2048, "num_gpu": 3, "mirostat": 1, "top_p": 0.5}
+    own = {"cache_prompt": False, "id_slot": 1, "dry_multiplier": 0.5}
+    body = await body_of(way, "llamacpp", Generation(HELLO, backend_options=own))
+    assert own.items() <= body.items()
+
+
+@pytest.mark.parametrize("name", ["gpt-4", "o3-mini", "gpt-5", "gpt-3.5-turbo-16k"])
+async def test_a_local_model_may_have_a_famous_name(sent: aiohttp.ClientSession, name: str) -> None:
+    generation = Generation(
+        HELLO, response_format=JSON_SCHEMA, options={"temperature": 0.5, "max_output_tokens": 3}
+    )
+    async with playing(Playback(REPLY["llamacpp"].read_bytes())) as server:
+        asked = replace(call("llamacpp", server.url, generation), backend_model=name)
+        await hear(TransformDispatcher(sent, DIALECTS["llamacpp"]), asked)
+        (body,) = server.bodies
+    assert (body["model"], body["temperature"], body["max_tokens"]) == (name, 0.5, 3)
+    assert body["response_format"] == JSON_SCHEMA
+
+
+@pytest.mark.parametrize("kind", DIALECTS)
+@pytest.mark.parametrize("key", ["", "sk-secret"])
+async def test_the_backends_key_and_no_other_is_sent(
+    way: Way, kind: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
+    async with playing(Playback(REPLY[kind].read_bytes())) as server:
+        await hear(way(kind), call(kind, server.url, api_key=key))
+    (headers,) = server.seen
+    assert headers.get("Authorization") in ({f"Bearer {key}"} if key else {None, "Bearer none"})
+
+
+@pytest.mark.parametrize("kind", DIALECTS)
+async def test_equal_options_of_different_calls_do_not_leak_into_each_other(
+    sent: aiohttp.ClientSession, kind: str
+) -> None:
+    dispatcher = TransformDispatcher(sent, DIALECTS[kind])
+    async with playing(Playback(REPLY[kind].read_bytes())) as server:
+        for own in ({"mirostat": 1}, {}, {"mirostat": 2}):
+            generation = Generation(HELLO, options={"top_p": 0.5}, backend_options=own)
+            await hear(dispatcher, call(kind, server.url, generation))
+    found = [(body["options"] if kind == "ollama" else body).get("mirostat") for body in server.bodies]
+    assert found == [1, None, 2]
+
+
+async def test_what_cannot_be_translated_is_the_callers_mistake(sent: aiohttp.ClientSession) -> None:
+    made = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{no json"}}
+    history = ({"role": "assistant", "content": "", "tool_calls": [made]},)
+    with pytest.raises(UpstreamError) as caught:
+        await hear(
+            TransformDispatcher(sent, DIALECTS["ollama"]),
+            call("ollama", "http://127.0.0.1:9", Generation(history)),
+        )
+    assert caught.value.fault is Fault.REJECTED
+
+
+def test_the_contract_check_finds_nothing_wrong_here(loaded: dict[str, str]) -> None:
+    assert loaded == {}
