@@ -4,13 +4,14 @@ Every method is synchronous, so that on one event loop each change is whole. Not
 `lease`. Times are seconds of one monotonic clock, and always an argument.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from zoe_grpcd.core import phases
 from zoe_grpcd.core.domain import Backend, Deployment, LoadState, ModelFacts, ModelStatus, Observation, Phase
 from zoe_grpcd.core.estimate import sharing
-from zoe_grpcd.core.learning import Learned, Lesson, load_prior
+from zoe_grpcd.core.learning import Learned, Lesson
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.usage import DecayedMean
 from zoe_grpcd.core.views import BackendReport, BackendView, DeploymentView, ModelReport, Snapshot
@@ -28,15 +29,14 @@ class Lease:
 
     __slots__ = ("abandon", "backend", "cold", "deployment", "facts", "slowdown", "started", "waited")
 
-    def __init__(
-        self, deployment: Deployment, view: BackendView, facts: ModelFacts, started: float, *, cold: bool
-    ) -> None:
-        self.deployment = deployment
+    def __init__(self, served: "_Served", view: BackendView, started: float) -> None:
+        self.deployment = served.deployment
         self.backend = view.backend
-        self.facts = facts
+        self.facts = served.facts
         self.started = started
-        self.cold = cold
-        self.waited = view.in_flight + view.foreign >= view.slots
+        self.cold = served.state in COLD
+        # for a slot, or for a load that began before it
+        self.waited = view.in_flight + view.foreign >= view.slots or served.state is LoadState.LOADING
         self.slowdown = sharing(view)
         self.abandon: Callable[[], None] | None = (
             None  # called when the backend is found dead before the first token
@@ -77,6 +77,7 @@ class _Host:
         self.observation: Observation | None = None
         self.probed_at: float | None = None
         self.leases: set[Lease] = set()
+        self.ended: deque[float] = deque(maxlen=256)  # when requests of ours ended since the last probe
         self.served: dict[str, _Served] = {}
         self.foreign = 0
         self.own_since_probe = 0
@@ -116,21 +117,23 @@ class Fleet:
         """Takes in what a probe saw."""
         host = self._hosts[name]
         before = (host.phase, host.observation and host.observation.models)
-        host.probed_at = now
+        revision, host.probed_at = self.revision, now
         if not observation.ok:
             host.observation = replace(host.observation or observation, ok=False, error=observation.error)
             self._signal(host, Signal.BROKEN, observation.error, now)
             return
         if observation.models is None and host.observation is not None:
             observation = replace(observation, models=host.observation.models)
-        host.foreign = self._foreign(host, observation)
+        host.foreign = self._foreign(host, observation, now)
         host.own_since_probe = len(host.leases)
+        host.ended.clear()
         host.observation = observation
         self._take_models(host, observation, now)
         self._signal(host, _signal_of(observation), observation.detail, now)
+        _let_fade(host)
         host.view = None
         self._snapshot = None
-        if before != (host.phase, observation.models):
+        if revision == self.revision and before != (host.phase, observation.models):
             self._changed(host)
 
     def observe_silence(self, name: str, seconds: float, now: float) -> None:
@@ -181,7 +184,8 @@ class Fleet:
         for deployment in host.configured:
             served = found[deployment.model] = host.served.get(deployment.model) or self._serve(deployment)
             status = next((s for s in observation.models if _is_named(s, deployment.backend_model)), None)
-            served.served = status is not None
+            if served.served is not (status is not None):
+                served.served, served.view = status is not None, None
             if status:
                 self._take_status(served, status, now)
         taken = {d.backend_model for d in host.configured}
@@ -190,9 +194,10 @@ class Fleet:
             if public in found:
                 continue
             stands = any(_is_named(status, name) for name in taken)
-            served = host.served.get(public) or self._serve(
-                Deployment(public, host.backend.name, status.name, auto=not stands)
-            )
+            deployment = Deployment(public, host.backend.name, status.name, auto=not stands)
+            known = host.served.get(public)
+            # the same name for another file is another model: nothing that was learned holds
+            served = known if known and known.deployment == deployment else self._serve(deployment)
             self._take_status(served, status, now)
             found[public] = served
         host.served = found
@@ -201,8 +206,7 @@ class Fleet:
     def _take_status(served: _Served, status: ModelStatus, now: float) -> None:
         if status == served.status and served.loading_since is None:
             return
-        if served.status is None or served.status.size_bytes != status.size_bytes:
-            served.learned.load.reset_prior(load_prior(status.size_bytes))
+        served.learned.assume(status.size_bytes, served.facts.parameters or status.parameters)
         if status.state is LoadState.LOADING:
             served.loading_since = served.loading_since or now
         elif (
@@ -215,11 +219,13 @@ class Fleet:
         served.view = None
 
     @staticmethod
-    def _foreign(host: _Host, observation: Observation) -> int:
+    def _foreign(host: _Host, observation: Observation, now: float) -> int:
         """Work on the backend that is not ours: slots that are busy beyond our own, or an expiry that moved by itself."""
         ours = len(host.leases)
         if observation.busy is not None:
-            return max(0, observation.busy + (observation.deferred or 0) - ours)
+            # what ended while the probe was on its way may be among the busy ones
+            just_ended = sum(1 for at in host.ended if at >= now - observation.duration)
+            return max(0, observation.busy + (observation.deferred or 0) - ours - just_ended)
         if ours or host.own_since_probe or not host.observation:
             return 0
         before = {m.name: m.expire_at for m in host.observation.models or () if m.expire_at}
@@ -232,12 +238,11 @@ class Fleet:
         """Counts a request in. A cold model counts as loading from now on."""
         host = self._hosts[deployment.backend]
         served = host.served[deployment.model]
-        cold = served.state in COLD
-        lease = Lease(deployment, self._backend_view(host), served.facts, now, cold=cold)
+        lease = Lease(served, self._backend_view(host), now)
         host.leases.add(lease)
         host.own_since_probe += 1
         host.view = None
-        if cold:
+        if lease.cold:
             served.loading_since, served.view = now, None
         self._snapshot = None
         return lease
@@ -260,20 +265,29 @@ class Fleet:
         if host is None or lease not in host.leases:
             return
         host.leases.discard(lease)
+        host.ended.append(now)
         host.view = None
         self._snapshot = None
         served = host.served.get(lease.deployment.model)
         if served is None:
             return
-        if served.loading_since is not None and (lesson is None or lesson.failed):
-            served.loading_since = None  # whether it loads on, the next probe will tell
-            served.view = None
+        if lesson is None or lesson.failed:
+            self._give_up_load(host, served)
         if lesson is not None:
             served.learned.learn(lesson, now)
             served.view = None
             if not lesson.failed and lesson.first_token is not None:
                 load = lesson.measured.load or (served.learned.load.value if lesson.cold else 0.0)
                 host.service.add(max(0.01, lesson.duration - load), now)
+
+    @staticmethod
+    def _give_up_load(host: _Host, served: _Served) -> None:
+        """Nobody of ours waits for this load any longer: whether it goes on, the next probe will tell."""
+        waits = any(lease.deployment == served.deployment for lease in host.leases)
+        told = served.status is not None and served.status.state is LoadState.LOADING
+        if served.loading_since is not None and not waits and not told:
+            served.loading_since = None
+            served.view = None
 
     # ---------------------------------------------------------------------------------------------------- views
 
@@ -335,8 +349,9 @@ class Fleet:
         host = self._hosts[name]
         seen = host.observation or Observation(ok=False)
         learned = [s.learned for s in host.served.values() if s.learned.token.weight > 0]
-        ttft = [(x.ttft.quantile(0.5, now), x.ttft.quantile(0.95, now)) for x in learned]
-        success = min((s.learned.success.value for s in host.served.values()), default=1.0)
+        windows = [s.learned.ttft for s in host.served.values()]
+        ttft = [(window.quantile(0.5, now), window.quantile(0.95, now)) for window in windows]
+        success = min((s.learned.success.at(now) for s in host.served.values()), default=1.0)
         return BackendReport(
             host.backend,
             host.phase,
@@ -374,6 +389,13 @@ def _signal_of(observation: Observation) -> Signal:
     return Signal.FULL if full else Signal.IDLE
 
 
+def _let_fade(host: _Host) -> None:
+    """Has the views made anew that show failures: those are forgotten with time, so that it gets another chance."""
+    for served in host.served.values():
+        if served.learned.success.value < 1.0:
+            served.view = None
+
+
 def _is_named(status: ModelStatus, name: str) -> bool:
     return name in (status.name, status.alias) or f"{name}:latest" == status.name
 
@@ -401,7 +423,7 @@ def _view(served: _Served, backend: Backend, now: float) -> DeploymentView:
         served.deployment,
         served.state,
         told | facts.capabilities if facts.capabilities else told,
-        context_tokens=_window(served),
+        context_tokens=_window(served, backend),
         parameters=facts.parameters or (status.parameters if status else None),
         quality=facts.quality,
         load_seconds=_load_left(served, now),
@@ -411,18 +433,20 @@ def _view(served: _Served, backend: Backend, now: float) -> DeploymentView:
         output_tokens=learned.output_tokens.value,
         bytes_per_token=learned.bytes_per_token.value,
         bytes_known=learned.bytes_per_token.weight >= 1.0,
-        success=learned.success.value,
+        success=learned.success.at(now),
         input_usd_per_token=facts.input_usd_per_mtok / 1e6,
         output_usd_per_token=facts.output_usd_per_mtok / 1e6,
         served=served.served,
     )
 
 
-def _window(served: _Served) -> int:
-    """The window that a request gets: the bundle's num_ctx decides, then the operator's word, then the server's."""
+def _window(served: _Served, backend: Backend) -> int:
+    """The window that a request gets: the bundle's num_ctx decides where the kind sets its window by request (such
+    kinds truncate), then the operator's word, then the server's.
+    """
     told = (served.status.context_tokens if served.status else None) or 0
     bundle = served.deployment.backend_options.get("num_ctx")
-    if isinstance(bundle, int):
+    if isinstance(bundle, int) and backend.truncates:
         return bundle
     return served.facts.context_tokens or told
 

@@ -11,7 +11,15 @@ from zoe_grpcd.core.errors import (
 )
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.resolve import Policy
-from zoe_grpcd.core.scoring import Choice, Question, candidate_of, ineligible, ranking, views_of
+from zoe_grpcd.core.scoring import (
+    Choice,
+    Question,
+    candidate_of,
+    ineligible,
+    passed_over,
+    ranking,
+    views_of,
+)
 from zoe_grpcd.core.views import Snapshot
 
 # These pass with time; all others are there to stay, until the request or the config changes.
@@ -32,9 +40,10 @@ def decision_of(
     candidates: tuple[Candidate, ...] = (chosen,)
     if explain:
         others = tuple(candidate_of(choice, index) for index in ranking(choice)[1:])
-        candidates = (chosen, *others, *ineligible(question, snapshot))
+        rest = (*passed_over(question, choice, snapshot), *ineligible(question, snapshot))
+        candidates = (chosen, *others, *rest)
     resolution = question.resolution
-    options = question.ask.generation.options
+    options = {**chosen.deployment.options, **question.ask.generation.options}
     defaults = {name: value for name, value in resolution.defaults.items() if name not in options}
     dropped = question.ask.features & snapshot.backends[chosen.deployment.backend].backend.refuses
     return Decision(
@@ -57,12 +66,7 @@ def _reason(question: Question, choice: Choice) -> Reason:
     if choice.step == 0:
         return question.resolution.reason
     last = choice.step == len(question.resolution.tiers) - 1
-    fallbacks = len(question.ask.target.fallback_models)
-    return (
-        Reason.DEFAULT_MODEL
-        if last and question.resolution.intent and choice.step > fallbacks
-        else Reason.FAILOVER
-    )
+    return Reason.DEFAULT_MODEL if last and question.resolution.ends_with_default else Reason.FAILOVER
 
 
 def _sentence(
@@ -128,17 +132,27 @@ def _unhealthy(candidates: tuple[Candidate, ...], retry_after: float) -> NoHealt
     return NoHealthyBackend(f"no healthy backend: {names}", retry_after=retry_after)
 
 
-def _too_long(question: Question, snapshot: Snapshot) -> ContextTooLong:
+def lengths(question: Question, snapshot: Snapshot) -> dict[str, str]:
+    """The prompt's expected length and the largest window that it was held against, in tokens."""
     views = [view for tier in question.resolution.tiers for view in views_of(tier, snapshot)]
     largest = max(views, key=lambda view: view.context_tokens)
     tokens = round(prompt_tokens(question.size, largest))
-    wanted = max(tokens, question.min_window)
+    return {"prompt_tokens": str(tokens), "max_context_tokens": str(largest.context_tokens)}
+
+
+def _too_long(question: Question, snapshot: Snapshot) -> ContextTooLong:
+    metadata = lengths(question, snapshot)
+    tokens, largest = metadata["prompt_tokens"], int(metadata["max_context_tokens"])
+    text, field = f"the prompt needs about {tokens} tokens", "spec.messages"
+    if question.min_window > largest:
+        text = f"a window of {question.min_window} tokens is asked for"
+        field = "spec.target.capability.min_context_tokens"
+    elif question.window:
+        text, largest = f"{text}, num_ctx asks for {question.window}", max(largest, question.window)
     return ContextTooLong(
-        f"the prompt needs about {wanted} tokens; the largest window here is {largest.context_tokens}",
-        metadata={"prompt_tokens": str(tokens), "max_context_tokens": str(largest.context_tokens)},
-        violations=(
-            Violation("spec.messages", f"about {wanted} tokens; at most {largest.context_tokens} fit"),
-        ),
+        f"{text}; the largest window here has {largest}",
+        metadata=metadata,
+        violations=(Violation(field, f"{text}; at most {largest} fit"),),
     )
 
 

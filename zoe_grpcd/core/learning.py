@@ -12,6 +12,10 @@ from zoe_grpcd.core.usage import DecayedMean, Window
 LOAD_BYTES_PER_SECOND = 400e6
 LOAD_OVERHEAD = 0.5
 LOAD_UNKNOWN = 5.0
+USUAL_SIZE = 3.0  # billions
+# Seconds a token and a billion parameters, quantised to 4 bits: memory at 75 GB/s for writing, 25 times that for reading.
+TOKEN_PER_BILLION, MIN_TOKEN_PRIOR = 0.007, 0.001
+PREFILL_PER_BILLION, MIN_PREFILL_PRIOR = 0.0003, 0.00005
 # Shorter prompts say more of the fixed cost of a request than of the rate.
 MIN_PREFILL_TOKENS = 16
 MIN_DECODE_TOKENS = 4
@@ -54,15 +58,22 @@ class Learned:
     )
 
     def __init__(self, size_bytes: int = 0, parameters: float | None = None) -> None:
-        size = parameters or 3.0
-        self.load = DecayedMean(load_prior(size_bytes), prior_weight=0.3, half_life=86400.0)
-        self.prefill = DecayedMean(0.0003 * size, prior_weight=0.3)
-        self.token = DecayedMean(0.007 * size, prior_weight=0.3)
+        self.load = DecayedMean(0.0, prior_weight=0.3, half_life=86400.0)
+        self.prefill = DecayedMean(0.0, prior_weight=0.3)
+        self.token = DecayedMean(0.0, prior_weight=0.3)
         self.overhead = DecayedMean(0.03)
         self.output_tokens = DecayedMean(200.0, half_life=3600.0)
         self.bytes_per_token = DecayedMean(3.6, prior_weight=0.5, half_life=86400.0)
         self.success = DecayedMean(1.0, prior_weight=2.0, half_life=300.0)
         self.ttft = Window()
+        self.assume(size_bytes, parameters)
+
+    def assume(self, size_bytes: int, parameters: float | None) -> None:
+        """Sets the priors that depend on how big the model is: bytes, 0 unknown; billions of parameters."""
+        size = parameters or 3.0
+        self.load.reset_prior(load_prior(size_bytes))
+        self.prefill.reset_prior(0.0003 * size)
+        self.token.reset_prior(0.007 * size)
 
     def learn(self, lesson: Lesson, now: float) -> None:
         """Takes in one attempt."""

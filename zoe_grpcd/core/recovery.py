@@ -13,6 +13,7 @@ from zoe_grpcd.core.errors import (
     Misconfigured,
     ModelNotFound,
     UpstreamError,
+    Violation,
     ZoeError,
 )
 from zoe_grpcd.core.phases import Signal
@@ -51,6 +52,14 @@ def ends_request(fault: Fault) -> bool:
     return fault is Fault.REJECTED
 
 
+def pauses(
+    attempts: Sequence[Attempt], faults: Sequence[UpstreamError], retry_delay: float
+) -> dict[tuple[str, str], float]:
+    """The (backend, model) that may be tried once more, and after how many seconds."""
+    last = {(a.deployment.backend, a.deployment.model): f for a, f in zip(attempts, faults, strict=True)}
+    return {key: f.retry_after or retry_delay for key, f in last.items() if AFTER[f.fault].again}
+
+
 def failure_of(
     attempts: tuple[Attempt, ...], faults: Sequence[UpstreamError], retry_delay: float
 ) -> ZoeError:
@@ -67,7 +76,8 @@ def failure_of(
         case Fault.REJECTED:
             return BackendRejected(text, attempts=attempts)
         case Fault.CONTEXT_TOO_LONG:
-            return ContextTooLong(text, attempts=attempts)
+            violation = Violation("spec.messages", last.message)
+            return ContextTooLong(text, attempts=attempts, violations=(violation,))
         case Fault.UNAUTHORIZED:
             return Misconfigured(f"a backend does not accept its api_key: {text}", attempts=attempts)
         case Fault.MODEL_MISSING:

@@ -59,6 +59,7 @@ class Resolution:
         default_factory=dict
     )  # options of the intent, where the caller set nothing
     system_prompt: str = ""  # of the intent, where the caller sent none
+    ends_with_default: bool = False  # the last tier is the default model
 
 
 class Resolver:
@@ -78,7 +79,7 @@ class Resolver:
         target = ask.target
         if target.model and target.model != AUTO:
             return self._named(ask, models)
-        if target.required or target.preferred:
+        if target.required or target.preferred or target.labels or target.min_context_tokens:
             return self._capable(ask, models)
         return self._auto(ask, models)
 
@@ -120,21 +121,28 @@ class Resolver:
         return tuple(tier for tier, _ in filter(None, found))
 
     def _unknown(self, name: str, models: Mapping[str, object]) -> ModelNotFound:
-        close = get_close_matches(name, [*models, *self._policy.aliases], n=3, cutoff=0.4)
+        served_aliases = (alias for alias in self._policy.aliases if self._lookup(alias, models))
+        close = get_close_matches(name, [*models, *served_aliases], n=3, cutoff=0.4)
         hint = f"; did you mean {', '.join(map(repr, close))}?" if close else ""
+        what = f"no model or alias is named {name!r}"
+        if members := self._policy.aliases.get(name):
+            what = f"alias {name!r} stands for {', '.join(map(repr, members))}, and nobody serves that"
         return ModelNotFound(
-            f"no model or alias is named {name!r}{hint}",
+            f"{what}{hint}",
             metadata={"model": name, "did_you_mean": ",".join(close)},
         )
 
     def _capable(self, ask: Ask, models: Mapping[str, object]) -> Resolution:
         target = ask.target
-        wanted = ", ".join(sorted(target.required | target.preferred))
+        wanted = [f"capability {name}" for name in sorted(target.required | target.preferred)]
+        wanted += [f"label {key}={value}" for key, value in sorted(target.labels.items())]
+        if target.min_context_tokens:
+            wanted.append(f"a window of {target.min_context_tokens} tokens")
         return Resolution(
             (None, *self._fallbacks(ask, models)),
             Reason.CAPABILITY,
             "",
-            f"capability {wanted}",
+            ", ".join(wanted),
             required=target.required,
             preferred=target.preferred,
         )
@@ -145,11 +153,13 @@ class Resolver:
         reason = Reason.INTENT
         if intent.model and (found := self._lookup(intent.model, models)):
             tiers, why = (found[0], *tiers), f"{why}, whose model is {intent.model!r}"
-        if self._policy.default_model and (found := self._lookup(self._policy.default_model, models)):
-            tiers = (*tiers, found[0])
-        favours = intent.favours
+        default = self._lookup(self._policy.default_model, models) if self._policy.default_model else None
+        if default:
+            tiers = (*tiers, default[0])
+        favours, preferred = intent.favours, intent.preferred | intent.required
         if ask.prompt_bytes / 3.6 > self._policy.long_context_tokens:
-            favours, why = "context", f"{why}; the prompt is long, so a large window counts first"
+            favours, preferred = "context", frozenset()
+            why = f"{why}; the prompt is long, so a large window counts first"
         return Resolution(
             tiers,
             reason,
@@ -157,10 +167,11 @@ class Resolver:
             why,
             intent=intent.name,
             required=intent.required if ask.target.intent else frozenset(),
-            preferred=intent.preferred | intent.required,
+            preferred=preferred,
             favours=favours,
             defaults=self._defaults[intent.name],
             system_prompt=intent.system_prompt,
+            ends_with_default=default is not None,
         )
 
     def _intent(self, ask: Ask) -> tuple[Intent, str]:
@@ -180,7 +191,7 @@ class Resolver:
             wants_json=ask.generation.response_format is not None,
         )
         verdict = self._classifier.classify(ask.text, shape)
-        signs = f" ({', '.join(verdict.signs)})" if verdict.signs else ""
+        signs = f" ({', '.join(verdict.signs[:3])})" if verdict.signs else ""
         return self._intents[verdict.intent], f"intent {verdict.intent}{signs}"
 
 

@@ -186,7 +186,7 @@ def _totals(options: list[Option], scores: Scores) -> list[float]:
     plain = [0.0] * len(options)
     for weight, column in zip(scores.weights, scores.columns, strict=True):
         plain = [sum_ + weight * value for sum_, value in zip(plain, column, strict=True)]
-    scale = 1.0 / sum(scores.weights)
+    scale = 1.0 / (sum(scores.weights) or 1.0)  # nothing counts: all are equal
     return [
         sum_ * scale * option.gate.weight * option.view.deployment.weight
         for sum_, option in zip(plain, options, strict=True)
@@ -285,6 +285,31 @@ def candidate_of(choice: Choice, index: int) -> Candidate:
         terms=tuple(ScoreTerm(*term) for term in zip(scores.names, values, scores.weights, strict=True)),
         estimate=option.estimate,
     )
+
+
+def passed_over(question: Question, choice: Choice, snapshot: Snapshot) -> tuple[Candidate, ...]:
+    """What could serve as well as the options, but is not local, or has less of what is preferred. For explanations."""
+    gates = {name: _gate(question, view) for name, view in snapshot.backends.items()}
+    able = _eligible(question, views_of(question.resolution.tiers[choice.step], snapshot), gates)
+    kept = {_name(option) for option in choice.options}
+    local = choice.options[0].gate.view.backend.local
+    candidates = []
+    for option in able:
+        if _name(option) not in kept:
+            backend = option.gate.view.backend
+            away = local and not backend.local and question.ask.locality is not Locality.ANY
+            reasons = (Reason.LOCALITY if away else Reason.MISSING_CAPABILITY,)
+            candidates.append(
+                Candidate(
+                    option.view.deployment,
+                    backend.kind,
+                    backend.local,
+                    eligible=False,
+                    reasons=reasons,
+                    estimate=option.estimate,
+                )
+            )
+    return tuple(candidates)
 
 
 def ineligible(question: Question, snapshot: Snapshot) -> tuple[Candidate, ...]:

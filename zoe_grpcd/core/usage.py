@@ -4,6 +4,7 @@ A measurement of age t counts 2 ** (-t / half_life) of a fresh one, so what a bo
 did an hour ago, and an idle box is not forgotten all at once.
 """
 
+import math
 from collections import deque
 
 HALF_LIFE = 600.0
@@ -33,18 +34,30 @@ class DecayedMean:
 
     @property
     def value(self) -> float:
-        """The mean, prior included. Both decay alike between two measurements, so reading it needs no clock."""
+        """The mean as of the last measurement, prior included: what is not measured is not forgotten."""
         return (self._sum + self._prior * self._prior_weight) / (self._weight + self._prior_weight)
+
+    def at(self, now: float) -> float:
+        """The mean, the measurements faded until now: without new ones it goes back to the prior."""
+        keep = self._kept(now)
+        return (self._sum * keep + self._prior * self._prior_weight) / (
+            self._weight * keep + self._prior_weight
+        )
 
     def add(self, value: float, now: float, weight: float = 1.0) -> None:
         """Takes in one measurement that counts `weight` times."""
         if self._weight:
-            keep = 2.0 ** (-max(0.0, now - self._at) / self._half_life)
+            keep = self._kept(now)
             self._sum *= keep
             self._weight *= keep
+            now = max(self._at, now)
         self._sum += value * weight
         self._weight += weight
-        self._at = max(self._at, now)
+        self._at = now
+
+    def _kept(self, now: float) -> float:
+        """The share of their weight that the measurements have kept."""
+        return 2.0 ** (-max(0.0, now - self._at) / self._half_life)
 
     def reset_prior(self, prior: float) -> None:
         """Replaces the prior when better facts arrive; the measurements stay."""
@@ -69,4 +82,4 @@ class Window:
         recent = sorted(value for at, value in self._values if now - at <= self._max_age)
         if not recent:
             return None
-        return recent[min(len(recent) - 1, int(q * len(recent)))]
+        return recent[max(0, math.ceil(q * len(recent)) - 1)]

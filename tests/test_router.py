@@ -1,0 +1,863 @@
+"""The one retry loop, against backends that do what a script says."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from fakes import (
+    ANSWER,
+    BROKEN,
+    Hang,
+    World,
+    an_ask,
+    fault,
+    finished,
+    said,
+    seen,
+    text_of,
+)
+from waiting import eventually
+
+from zoe_grpcd.core.domain import (
+    Completed,
+    Decision,
+    Delta,
+    LoadState,
+    ModelStatus,
+    Observation,
+    Outcome,
+    Phase,
+    Progress,
+    Reason,
+    Switched,
+    Target,
+)
+from zoe_grpcd.core.errors import (
+    BackendFailed,
+    BackendLost,
+    BackendRejected,
+    ContextTooLong,
+    Exhausted,
+    Fault,
+    InvalidRequest,
+    Misconfigured,
+    ModelNotFound,
+    NoHealthyBackend,
+    ShuttingDown,
+    Unavailable,
+    ZoeError,
+)
+from zoe_grpcd.router import Item, Reliability
+
+MOVES_ON = sorted(set(Fault) - {Fault.REJECTED})
+
+
+def shapes(items: Sequence[Item]) -> list[str]:
+    return ["events" if isinstance(item, list) else type(item).__name__ for item in items]
+
+
+def the(kind: type[Any], items: Sequence[Item]) -> Any:
+    (found,) = [item for item in items if isinstance(item, kind)]
+    return found
+
+
+def outcomes(items: Sequence[Item]) -> list[tuple[str, str]]:
+    end: Completed = the(Completed, items)
+    return [(attempt.deployment.backend, attempt.outcome.value) for attempt in end.attempts]
+
+
+async def refusal(world: World, **how: Any) -> ZoeError:
+    with pytest.raises(ZoeError) as caught:
+        await world.run(**how)
+    assert world.left_behind == 0
+    return caught.value
+
+
+# --------------------------------------------------------------------------------------------------- order of items
+
+
+async def test_the_decision_comes_first_then_the_events_then_the_end() -> None:
+    world = World()
+    world.add("a")
+    items = await world.run()
+    assert shapes(items) == ["Decision", "events", "events", "Completed"]
+    assert text_of(items) == "hello"
+    assert world.left_behind == 0
+
+
+async def test_nothing_is_announced_before_the_backend_answers() -> None:
+    world = World()
+    hang = Hang()
+    world.add("a", [hang, *ANSWER])
+    items: list[Item] = []
+    task = asyncio.create_task(world.collect(items))
+    await eventually(lambda: world.fleet.in_flight("a") == 1)
+    assert items == []
+    hang.over.set()
+    await task
+    assert isinstance(items[0], Decision)
+
+
+async def test_an_eager_caller_hears_the_decision_and_what_is_waited_for_at_once() -> None:
+    world = World()
+    hang = Hang()
+    world.add("a", [hang, *ANSWER])
+    items: list[Item] = []
+    task = asyncio.create_task(world.collect(items, eager=True))
+    await eventually(lambda: len(items) == 2)
+    assert shapes(items) == ["Decision", "Progress"]
+    assert the(Progress, items).state == "PREFILLING"
+    hang.over.set()
+    await task
+    assert shapes(items) == ["Decision", "Progress", "events", "events", "Completed"]
+
+
+@pytest.mark.parametrize(
+    ("seen_as", "state"),
+    [
+        (seen(ModelStatus("m", LoadState.UNLOADED)), "LOADING"),
+        (seen(ModelStatus("m", LoadState.LOADING)), "LOADING"),
+        (seen("m", slots=1, busy=1), "QUEUED"),
+        (seen("m", slots=2, busy=1), "PREFILLING"),
+    ],
+)
+async def test_progress_names_what_is_waited_for(seen_as: Observation, state: str) -> None:
+    world = World()
+    world.add("a", seen_as=seen_as)
+    assert the(Progress, await world.run(eager=True)).state == state
+
+
+async def test_empty_batches_are_no_first_token() -> None:
+    world = World()
+    hang = Hang()
+    world.add("a", [[], [], hang, *ANSWER])
+    items: list[Item] = []
+    task = asyncio.create_task(world.collect(items))
+    await eventually(lambda: world.dispatchers["a"].running == 1)
+    assert items == []
+    hang.over.set()
+    await task
+    assert text_of(items) == "hello"
+
+
+async def test_what_follows_the_finish_is_not_waited_for() -> None:
+    world = World()
+    world.add("a", [said(), finished(), Hang()])
+    items = await world.run()
+    assert isinstance(items[-1], Completed)
+    assert world.left_behind == 0
+
+
+async def test_events_and_the_end_may_come_in_one_batch() -> None:
+    world = World()
+    world.add("a", [[*said("all"), *finished()]])
+    items = await world.run()
+    assert shapes(items) == ["Decision", "events", "Completed"]
+
+
+async def test_the_backend_is_free_as_soon_as_the_answer_is_whole() -> None:
+    world = World()
+    world.add("a")
+    items = world.router.run(an_ask())
+    async for item in items:
+        if isinstance(item, Completed):
+            assert world.left_behind == 0
+    await items.aclose()
+
+
+async def test_whole_hands_out_everything_at_the_end() -> None:
+    world = World()
+    world.add("a")
+    items = await world.run(whole=True)
+    assert shapes(items) == ["Decision", "events", "Completed"]
+    assert text_of(items) == "hello"
+
+
+# ---------------------------------------------------------------------------------------- failure before a first token
+
+
+@pytest.mark.parametrize("kind", MOVES_ON)
+async def test_a_fault_before_the_first_token_is_followed_by_the_next_candidate(kind: Fault) -> None:
+    world = World()
+    world.add("a", [fault(kind)])
+    world.add("b")
+    items = await world.run()
+    decision: Decision = the(Decision, items)
+    assert decision.chosen.deployment.backend == "b"
+    assert text_of(items) == "hello"
+    first, second = the(Completed, items).attempts
+    assert (first.number, first.deployment.backend, first.error_reason) == (1, "a", kind.value)
+    assert first.outcome is not Outcome.OK
+    assert (second.number, second.deployment.backend, second.outcome) == (2, "b", Outcome.OK)
+    assert world.left_behind == 0
+
+
+async def test_a_failed_candidate_is_not_tried_again_while_others_are_left() -> None:
+    world = World()
+    tried = {name: world.add(name, [fault(Fault.SERVER)]) for name in "ab"}
+    world.add("c")
+    items = await world.run()
+    assert outcomes(items) == [("a", "FAILED"), ("b", "FAILED"), ("c", "OK")]
+    assert [len(d.calls) for d in tried.values()] == [1, 1]
+    decision: Decision = the(Decision, items)
+    assert decision.reason is Reason.FAILOVER
+    assert "after a failure of m @ a, m @ b" in decision.explanation
+
+
+async def test_attempts_end_at_the_configured_limit() -> None:
+    world = World(reliability=Reliability(max_attempts=2, retry_delay=0.001))
+    for name in "abc":
+        world.add(name, [fault(Fault.SERVER, "boom", http_status=500)])
+    error = await refusal(world)
+    assert isinstance(error, BackendFailed)
+    assert error.reason == "BACKEND_FAILED"
+    assert [(a.number, a.deployment.backend, a.http_status) for a in error.attempts] == [
+        (1, "a", 500),
+        (2, "b", 500),
+    ]
+    assert error.message == "all 2 attempts failed, the last on b: boom"
+    assert world.dispatchers["c"].calls == []
+
+
+async def test_the_caller_may_ask_for_fewer_attempts() -> None:
+    world = World()
+    world.add("a", [fault(Fault.SERVER)])
+    world.add("b")
+    error = await refusal(world, ask=an_ask(max_attempts=1))
+    assert len(error.attempts) == 1
+
+
+async def test_what_the_caller_did_wrong_is_not_tried_elsewhere() -> None:
+    world = World()
+    world.add("a", [fault(Fault.REJECTED, "temperature must be below 2", http_status=400)])
+    world.add("b")
+    error = await refusal(world)
+    assert isinstance(error, BackendRejected)
+    assert "temperature must be below 2" in error.message
+    assert world.dispatchers["b"].calls == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "reason"),
+    [
+        (Fault.REFUSED, BackendFailed, "BACKEND_FAILED"),
+        (Fault.TIMEOUT, BackendFailed, "BACKEND_TIMEOUT"),
+        (Fault.LOAD_FAILED, BackendFailed, "MODEL_LOAD_FAILED"),
+        (Fault.SERVER, BackendFailed, "BACKEND_FAILED"),
+        (Fault.CUT, BackendFailed, "BACKEND_FAILED"),
+        (Fault.MODEL_MISSING, ModelNotFound, "MODEL_NOT_FOUND"),
+        (Fault.UNAUTHORIZED, Misconfigured, "BACKEND_REJECTED"),
+        (Fault.RATE_LIMITED, Exhausted, "RATE_LIMITED"),
+        (Fault.OVERLOADED, Exhausted, "QUEUE_FULL"),
+        (Fault.CONTEXT_TOO_LONG, ContextTooLong, "CONTEXT_TOO_LONG"),
+        (Fault.REJECTED, BackendRejected, "BACKEND_REJECTED"),
+    ],
+)
+async def test_the_last_fault_decides_the_error(kind: Fault, error: type[ZoeError], reason: str) -> None:
+    world = World()
+    world.add("only", [fault(kind)])
+    raised = await refusal(world)
+    assert type(raised) is error
+    assert raised.reason == reason
+    assert {a.error_reason for a in raised.attempts} == {kind.value}
+
+
+async def test_a_sole_backend_with_a_server_error_is_tried_again_after_a_pause() -> None:
+    world = World()
+    world.add("only", [fault(Fault.SERVER)], ANSWER)
+    items = await world.run()
+    assert outcomes(items) == [("only", "FAILED"), ("only", "OK")]
+
+
+async def test_the_pause_is_the_one_that_the_backend_asks_for() -> None:
+    world = World(reliability=Reliability(retry_delay=600.0))
+    world.add("only", [fault(Fault.RATE_LIMITED, retry_after=0.001)], ANSWER)
+    assert outcomes(await world.run()) == [("only", "FAILED"), ("only", "OK")]
+
+
+async def test_a_backend_that_wants_a_long_pause_is_not_waited_for() -> None:
+    world = World()
+    world.add("only", [fault(Fault.RATE_LIMITED, retry_after=3600.0)], ANSWER)
+    error = await refusal(world)
+    assert error.reason == "RATE_LIMITED"
+    assert error.retry_after == 3600.0
+
+
+async def test_no_second_try_of_a_backend_that_a_probe_found_dead() -> None:
+    world = World()
+    dead = world.add("only", [lambda: world.observe("only", BROKEN), fault(Fault.SERVER)])
+    error = await asyncio.wait_for(refusal(world), 5)
+    assert error.reason == "BACKEND_FAILED"
+    assert len(dead.calls) == 1
+
+
+async def test_only_what_may_pass_is_tried_again() -> None:
+    world = World(reliability=Reliability(max_attempts=4, retry_delay=0.001))
+    missing = world.add("a", [fault(Fault.MODEL_MISSING)])
+    world.add("b", [fault(Fault.SERVER)], ANSWER)
+    assert outcomes(await world.run()) == [("a", "FAILED"), ("b", "FAILED"), ("b", "OK")]
+    assert len(missing.calls) == 1
+
+
+async def test_an_earlier_passing_fault_is_tried_again_after_a_lasting_one() -> None:
+    world = World()
+    world.add("a", [fault(Fault.SERVER)], ANSWER)
+    world.add("b", [fault(Fault.MODEL_MISSING)])
+    assert outcomes(await world.run()) == [("a", "FAILED"), ("b", "FAILED"), ("a", "OK")]
+
+
+async def test_a_refused_connection_takes_the_backend_down_at_once() -> None:
+    world = World()
+    world.add("a", [fault(Fault.REFUSED)])
+    world.add("b")
+    await world.run()
+    assert world.fleet.phase("a") is Phase.DOWN
+    assert world.nudged == ["a"]
+
+
+async def test_an_answer_without_a_finish_reason_is_a_failure() -> None:
+    world = World()
+    world.add("a", [[]])
+    world.add("b")
+    items = await world.run()
+    assert the(Completed, items).attempts[0].error_reason == "CUT"
+
+
+async def test_an_eager_caller_hears_of_the_change() -> None:
+    world = World()
+    world.add("a", [fault(Fault.SERVER)])
+    world.add("b")
+    items = await world.run(eager=True)
+    assert shapes(items) == ["Decision", "Progress", "Switched", "Progress", "events", "events", "Completed"]
+    switched: Switched = the(Switched, items)
+    assert (switched.previous.deployment.backend, switched.current.deployment.backend) == ("a", "b")
+    assert switched.failed_attempt.error_reason == "SERVER"
+
+
+async def test_a_second_try_on_the_same_backend_is_no_switch() -> None:
+    world = World()
+    world.add("only", [fault(Fault.SERVER)], ANSWER)
+    items = await world.run(eager=True)
+    assert shapes(items) == ["Decision", "Progress", "Progress", "events", "events", "Completed"]
+
+
+async def test_a_bug_in_a_dispatcher_leaves_nothing_behind() -> None:
+    world = World()
+    world.add("a", [ValueError("a bug")])
+    with pytest.raises(ValueError, match="a bug"):
+        await world.run()
+    assert world.left_behind == 0
+
+
+# ------------------------------------------------------------------------------------------------- a prompt too long
+
+
+def windows(world: World, **sizes: int) -> None:
+    for name, size in sizes.items():
+        world.add(name, seen_as=seen(ModelStatus("m", context_tokens=size)))
+
+
+async def test_a_prompt_that_was_too_long_goes_on_to_larger_windows_only() -> None:
+    world = World()
+    windows(world, a=4096, b=2048, c=4096, d=8192)
+    world.dispatchers["a"].scripts = [[fault(Fault.CONTEXT_TOO_LONG)]]
+    items = await world.run()
+    assert outcomes(items) == [("a", "REJECTED"), ("d", "OK")]
+
+
+async def test_a_prompt_too_long_for_the_largest_window_says_how_long_it_may_be() -> None:
+    world = World()
+    windows(world, a=4096, b=2048)
+    world.dispatchers["a"].scripts = [[fault(Fault.CONTEXT_TOO_LONG, "5000 tokens exceed 4096")]]
+    error = await refusal(world)
+    assert isinstance(error, ContextTooLong)
+    assert error.metadata["max_context_tokens"] == "4096"
+    assert int(error.metadata["prompt_tokens"]) > 0
+    assert [v.field for v in error.violations] == ["spec.messages"]
+    assert world.dispatchers["b"].calls == []
+
+
+async def test_it_does_not_count_against_the_backend() -> None:
+    world = World()
+    windows(world, a=4096)
+    world.dispatchers["a"].scripts = [[fault(Fault.CONTEXT_TOO_LONG)]]
+    await refusal(world)
+    (view,) = world.fleet.snapshot(world.clock()).by_model["m"]
+    assert view.success == 1.0
+
+
+# ------------------------------------------------------------------------------------------- failure after a first token
+
+
+async def test_a_backend_lost_after_its_first_token_ends_the_stream() -> None:
+    world = World()
+    world.add("a", [said("one ", 3), said("two", 2), fault(Fault.CUT, "reset")])
+    world.add("b")
+    items: list[Item] = []
+    with pytest.raises(BackendLost) as caught:
+        await world.collect(items)
+    assert text_of(items) == "one two"
+    assert caught.value.output_tokens_sent == 5
+    assert caught.value.metadata == {"output_tokens_sent": "5"}
+    assert [(a.outcome, a.output_tokens) for a in caught.value.attempts] == [(Outcome.LOST, 5)]
+    assert world.dispatchers["b"].calls == []
+    assert world.left_behind == 0
+
+
+async def test_a_stream_that_just_ends_is_lost() -> None:
+    world = World()
+    world.add("a", [said("one")])
+    with pytest.raises(BackendLost):
+        await world.run()
+    assert world.left_behind == 0
+
+
+@pytest.mark.parametrize("death", [fault(Fault.CUT), fault(Fault.SERVER), []])
+async def test_whole_hides_a_death_in_the_middle(death: Any) -> None:
+    world = World()
+    world.add("a", [said("half an ans"), death])
+    world.add("b")
+    items = await world.run(whole=True)
+    assert shapes(items) == ["Decision", "events", "Completed"]
+    assert text_of(items) == "hello"
+    assert the(Decision, items).chosen.deployment.backend == "b"
+    assert outcomes(items) == [("a", "FAILED"), ("b", "OK")]
+
+
+# ----------------------------------------------------------------------------------------------------------- timeouts
+
+
+async def test_a_backend_without_a_first_token_in_time_is_left() -> None:
+    world = World()
+    world.add("a", [Hang()], first_token_timeout=0.001)
+    world.add("b")
+    assert outcomes(await world.run()) == [("a", "TIMEOUT"), ("b", "OK")]
+    assert world.left_behind == 0
+
+
+async def test_keep_alives_do_not_extend_the_time_for_a_first_token() -> None:
+    world = World()
+    world.add("a", [[], [], Hang()], first_token_timeout=0.001)
+    world.add("b")
+    assert outcomes(await world.run()) == [("a", "TIMEOUT"), ("b", "OK")]
+
+
+async def test_a_backend_that_falls_silent_is_lost() -> None:
+    world = World()
+    world.add("a", [said(), Hang()], idle_timeout=0.001)
+    with pytest.raises(BackendLost, match=r"silent for 0\.001 s") as caught:
+        await world.run()
+    assert caught.value.attempts[0].error_reason == "TIMEOUT"
+    assert world.left_behind == 0
+
+
+async def test_the_time_for_a_first_token_grows_with_the_expected_load() -> None:
+    reliability = Reliability(first_token_floor=1.0, first_token_ceiling=50.0, first_token_factor=4.0)
+    world = World(reliability=reliability)
+    world.add("warm")
+    world.add("cold", seen_as=seen(ModelStatus("m", LoadState.UNLOADED, size_bytes=4_000_000_000)))
+    world.add("huge", seen_as=seen(ModelStatus("m", LoadState.UNLOADED, size_bytes=400_000_000_000)))
+    world.add("set", first_token_timeout=7.0)
+    budgets = {}
+    for name in world.fleet.names():
+        ask = an_ask(target=Target(allowed_backends=frozenset({name})))
+        chosen = world.router.route(ask).chosen
+        budgets[name] = world.router._first_token_budget(world.fleet.backend(name), chosen)
+    assert budgets["warm"] == 1.0
+    assert budgets["cold"] == pytest.approx(4 * 10.5, rel=0.05)
+    assert budgets["huge"] == 50.0
+    assert budgets["set"] == 7.0
+
+
+# ---------------------------------------------------------------------------------------------------- dead backends
+
+
+async def test_a_backend_found_dead_is_given_up_by_all_who_wait_for_its_first_token() -> None:
+    world = World()
+    world.add("a", [Hang()])
+    tasks = [asyncio.create_task(world.run()) for _ in range(3)]
+    await eventually(lambda: world.fleet.in_flight("a") == 3)
+    world.add("b")
+    world.observe("a", BROKEN)
+    for items in await asyncio.wait_for(asyncio.gather(*tasks), 5):
+        assert outcomes(items) == [("a", "TIMEOUT"), ("b", "OK")]
+    assert world.left_behind == 0
+
+
+async def test_who_is_given_up_without_another_candidate_hears_why() -> None:
+    world = World()
+    world.add("a", [Hang()])
+    task = asyncio.create_task(refusal(world))
+    await eventually(lambda: world.fleet.in_flight("a") == 1)
+    world.fleet.observe_silence("a", 2.0, world.clock())
+    await asyncio.sleep(0)
+    assert world.fleet.in_flight("a") == 1, "one silence is a suspicion only"
+    world.fleet.observe_silence("a", 2.0, world.clock())
+    error = await asyncio.wait_for(task, 5)
+    assert "given up before the first token: no answer to a probe within 2 s" in error.message
+    assert isinstance(error, Unavailable)
+
+
+async def test_an_answer_that_has_begun_is_not_given_up() -> None:
+    world = World()
+    hang = Hang()
+    world.add("a", [said("be"), hang, said("gun"), finished()])
+    items: list[Item] = []
+    task = asyncio.create_task(world.collect(items))
+    await eventually(lambda: len(items) == 2)
+    world.observe("a", BROKEN)
+    hang.over.set()
+    await task
+    assert text_of(items) == "begun"
+
+
+async def test_a_death_in_the_very_moment_of_the_time_limit_is_no_error() -> None:
+    """Both end the same wait; the second must find it ended, not fail on it."""
+    world = World()
+    world.add("a", [Hang()])
+    task = asyncio.create_task(refusal(world))
+    await eventually(lambda: world.fleet.in_flight("a") == 1)
+    (lease,) = world.fleet._hosts["a"].leases
+    assert lease.abandon is not None
+    abandon = lease.abandon
+    loop = asyncio.get_running_loop()
+    abandon()
+    loop.call_soon(abandon)  # after the time-out has fired, before the waiting task has seen it
+    loop.set_exception_handler(lambda _, context: pytest.fail(str(context)))
+    assert (await task).reason == "BACKEND_TIMEOUT"
+
+
+# ------------------------------------------------------------------------------------------------- loading and waiting
+
+
+async def test_a_backend_that_says_it_loads_is_waited_for() -> None:
+    world = World()
+    world.add("a", [fault(Fault.LOADING, "Loading model", http_status=503)], ANSWER)
+    task = asyncio.create_task(world.run())
+    await eventually(lambda: len(world.waiting) == 1)
+    assert world.fleet.phase("a") is Phase.LOADING
+    assert world.nudged == ["a"]
+    world.observe("a", seen("m"))
+    assert outcomes(await task) == [("a", "FAILED"), ("a", "OK")]
+    assert world.left_behind == 0
+
+
+async def test_a_request_waits_for_a_backend_that_is_loading() -> None:
+    world = World()
+    world.add("a", seen_as=seen("m", loading=True))
+    task = asyncio.create_task(world.run())
+    await eventually(lambda: len(world.waiting) == 1)
+    world.observe("a", seen("m"))
+    assert text_of(await task) == "hello"
+
+
+async def test_a_wait_for_a_load_ends_when_the_backend_dies() -> None:
+    world = World()
+    world.add("a", seen_as=seen("m", loading=True))
+    task = asyncio.create_task(refusal(world))
+    await eventually(lambda: len(world.waiting) == 1)
+    world.observe("a", BROKEN)
+    assert isinstance(await task, NoHealthyBackend)
+
+
+async def test_the_callers_own_limit_holds_for_a_load_too() -> None:
+    world = World()
+    world.add("a", seen_as=seen("m", loading=True))
+    error = await refusal(world, ask=an_ask(max_queue_time=0.0))
+    assert error.reason == "QUEUE_TIMEOUT"
+
+
+async def test_requests_beyond_max_in_flight_wait_in_order() -> None:
+    world = World()
+    first = Hang()
+    world.add("a", [first, *ANSWER], ANSWER, max_in_flight=1)
+    order: list[int] = []
+
+    async def one(number: int) -> None:
+        await world.run()
+        order.append(number)
+
+    tasks = []
+    for number in range(5):
+        tasks.append(asyncio.create_task(one(number)))
+        await eventually(lambda: world.fleet.in_flight("a") + len(world.waiting) == len(tasks))
+    assert world.fleet.in_flight("a") == 1
+    first.over.set()
+    await asyncio.gather(*tasks)
+    assert order == [0, 1, 2, 3, 4]
+    assert world.left_behind == 0
+
+
+async def test_max_in_flight_is_never_exceeded() -> None:
+    world = World()
+    hang, in_flight = Hang(), list[int]()
+    world.add("a", [lambda: in_flight.append(world.fleet.in_flight("a")), hang, *ANSWER], max_in_flight=3)
+    tasks = [asyncio.create_task(world.run()) for _ in range(20)]
+    await eventually(lambda: len(world.waiting) == 17)
+    hang.over.set()
+    await asyncio.gather(*tasks)
+    assert len(in_flight) == 20
+    assert max(in_flight) == 3
+    assert world.left_behind == 0
+
+
+async def test_a_waiting_request_takes_whichever_backend_is_free_first() -> None:
+    world = World()
+    world.add("a", [Hang()], max_in_flight=1)
+    held = asyncio.create_task(world.run())
+    await eventually(lambda: world.fleet.in_flight("a") == 1)
+    waiter = asyncio.create_task(world.run())
+    await eventually(lambda: len(world.waiting) == 1)
+    world.add("b")
+    world.waiting.stir()
+    assert outcomes(await waiter) == [("b", "OK")]
+    held.cancel()
+    await asyncio.gather(held, return_exceptions=True)
+    assert world.left_behind == 0
+
+
+async def saturated(world: World) -> asyncio.Task[list[Item]]:
+    world.add("a", [Hang()], max_in_flight=1)
+    held = asyncio.create_task(world.run())
+    await eventually(lambda: world.fleet.in_flight("a") == 1)
+    return held
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_full_queue_refuses_at_once() -> None:
+    world = World(max_queue=1)
+    held = await saturated(world)
+    waiter = asyncio.create_task(world.run())
+    await eventually(lambda: len(world.waiting) == 1)
+    with pytest.raises(Exhausted, match="1 requests wait already") as caught:
+        await world.run()
+    assert caught.value.reason == "QUEUE_FULL"
+    await end(waiter)
+    await end(held)
+    assert world.left_behind == 0
+
+
+@pytest.mark.parametrize(("limit", "own"), [(0.001, None), (30.0, 0.001), (30.0, 0.0)])
+async def test_a_wait_has_an_end(limit: float, own: float | None) -> None:
+    world = World(max_queue_time=limit)
+    held = await saturated(world)
+    with pytest.raises(Exhausted) as caught:
+        await world.run(an_ask(max_queue_time=own))
+    assert caught.value.reason == "QUEUE_TIMEOUT"
+    await end(held)
+    assert world.left_behind == 0
+
+
+async def test_attempts_before_the_wait_do_not_count_as_waiting() -> None:
+    world = World()
+
+    def an_hour() -> None:
+        world.clock.advance(3600)
+
+    world.add("a", [an_hour, fault(Fault.MODEL_MISSING)])
+    world.add("b", [Hang()], ANSWER, max_in_flight=1)
+    busy = asyncio.create_task(world.run(an_ask(target=Target(allowed_backends=frozenset("b")))))
+    await eventually(lambda: world.fleet.in_flight("b") == 1)
+    task = asyncio.create_task(world.run())
+    await eventually(lambda: len(world.waiting) == 1)
+    await end(busy)
+    assert outcomes(await task) == [("a", "FAILED"), ("b", "OK")]
+
+
+async def test_time_in_the_queue_is_reported() -> None:
+    world = World()
+    held = await saturated(world)
+    world.dispatchers["a"].scripts.append(ANSWER)
+    task = asyncio.create_task(world.run())
+    await eventually(lambda: len(world.waiting) == 1)
+    world.clock.advance(2.5)
+    await end(held)
+    assert the(Completed, await task).timings.queue == 2.5
+
+
+async def test_nobody_waits_in_a_daemon_that_drains() -> None:
+    world = World()
+    held = await saturated(world)
+    task = asyncio.create_task(world.run())
+    await eventually(lambda: len(world.waiting) == 1)
+    world.waiting.close()
+    with pytest.raises(ShuttingDown):
+        await task
+    await end(held)
+    assert world.left_behind == 0
+
+
+# ------------------------------------------------------------------------------------------------------------- cancel
+
+
+async def test_a_cancelled_wait_leaves_the_queue() -> None:
+    world = World()
+    held = await saturated(world)
+    task = asyncio.create_task(world.run())
+    await eventually(lambda: len(world.waiting) == 1)
+    await end(task)
+    assert len(world.waiting) == 0
+    await end(held)
+    assert world.left_behind == 0
+
+
+@pytest.mark.parametrize("how", [{}, {"eager": True}, {"whole": True}])
+@pytest.mark.parametrize("script", [[Hang], [said, Hang]], ids=["before the first token", "mid-stream"])
+async def test_a_cancelled_request_frees_its_backend(how: dict[str, Any], script: list[Any]) -> None:
+    world = World()
+    upstream = world.add("a", [step() for step in script])
+    items: list[Item] = []
+    task = asyncio.create_task(world.collect(items, **how))
+    await eventually(lambda: upstream.running == 1)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert world.left_behind == 0
+    assert upstream.closed_in == upstream.opened_in == [task]
+
+
+async def test_a_reader_that_stops_in_the_middle_frees_the_backend() -> None:
+    world = World()
+    upstream = world.add("a", [said(), said(), Hang()])
+    items = world.router.run(an_ask())
+    assert isinstance(await anext(items), Decision)
+    assert upstream.running == 1
+    await items.aclose()
+    assert world.left_behind == 0
+    assert upstream.closed_in == upstream.opened_in == [asyncio.current_task()]
+
+
+async def test_a_reader_that_stops_at_the_announcement_frees_the_backend() -> None:
+    world = World()
+    world.add("a")
+    items = world.router.run(an_ask(), eager=True)
+    await anext(items)
+    assert world.fleet.in_flight("a") == 1
+    await items.aclose()
+    assert world.left_behind == 0
+
+
+async def test_a_deadline_reaches_the_backend() -> None:
+    world = World()
+    upstream = world.add("a", [Hang()])
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.001):
+            await world.run()
+    assert len(upstream.calls) == 1
+    assert world.left_behind == 0
+
+
+async def test_a_cancelled_pause_between_two_tries_ends() -> None:
+    world = World(reliability=Reliability(retry_delay=5.0))
+    world.add("only", [fault(Fault.SERVER)])
+    task = asyncio.create_task(world.run())
+    await eventually(lambda: world.nudged == ["only"])
+    assert world.left_behind == 0, "a pause keeps no place on the backend"
+    await end(task)
+    assert task.cancelled()
+    assert world.left_behind == 0
+
+
+async def test_a_cancelled_request_says_nothing_about_its_backend() -> None:
+    world = World()
+    world.add("a", [Hang()])
+    task = asyncio.create_task(world.run())
+    await eventually(lambda: world.fleet.in_flight("a") == 1)
+    await end(task)
+    (view,) = world.fleet.snapshot(world.clock()).by_model["m"]
+    assert view.success == 1.0
+
+
+# ----------------------------------------------------------------------------------------------------------- deciding
+
+
+async def test_route_decides_and_sends_nothing() -> None:
+    world = World()
+    upstream = world.add("a")
+    decision = world.router.route(an_ask())
+    assert decision.chosen.deployment.backend == "a"
+    assert len(decision.id) == 16
+    assert upstream.calls == []
+    assert world.left_behind == 0
+
+
+async def test_route_and_run_decide_alike() -> None:
+    world = World()
+    world.add("a", weight=0.5)
+    world.add("b")
+    ask = an_ask("What is the capital of France?")
+    routed, ran = world.router.route(ask), the(Decision, await world.run(ask))
+    assert (routed.chosen, routed.explanation) == (ran.chosen, ran.explanation)
+
+
+async def test_an_unknown_strategy_is_named() -> None:
+    world = World()
+    world.add("a")
+    with pytest.raises(InvalidRequest) as caught:
+        world.router.route(an_ask(strategy="luck"))
+    assert [v.field for v in caught.value.violations] == ["spec.routing.strategy"]
+
+
+async def test_a_fleet_without_backends_is_unavailable() -> None:
+    assert isinstance(await refusal(World()), NoHealthyBackend)
+
+
+@pytest.mark.parametrize(("allowed", "served_by"), [(False, None), (True, "other")])
+async def test_another_model_is_tried_only_with_the_callers_leave(
+    allowed: bool, served_by: str | None
+) -> None:
+    world = World()
+    world.add("a", [fault(Fault.MODEL_MISSING)])
+    world.add("b", seen_as=seen("other"))
+    ask = an_ask(model="m", allow_different_model=allowed)
+    if served_by is None:
+        with pytest.raises(ModelNotFound):
+            await world.run(ask)
+    else:
+        assert the(Completed, await world.run(ask)).attempts[-1].deployment.model == served_by
+
+
+async def test_a_burst_spreads_over_equal_backends() -> None:
+    world = World()
+    hang = Hang()
+    for name in "ab":
+        world.add(name, [hang, *ANSWER])
+    tasks = [asyncio.create_task(world.run()) for _ in range(8)]
+    await eventually(lambda: world.fleet.in_flight("a") + world.fleet.in_flight("b") == 8)
+    assert (world.fleet.in_flight("a"), world.fleet.in_flight("b")) == (4, 4)
+    hang.over.set()
+    await asyncio.gather(*tasks)
+    assert world.left_behind == 0
+
+
+async def test_the_call_carries_the_backends_name_for_the_model() -> None:
+    world = World()
+    upstream = world.add("a", seen_as=seen(ModelStatus("/models/m.gguf", alias="m")))
+    await world.run(an_ask(model="m"))
+    assert upstream.calls[0].backend_model == "/models/m.gguf"
+
+
+async def test_what_a_finished_request_teaches_reaches_the_next_decision() -> None:
+    world = World()
+
+    def slowly() -> None:
+        world.clock.advance(60)
+
+    world.add("a", [slowly, said("x"), slowly, said("y" * 40, 40), finished(5, 41)], ANSWER)
+    world.add("b")
+    assert the(Decision, await world.run()).chosen.deployment.backend == "a"
+    assert the(Decision, await world.run()).chosen.deployment.backend == "b"
+
+
+async def test_events_are_handed_on_as_they_came() -> None:
+    world = World()
+    batch = [Delta("a", tokens=1), Delta(reasoning="b", tokens=2)]
+    world.add("x", [list(batch), finished()])
+    items = await world.run()
+    assert items[1] == batch
