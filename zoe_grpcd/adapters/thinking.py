@@ -12,11 +12,12 @@ CLOSE: Final = "</think>"
 class Thinking:
     """Tells reasoning from answer, piece by piece. Text that does not begin with the tag passes untouched."""
 
-    __slots__ = ("_closed", "_held", "_inside", "over")
+    __slots__ = ("_begun", "_closed", "_held", "_inside", "over")
 
     def __init__(self) -> None:
         self._held = ""
         self._inside = False
+        self._begun = False  # some of the thought was told
         self._closed = False
         self.over = False  # all that follows is answer: no need to ask
 
@@ -38,7 +39,7 @@ class Thinking:
         start = text.lstrip()
         if start.startswith(OPEN):
             self._inside = True
-            return self._within(start[len(OPEN) :].removeprefix("\n"))
+            return self._within(start[len(OPEN) :])
         if OPEN.startswith(start):  # may become one
             self._held = text
             return "", ""
@@ -46,6 +47,9 @@ class Thinking:
         return "", text
 
     def _within(self, text: str) -> tuple[str, str]:
+        if not self._begun:
+            text = text.lstrip("\n")
+            self._begun = bool(text)
         reasoning, tag, answer = text.partition(CLOSE)
         if tag:
             self._inside, self._closed = False, True
