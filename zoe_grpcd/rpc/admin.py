@@ -1,5 +1,6 @@
 """zoe.admin.v1.AdminService: what the fleet looks like, and what an operator does to it."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +36,8 @@ LATER = (
 
 class AdminServicer:
     """`aliases`: name -> the models that it stands for."""
+
+    bookmark_interval = 60.0  # seconds; tells an idle watcher that its stream lives
 
     def __init__(
         self, fleet: Fleet, watchers: Watchers, around: Around, aliases: Mapping[str, tuple[str, ...]]
@@ -99,7 +102,13 @@ class AdminServicer:
 
     async def _tell_changes(self, context: Context, notice: Notice) -> None:
         while not notice.closing:
-            for name in sorted(await notice.take()):
+            try:
+                async with asyncio.timeout(self.bookmark_interval):
+                    changed = await notice.take()
+            except TimeoutError:
+                await self._tell(context, bookmark=pb.BackendsBookmark())
+                continue
+            for name in sorted(changed):
                 if name in self._fleet.names():
                     await self._tell(context, updated=self._backend(name))
                 else:

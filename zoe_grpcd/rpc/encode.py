@@ -4,7 +4,8 @@ from urllib.parse import quote
 
 from google.protobuf.duration_pb2 import Duration
 
-from zoe.inference.v1 import decision_pb2, inference_service_pb2, message_pb2, response_pb2, routing_pb2
+from zoe.inference.v1 import decision_pb2, message_pb2, response_pb2, routing_pb2
+from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe_grpcd.core.domain import (
     Attempt,
     Candidate,
@@ -22,10 +23,23 @@ from zoe_grpcd.core.domain import (
     ToolDelta,
     Usage,
 )
+from zoe_grpcd.core.errors import Fault
 
 _REASONS = {reason: decision_pb2.Reason.Value(f"REASON_{reason}") for reason in Reason}
 _FINISH = {finish: response_pb2.FinishReason.Value(f"FINISH_REASON_{finish}") for finish in FinishReason}
 _OUTCOMES = {outcome: decision_pb2.Attempt.Outcome.Value(f"OUTCOME_{outcome}") for outcome in Outcome}
+# What a fault of an attempt is in the contract's words; all others are BACKEND_FAILED.
+_FAULTS = {
+    Fault.TIMEOUT: "BACKEND_TIMEOUT",
+    Fault.RATE_LIMITED: "RATE_LIMITED",
+    Fault.OVERLOADED: "QUEUE_FULL",
+    Fault.LOADING: "MODEL_LOAD_FAILED",
+    Fault.LOAD_FAILED: "MODEL_LOAD_FAILED",
+    Fault.MODEL_MISSING: "MODEL_NOT_FOUND",
+    Fault.UNAUTHORIZED: "BACKEND_REJECTED",
+    Fault.CONTEXT_TOO_LONG: "CONTEXT_TOO_LONG",
+    Fault.REJECTED: "BACKEND_REJECTED",
+}
 _STATES = response_pb2.Progress.State
 
 
@@ -96,12 +110,21 @@ def attempt(value: Attempt) -> decision_pb2.Attempt:
         number=value.number,
         backend=backend_ref(value),
         outcome=_OUTCOMES[value.outcome],
-        error_reason=value.error_reason,
+        error_reason=_error_reason(value),
         http_status=value.http_status,
         start_offset=duration(value.start_offset),
         duration=duration(value.duration),
         output_tokens=value.output_tokens,
     )
+
+
+def _error_reason(value: Attempt) -> str:
+    """The ErrorReason of a failed attempt, without its prefix."""
+    if not value.error_reason:
+        return ""
+    if value.outcome is Outcome.LOST:
+        return "BACKEND_LOST"
+    return _FAULTS.get(Fault(value.error_reason), "BACKEND_FAILED")
 
 
 def progress(value: Progress) -> response_pb2.Progress:
@@ -178,8 +201,13 @@ def delta(value: Delta, *, reasoning: bool) -> response_pb2.Delta:
         reasoning=value.reasoning if reasoning else "",
         refusal=value.refusal,
         token_count=value.tokens,
-        logprobs=[logprob(p) for p in value.logprobs] if value.logprobs else None,
+        logprobs=[logprob(p) for p in shown_logprobs(value, reasoning=reasoning)] or None,
     )
+
+
+def shown_logprobs(value: Delta, *, reasoning: bool) -> tuple[TokenLogprob, ...]:
+    """The log probabilities of a piece. They hold its tokens: those of a thought go where the thought goes."""
+    return () if value.reasoning and not reasoning else value.logprobs
 
 
 def tool_delta(value: ToolDelta) -> response_pb2.ToolCallDelta:
@@ -194,40 +222,33 @@ def tool_delta(value: ToolDelta) -> response_pb2.ToolCallDelta:
 
 
 class Answer:
-    """An answer put together from its events, for a caller that wants it whole."""
+    """An answer put together from its events, for a caller that wants it whole: each part where it began."""
 
-    __slots__ = ("_logprobs", "_reasoning", "_refusal", "_text", "_tools")
+    __slots__ = ("_logprobs", "_parts", "_reasoning", "_tools")
 
-    def __init__(self) -> None:
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._refusal: list[str] = []
+    def __init__(self, *, reasoning: bool) -> None:
+        self._reasoning = reasoning
+        self._parts: list[tuple[str, list[str]] | ToolDelta] = []
         self._logprobs: list[TokenLogprob] = []
         self._tools: dict[int, ToolDelta] = {}
 
     def take(self, event: Delta | ToolDelta) -> None:
         """Adds a piece."""
-        if isinstance(event, Delta):
-            self._text.append(event.text)
-            self._reasoning.append(event.reasoning)
-            self._refusal.append(event.refusal)
-            self._logprobs.extend(event.logprobs)
+        if isinstance(event, ToolDelta):
+            self._call(event)
             return
-        call = self._tools.setdefault(event.index, ToolDelta(event.index))
-        call.id = call.id or event.id
-        call.name = call.name or event.name
-        call.arguments += event.arguments
+        if self._reasoning:
+            self._say("reasoning", event.reasoning)
+        self._say("text", event.text)
+        self._say("refusal", event.refusal)
+        self._logprobs += shown_logprobs(event, reasoning=self._reasoning)
 
-    def response(
-        self, chosen: Decision, end: Completed, request_id: str, *, reasoning: bool
-    ) -> inference_service_pb2.CompleteResponse:
+    def response(self, chosen: Decision, end: Completed, request_id: str) -> pb.CompleteResponse:
         """The whole answer."""
-        return inference_service_pb2.CompleteResponse(
+        return pb.CompleteResponse(
             id=request_id,
             model=end.model,
-            message=message_pb2.Message(
-                role=message_pb2.ROLE_ASSISTANT, parts=self._parts(reasoning=reasoning)
-            ),
+            message=message_pb2.Message(role=message_pb2.ROLE_ASSISTANT, parts=map(_part, self._parts)),
             finish_reason=_FINISH[end.finish],
             usage=usage(end.usage, end.cost_usd),
             timings=timings(end.timings),
@@ -236,15 +257,30 @@ class Answer:
             logprobs=[logprob(p) for p in self._logprobs],
         )
 
-    def _parts(self, *, reasoning: bool) -> list[message_pb2.ContentPart]:
-        parts = []
-        if reasoning and (thought := "".join(self._reasoning)):
-            parts.append(message_pb2.ContentPart(reasoning=message_pb2.ReasoningPart(text=thought)))
-        if text := "".join(self._text):
-            parts.append(message_pb2.ContentPart(text=text))
-        if refusal := "".join(self._refusal):
-            parts.append(message_pb2.ContentPart(refusal=refusal))
-        for _, call in sorted(self._tools.items()):
-            made = message_pb2.ToolCall(id=call.id, name=call.name, arguments_json=call.arguments)
-            parts.append(message_pb2.ContentPart(tool_call=made))
-        return parts
+    def _say(self, kind: str, piece: str) -> None:
+        if not piece:
+            return
+        last = self._parts[-1] if self._parts else None
+        if isinstance(last, tuple) and last[0] == kind:
+            last[1].append(piece)
+        else:
+            self._parts.append((kind, [piece]))
+
+    def _call(self, piece: ToolDelta) -> None:
+        if piece.index not in self._tools:
+            self._tools[piece.index] = ToolDelta(piece.index)
+            self._parts.append(self._tools[piece.index])
+        call = self._tools[piece.index]
+        call.id = call.id or piece.id
+        call.name = call.name or piece.name
+        call.arguments += piece.arguments
+
+
+def _part(value: tuple[str, list[str]] | ToolDelta) -> message_pb2.ContentPart:
+    if isinstance(value, ToolDelta):
+        call = message_pb2.ToolCall(id=value.id, name=value.name, arguments_json=value.arguments)
+        return message_pb2.ContentPart(tool_call=call)
+    kind, text = value[0], "".join(value[1])
+    if kind == "reasoning":
+        return message_pb2.ContentPart(reasoning=message_pb2.ReasoningPart(text=text))
+    return message_pb2.ContentPart(text=text) if kind == "text" else message_pb2.ContentPart(refusal=text)

@@ -6,10 +6,13 @@ from functools import lru_cache
 from typing import Any
 
 from jsonschema.exceptions import SchemaError
-from jsonschema.validators import validator_for
+from jsonschema.validators import Draft202012Validator, validator_for
 
 from zoe_grpcd.core.domain import Json
 from zoe_grpcd.core.errors import InvalidRequest, Violation
+
+# A check takes 2 us a character, and holds up everybody.
+LARGEST_CHECKED = 16 * 1024
 
 
 class Violations:
@@ -34,13 +37,18 @@ class Violations:
 
     def between(self, field: str, value: float, low: float, high: float) -> None:
         """Notes a number outside of low..high, or none at all (NaN)."""
-        if math.isnan(value) or not low <= value <= high:
+        if not low <= value <= high:
             self.add(field, f"must be between {low:g} and {high:g}")
+
+    def above(self, field: str, value: float, low: float, high: float) -> None:
+        """The same, without `low` itself."""
+        if not low < value <= high:
+            self.add(field, f"must be above {low:g} and at most {high:g}")
 
     def parsed(self, field: str, text: str) -> Json | None:
         """The JSON object in a string; None, and a note, if it is none."""
         try:
-            value = json.loads(text)
+            value = json.loads(text, parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
             where = (
                 f" ({error.msg} at character {error.pos})" if isinstance(error, json.JSONDecodeError) else ""
@@ -53,43 +61,47 @@ class Violations:
         return value
 
     def schema(self, field: str, text: str) -> Json | None:
-        """The JSON Schema in a string; None, and a note, if it is none."""
-        schema, problem = _schema(text)
-        if problem:
+        """The JSON Schema in a string; None, and a note, if it is none. Backends judge those that are very large."""
+        schema = self.parsed(field, text)
+        if schema is not None and len(text) <= LARGEST_CHECKED and (problem := _problem(text)):
             self.add(field, problem)
-            return None
         return schema
 
 
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 @lru_cache(maxsize=256)
-def _schema(text: str) -> tuple[Json | None, str]:
-    """A parsed schema, or what is wrong with it. Remembered: services send the same few again and again."""
-    notes = Violations()
-    schema = notes.parsed("", text)
-    if schema is None:
-        return None, notes.found[0].description
+def _problem(text: str) -> str:
+    """What is wrong with a schema, or "". Remembered: services send the same few again and again."""
+    schema = json.loads(text)
     try:
-        validator_for(schema).check_schema(schema)
+        validator_for(schema, default=Draft202012Validator).check_schema(schema)
     except SchemaError as error:
         path = "".join(f"[{part!r}]" for part in error.absolute_path)
-        return None, f"must be a valid JSON Schema: {path} {error.message[:200]}".replace(":  ", ": ")
-    except (RecursionError, ValueError, TypeError):
-        return None, "must be a valid JSON Schema"
-    return schema, ""
+        return f"must be a valid JSON Schema: {path} {error.message}".replace(":  ", ": ")[:200]
+    except (RecursionError, ValueError, TypeError, AttributeError):
+        return "must be a valid JSON Schema"
+    return ""
 
 
-def plain(value: Any) -> Any:
-    """A google.protobuf.Struct as plain values; its numbers are floats, so whole ones become integers again."""
+def plain(path: str, value: Any, notes: Violations) -> Any:
+    """A google.protobuf.Value as a plain one; its numbers are floats, so whole ones become integers again."""
     match value.WhichOneof("kind"):
         case "number_value":
             number = value.number_value
+            if not math.isfinite(number):
+                notes.add(path, "must be a finite number")
             return int(number) if number.is_integer() and abs(number) < 2**53 else number
         case "string_value":
             return value.string_value
         case "bool_value":
             return value.bool_value
         case "struct_value":
-            return {key: plain(item) for key, item in value.struct_value.fields.items()}
+            fields = value.struct_value.fields
+            return {key: plain(f"{path}.{key}", item, notes) for key, item in fields.items()}
         case "list_value":
-            return [plain(item) for item in value.list_value.values]
+            items = enumerate(value.list_value.values)
+            return [plain(f"{path}[{index}]", item, notes) for index, item in items]
     return None

@@ -92,11 +92,12 @@ async def _answered(handler: Handler, gate: Gate | None, request: Any, context: 
 async def _in_time(handler: Handler, gate: Gate, request: Any, context: Context) -> Any:
     if context.time_remaining() is not None:
         return await handler(request, context)
+    limit = asyncio.timeout(gate.max_request_time)
     try:
-        async with asyncio.timeout(gate.max_request_time) as scope:
+        async with limit:
             return await handler(request, context)
     except TimeoutError:
-        if not scope.expired():
+        if not limit.expired():
             raise
         text = f"the request took longer than {gate.max_request_time:g} s, and set no deadline of its own"
         raise TooLate(text) from None

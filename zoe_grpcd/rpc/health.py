@@ -65,11 +65,12 @@ class HealthServicer:
         last: Status | None = None
         with self._watchers.watch() as notice:
             while True:
+                closing = notice.closing  # before the status, which may change during a write
                 status = self._status(request.service)
                 if status != last:
                     await context.write(pb.HealthCheckResponse(status=status))
                     last = status
-                if notice.closing:
+                if closing:
                     return
                 await notice.take()
 

@@ -61,7 +61,7 @@ class InferenceServicer:
     async def complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
         """The whole answer at once; a backend that dies in the middle of it is never seen."""
         ask = self._ask(request, context)
-        answer = encode.Answer()
+        answer = encode.Answer(reasoning=ask.include_reasoning)
         decision: Decision | None = None
         end: Completed | None = None
         items = self.router.run(ask, explain=request.explain, whole=True)
@@ -79,15 +79,15 @@ class InferenceServicer:
         assert end is not None
         context.set_trailing_metadata(_trailers(decision))
         _log_call(ask, decision, end)
-        return answer.response(decision, end, ask.request_id, reasoning=ask.include_reasoning)
+        return answer.response(decision, end, ask.request_id)
 
     async def stream_complete(self, request: pb.StreamCompleteRequest, context: Context) -> None:
         """The answer as it comes. What arrives while a write is pending is merged upstream, in the next read."""
-        ask = self._ask(request, context)
         notes = Violations()
         coalesce = seconds_of("options.max_coalesce", request.options, "max_coalesce", notes) or 0.0
-        notes.between("options.max_coalesce", coalesce, 0.0, MAX_COALESCE)
-        notes.refuse()
+        if coalesce > MAX_COALESCE:
+            notes.add("options.max_coalesce", f"must be at most {MAX_COALESCE:g} s")
+        ask = self._ask(request, context, notes)
         items = self.router.run(ask, explain=request.explain, eager=request.options.progress)
         stream = _Stream(ask, context, coalesce, self.write_timeout)
         async with aclosing(items):
@@ -99,9 +99,14 @@ class InferenceServicer:
         """Not in this version."""
         raise Unimplemented("RateResponse is not implemented in this version")
 
-    def _ask(self, request: pb.CompleteRequest | pb.StreamCompleteRequest, context: Context) -> Ask:
+    def _ask(
+        self,
+        request: pb.CompleteRequest | pb.StreamCompleteRequest,
+        context: Context,
+        notes: Violations | None = None,
+    ) -> Ask:
         request_id = request_id_of(request.request_id, context)
-        return ask_of(request.spec, request_id, allow_http_images=self.allow_http_images)
+        return ask_of(request.spec, request_id, allow_http_images=self.allow_http_images, notes=notes)
 
 
 class _Stream:

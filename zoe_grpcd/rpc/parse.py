@@ -9,21 +9,24 @@ from zoe.inference.v1 import routing_pb2, spec_pb2
 from zoe_grpcd.core.domain import Ask, Generation, Json, Locality, Target
 from zoe_grpcd.core.options import forbidden
 from zoe_grpcd.rpc.fields import Violations, plain
-from zoe_grpcd.rpc.parse_messages import Conversation, tool_choice_of, tools_of
+from zoe_grpcd.rpc.parse_messages import Conversation
+from zoe_grpcd.rpc.parse_tools import tool_choice_of, tools_of
 
 # field of SamplingParams -> lowest and highest value
 RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0.0, 2.0),
-    "top_p": (0.0, 1.0),
     "min_p": (0.0, 1.0),
     "frequency_penalty": (-2.0, 2.0),
     "presence_penalty": (-2.0, 2.0),
-    "repetition_penalty": (0.01, 10.0),
     "top_k": (0, 2**31 - 1),
     "seed": (-(2**63), 2**63 - 1),
 }
+# the same for those that must be above the lowest
+RANGES_ABOVE: dict[str, tuple[float, float]] = {"top_p": (0.0, 1.0), "repetition_penalty": (0.0, 10.0)}
 MAX_STOPS = 16
 MAX_TOP_LOGPROBS = 20
+MAX_ATTEMPTS = 10
+SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{0,64}")
 REQUEST_ID = re.compile(r"[\x21-\x7e]{0,128}")
 LOCALITIES = {
     routing_pb2.LOCALITY_UNSPECIFIED: Locality.PREFER_LOCAL,
@@ -40,31 +43,29 @@ EFFORTS = {
     spec_pb2.ReasoningConfig.EFFORT_MEDIUM: "medium",
     spec_pb2.ReasoningConfig.EFFORT_HIGH: "high",
 }
+CACHE_MODES = frozenset(spec_pb2.CachePolicy.Mode.values())
+SEAMS = frozenset(routing_pb2.SeamQuality.values())
 ANYTHING = Target()
 
 
-def ask_of(spec: spec_pb2.InferenceSpec, request_id: str = "", *, allow_http_images: bool = False) -> Ask:
-    """The checked request. Raises InvalidRequest with all violations."""
-    notes = Violations()
+def ask_of(
+    spec: spec_pb2.InferenceSpec,
+    request_id: str = "",
+    *,
+    allow_http_images: bool = False,
+    notes: Violations | None = None,
+) -> Ask:
+    """The checked request. Raises InvalidRequest with all violations, those in `notes` included."""
+    notes = notes or Violations()
     conversation = Conversation(notes, allow_http_images=allow_http_images)
     conversation.read(spec.messages)
-    features = conversation.features
-    tools = tools_of(spec.tools, conversation, notes)
-    tool_choice, feature = (
-        tool_choice_of(spec.tool_choice, tools, notes) if spec.HasField("tool_choice") else (None, "")
-    )
-    features |= {feature} - {""} | ({"tools"} if tools else set())
-    options = _options(spec, features, notes)
-    generation = Generation(
-        _with_context(conversation, spec.context),
-        tools,
-        tool_choice if tools else None,
-        _response_format(spec.response_format, options, features, notes),
-        options,
-        _backend_options(spec, notes),
-    )
+    if spec.context:
+        conversation.instruct(f"Answer from this context:\n\n{spec.context}")
+    generation = _generation(spec, conversation, notes)
     if not REQUEST_ID.fullmatch(request_id):
         notes.add("request_id", "must be at most 128 visible ASCII characters")
+    if spec.HasField("cache"):
+        _check_cache(spec.cache, notes)
     ask = Ask(
         generation,
         _target(spec.target, notes) if spec.HasField("target") else ANYTHING,
@@ -73,8 +74,8 @@ def ask_of(spec: spec_pb2.InferenceSpec, request_id: str = "", *, allow_http_ima
         conversation.prompt_bytes,
         conversation.images,
         bool(spec.context),
-        frozenset(features),
-        _needs(conversation, tools, tool_choice),
+        frozenset(conversation.features),
+        _needs(conversation, generation),
         **(_preferences(spec.routing, notes) if spec.HasField("routing") else {}),
         include_reasoning=spec.reasoning.include_reasoning,
         metadata=dict(spec.metadata),
@@ -83,21 +84,28 @@ def ask_of(spec: spec_pb2.InferenceSpec, request_id: str = "", *, allow_http_ima
     return ask
 
 
-def _needs(conversation: Conversation, tools: tuple[Json, ...], tool_choice: Any) -> frozenset[str]:
+def _generation(spec: spec_pb2.InferenceSpec, conversation: Conversation, notes: Violations) -> Generation:
+    features = conversation.features
+    tools = tools_of(spec.tools, features, notes)
+    for tool in spec.tools:
+        conversation.count(tool.name + tool.description + tool.parameters_json_schema)
+    choice = None
+    if spec.HasField("tool_choice"):
+        choice = tool_choice_of(spec.tool_choice, tools, features, notes)
+    options = _options(spec, features, notes)
+    return Generation(
+        tuple(conversation.messages),
+        tools,
+        choice if tools else None,
+        _response_format(spec.response_format, options, features, notes),
+        options,
+        _backend_options(spec, notes),
+    )
+
+
+def _needs(conversation: Conversation, generation: Generation) -> frozenset[str]:
     vision = {"vision"} if conversation.images else set()
-    return frozenset(vision | ({"tools"} if tools and tool_choice != "none" else set()))
-
-
-def _with_context(conversation: Conversation, context: str) -> tuple[Json, ...]:
-    """The messages, with the document in the system message: at the end of the first one, or in one of its own."""
-    messages = conversation.messages
-    if not context:
-        return tuple(messages)
-    text = conversation.count(f"Answer from this context:\n\n{context}")
-    first = messages[0] if messages else {}
-    if first.get("role") == "system" and isinstance(first.get("content"), str):
-        return ({**first, "content": f"{first['content']}\n\n{text}"}, *messages[1:])
-    return ({"role": "system", "content": text}, *messages)
+    return frozenset(vision | ({"tools"} if generation.tools and generation.tool_choice != "none" else set()))
 
 
 def _options(spec: spec_pb2.InferenceSpec, features: set[str], notes: Violations) -> dict[str, Any]:
@@ -116,13 +124,19 @@ def _sampling(sampling: spec_pb2.SamplingParams, notes: Violations) -> dict[str,
         if field.name == "logit_bias":
             for token, bias in value.items():
                 notes.between(f"{path}[{token}]", bias, -100.0, 100.0)
-            options["logit_bias"] = dict(value)
+            options["logit_bias"] = {token: _shortest(bias) for token, bias in value.items()}
             continue
-        low, high = RANGES[field.name]
-        notes.between(path, value, low, high)
-        # a float32 of the wire: 0.7 is 0.699999988 otherwise
-        options[field.name] = float(f"{value:.7g}") if isinstance(value, float) else value
+        if field.name in RANGES_ABOVE:
+            notes.above(path, value, *RANGES_ABOVE[field.name])
+        else:
+            notes.between(path, value, *RANGES[field.name])
+        options[field.name] = _shortest(value) if isinstance(value, float) else value
     return options
+
+
+def _shortest(value: float) -> float:
+    """A float32 of the wire as it was meant: 0.7 is 0.699999988 otherwise."""
+    return float(f"{value:.7g}")
 
 
 def _limits(spec: spec_pb2.InferenceSpec, notes: Violations) -> dict[str, Any]:
@@ -141,9 +155,10 @@ def _limits(spec: spec_pb2.InferenceSpec, notes: Violations) -> dict[str, Any]:
     if spec.HasField("parallel_tool_calls"):
         options["parallel_tool_calls"] = spec.parallel_tool_calls
     if spec.reasoning.effort:
-        if spec.reasoning.effort not in EFFORTS:
+        if spec.reasoning.effort in EFFORTS:
+            options["reasoning_effort"] = EFFORTS[spec.reasoning.effort]
+        else:
             notes.add("spec.reasoning.effort", "must be NONE, LOW, MEDIUM or HIGH")
-        options["reasoning_effort"] = EFFORTS.get(spec.reasoning.effort)
     return options
 
 
@@ -162,18 +177,30 @@ def _response_format(
         options["grammar"] = wanted.grammar
         return None
     asked = wanted.json_schema
-    schema = notes.schema("spec.response_format.json_schema.schema_json", asked.schema_json)
-    shaped = {"name": asked.name or "answer", "schema": schema, "strict": asked.strict}
+    path = "spec.response_format.json_schema"
+    if not SCHEMA_NAME.fullmatch(asked.name):
+        notes.add(f"{path}.name", "must be at most 64 letters, digits, '_' or '-'")
+    schema = notes.schema(f"{path}.schema_json", asked.schema_json)
+    shaped = {"name": asked.name or "response", "schema": schema, "strict": asked.strict}
     return {"type": "json_schema", "json_schema": shaped}
 
 
 def _backend_options(spec: spec_pb2.InferenceSpec, notes: Violations) -> dict[str, Any]:
     if not spec.HasField("backend_options"):
         return {}
-    options = {key: plain(value) for key, value in spec.backend_options.fields.items()}
+    path = "spec.backend_options"
+    fields = spec.backend_options.fields
+    options = {key: plain(f"{path}.{key}", value, notes) for key, value in fields.items()}
     for key in forbidden(options):
-        notes.add(f"spec.backend_options.{key}", "is not an option of a backend; the daemon decides it")
+        notes.add(f"{path}.{key}", "is not an option of a backend; the daemon decides it")
     return options
+
+
+def _check_cache(cache: spec_pb2.CachePolicy, notes: Violations) -> None:
+    """There is no cache yet, so that every mode is kept by doing nothing."""
+    if cache.mode not in CACHE_MODES:
+        notes.add("spec.cache.mode", "must be DEFAULT, BYPASS, READ_ONLY or REFRESH")
+    seconds_of("spec.cache.ttl", cache, "ttl", notes)
 
 
 def _target(target: routing_pb2.Target, notes: Violations) -> Target:
@@ -182,8 +209,16 @@ def _target(target: routing_pb2.Target, notes: Violations) -> Target:
         notes.add("spec.target.model", "must not be empty; leave the target out for auto")
     if target.auto.profile:
         notes.add("spec.target.auto.profile", "must be empty: no profiles are defined in this version")
-    if not all(target.fallback_models):
-        notes.add("spec.target.fallback_models", "must hold no empty name")
+    lists = {
+        "capability.required": hint.required,
+        "capability.preferred": hint.preferred,
+        "fallback_models": target.fallback_models,
+        "allowed_backends": target.allowed_backends,
+        "excluded_backends": target.excluded_backends,
+    }
+    for path, names in lists.items():
+        if not all(names):
+            notes.add(f"spec.target.{path}", "must hold no empty name")
     return Target(
         target.model,
         frozenset(hint.required),
@@ -211,6 +246,12 @@ def _preferences(routing: routing_pb2.RoutingPreferences, notes: Violations) -> 
         if routing.cost.max_cost_micro_usd < 0:
             notes.add("spec.routing.cost.max_cost_micro_usd", "must not be negative")
         limit = routing.cost.max_cost_micro_usd / 1e6
+    _check_failover(routing.failover, notes)
+    for name in ("time_to_first_token", "total"):
+        if routing.latency_target.HasField(name):
+            notes.add(
+                f"spec.routing.latency_target.{name}", "must be left out: this version keeps no such limit"
+            )
     return {
         "locality": LOCALITIES.get(routing.locality, Locality.PREFER_LOCAL),
         "strategy": routing.strategy,
@@ -218,16 +259,27 @@ def _preferences(routing: routing_pb2.RoutingPreferences, notes: Violations) -> 
         "cost_weight": routing.cost.weight or None,
         "max_cost_usd": limit,
         "max_attempts": routing.failover.max_attempts or None,
+        "allow_different_model": routing.failover.allow_different_model,
         "max_queue_time": seconds_of("spec.routing.max_queue_time", routing, "max_queue_time", notes),
     }
 
 
+def _check_failover(failover: routing_pb2.FailoverPolicy, notes: Violations) -> None:
+    path = "spec.routing.failover"
+    if failover.max_attempts > MAX_ATTEMPTS:
+        notes.add(f"{path}.max_attempts", f"must be at most {MAX_ATTEMPTS}")
+    if failover.minimum_seam not in SEAMS:
+        notes.add(f"{path}.minimum_seam", "must be EXACT_TOKENS, TEXT_PREFILL, RESTART or NONE")
+    if failover.HasField("hedge_after"):
+        notes.add(f"{path}.hedge_after", "must be left out: this version asks one backend at a time")
+
+
 def seconds_of(path: str, message: Any, field: str, notes: Violations) -> float | None:
-    """A duration field in seconds; None if it is not set; negative ones are noted."""
+    """A duration field in seconds; None if it is not set, or noted as negative or no duration at all."""
     if not message.HasField(field):
         return None
     duration: Duration = getattr(message, field)
-    seconds = duration.seconds + duration.nanos / 1e9
-    if seconds < 0:
-        notes.add(path, "must not be negative")
-    return seconds
+    if duration.seconds < 0 or not 0 <= duration.nanos < 1_000_000_000:
+        notes.add(path, "must be a duration, and not negative")
+        return None
+    return duration.seconds + duration.nanos / 1e9

@@ -274,7 +274,9 @@ class ReasoningPart(_message.Message):
     text: _builtins.str
     """The readable thinking. Empty if the backend keeps it to itself."""
     opaque: _builtins.bytes
-    """A backend's sealed form of it, to be handed back unchanged in the next turn. Empty: none."""
+    """A backend's sealed form of it, to be handed back unchanged in the next turn. Empty: none. Refused by this version,
+    which never gives it.
+    """
     def __init__(
         self,
         *,
@@ -300,7 +302,7 @@ class Tool(_message.Message):
     PARAMETERS_JSON_SCHEMA_FIELD_NUMBER: _builtins.int
     STRICT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name: letters, digits, `_` and `-`, 1 to 64 characters, unique within the request."""
+    """Name: letters, digits, `_`, `-` and `.`, 1 to 64 characters, unique within the request."""
     description: _builtins.str
     """What it does and when to use it, for the model."""
     parameters_json_schema: _builtins.str

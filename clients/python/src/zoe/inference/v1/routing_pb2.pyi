@@ -241,7 +241,7 @@ class AutoTarget(_message.Message):
     intent: _builtins.str
     """Name of an intent of the configuration, for example `code`. Empty: found by classification."""
     profile: _builtins.str
-    """Name of a routing profile of the configuration. Empty: the default profile."""
+    """Name of a routing profile of the configuration. Empty: the default profile. Refused by this version."""
     def __init__(
         self,
         *,
@@ -271,9 +271,9 @@ class RoutingPreferences(_message.Message):
     MAX_QUEUE_TIME_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
     priority: Global___Priority.ValueType
-    """How urgent this is. Outranks the `x-priority` metadata."""
+    """How urgent this is. Outranks the `x-priority` metadata. Advisory: this version serves in the order of arrival."""
     affinity_key: _builtins.str
-    """Requests with the same key prefer the same backend. Empty: InferenceSpec.session_id is used."""
+    """Requests with the same key prefer the same backend. Empty: InferenceSpec.session_id is used. Advisory."""
     locality: Global___Locality.ValueType
     """Where the prompt may go."""
     strategy: _builtins.str
@@ -358,11 +358,11 @@ class LatencyTarget(_message.Message):
     """Tolerance in words."""
     @_builtins.property
     def time_to_first_token(self) -> _duration_pb2.Duration:
-        """Longest acceptable time to the first token. Absent: none. Slower candidates are TOO_SLOW."""
+        """Longest acceptable time to the first token. Absent: none. Slower candidates are TOO_SLOW. Refused by this version."""
 
     @_builtins.property
     def total(self) -> _duration_pb2.Duration:
-        """Longest acceptable time to the last token. Absent: none. Slower candidates are TOO_SLOW."""
+        """Longest acceptable time to the last token. Absent: none. Slower candidates are TOO_SLOW. Refused by this version."""
 
     def __init__(
         self,
@@ -420,12 +420,18 @@ class FailoverPolicy(_message.Message):
     max_attempts: _builtins.int
     """Most attempts in all, 1 to 10; 1 never retries. 0: the configuration's value."""
     allow_different_model: _builtins.bool
-    """True: a later attempt may use another model than the chosen one."""
+    """True: a later attempt may use another model than the chosen one. Advisory: a permission that need not be used.
+    What the target itself allows (a group, fallback_models, auto) is tried in any case.
+    """
     minimum_seam: Global___SeamQuality.ValueType
-    """The worst splice that is acceptable after the first token. Unspecified: TEXT_PREFILL."""
+    """The worst splice that is acceptable after the first token. Unspecified: TEXT_PREFILL. Advisory: a permission that
+    need not be used; this version never splices and ends with BACKEND_LOST.
+    """
     @_builtins.property
     def hedge_after(self) -> _duration_pb2.Duration:
-        """A second backend is asked too if the first is silent for this long; the first answer wins. Absent: never."""
+        """A second backend is asked too if the first is silent for this long; the first answer wins. Absent: never. Refused
+        by this version.
+        """
 
     def __init__(
         self,

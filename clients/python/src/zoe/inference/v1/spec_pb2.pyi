@@ -76,9 +76,11 @@ class InferenceSpec(_message.Message):
     context: _builtins.str
     """Text of documents that the answer shall rest on; marks the intent `rag`. Empty: none."""
     session_id: _builtins.str
-    """Ties requests to one conversation, so that they prefer the backend that holds its prefix. Empty: none."""
+    """Ties requests to one conversation, so that they prefer the backend that holds its prefix. Empty: none. Advisory."""
     end_user_id: _builtins.str
-    """The end user on whose behalf the caller asks, for the backend's abuse detection. Empty: none."""
+    """The end user on whose behalf the caller asks, for the backend's abuse detection. Empty: none. Advisory: not sent
+    to a backend that has no use for it.
+    """
     parallel_tool_calls: _builtins.bool
     """Whether several tools may be called in one answer. Absent: the backend's default."""
     top_logprobs: _builtins.int
@@ -324,7 +326,7 @@ class SamplingParams(_message.Message):
     presence_penalty: _builtins.float
     """Penalty for a token that has occurred, -2 to 2."""
     repetition_penalty: _builtins.float
-    """Factor against repetition, above 0; 1 is neutral."""
+    """Factor against repetition, above 0 to 10; 1 is neutral."""
     top_k: _builtins.int
     """Number of likeliest tokens to draw from, 1 or more; 0 turns the limit off."""
     seed: _builtins.int
@@ -482,10 +484,10 @@ class CachePolicy(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
     mode: Global___CachePolicy.Mode.ValueType
-    """What to do with the response cache."""
+    """What to do with the response cache. Advisory: this version has none, and stores nothing."""
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """How long the answer may be served to others. Absent: the configuration's value."""
+        """How long the answer may be served to others. Absent: the configuration's value. Advisory, as `mode` is."""
 
     def __init__(
         self,
