@@ -1,5 +1,6 @@
 """Every option of the contract is on the wire of each kind, or refused by name: what a small server was really sent."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,12 @@ OTHER = {
     "function": {"name": "other", "description": "", "parameters": {"type": "object"}},
 }
 PNG = "data:image/png;base64,QUJD"
+
+STOP = (
+    b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
+    b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+    b"data: [DONE]\n\n"
+)
 
 Way = Callable[[str], Dispatcher]
 
@@ -132,10 +139,11 @@ OPTIONS: list[tuple[str, Any, str, dict[str, tuple[str, Any]]]] = [
 
 
 @pytest.mark.parametrize("kind", DIALECTS)
-@pytest.mark.parametrize(("option", "value", "feature", "places"), OPTIONS, ids=[o[0] for o in OPTIONS])
+@pytest.mark.parametrize("row", OPTIONS, ids=[o[0] for o in OPTIONS])
 async def test_an_option_is_on_the_wire_or_refused_by_name(
-    way: Way, kind: str, option: str, value: Any, feature: str, places: dict[str, tuple[str, Any]]
+    way: Way, kind: str, row: tuple[str, Any, str, dict[str, tuple[str, Any]]]
 ) -> None:
+    option, value, feature, places = row
     if feature in DIALECTS[kind].refuses:
         return
     where, expected = places.get(kind) or places["*"]
@@ -281,6 +289,84 @@ async def test_what_cannot_be_translated_is_the_callers_mistake(sent: aiohttp.Cl
             call("ollama", "http://127.0.0.1:9", Generation(history)),
         )
     assert caught.value.fault is Fault.REJECTED
+
+
+@pytest.mark.parametrize("kind", DIALECTS)
+async def test_a_refusal_carries_when_to_come_back(way: Way, kind: str) -> None:
+    refusing = Playback(b'{"error": {"message": "slow down"}}', status=429, headers={"Retry-After": "7"})
+    async with playing(refusing) as server:
+        with pytest.raises(UpstreamError) as caught:
+            await hear(way(kind), call(kind, server.url))
+    error = caught.value
+    assert (error.fault, error.http_status, error.retry_after) == (Fault.RATE_LIMITED, 429, 7.0)
+    assert "slow down" in error.message
+    assert len(server.paths) == 1, "it was tried again"
+
+
+@pytest.mark.parametrize("kind", DIALECTS)
+async def test_an_answer_without_an_end_is_cut_either_way(way: Way, kind: str) -> None:
+    whole = REPLY[kind].read_bytes()
+    half = whole[: whole.index(b"\n", len(whole) // 4) + 1]
+    async with playing(Playback(half)) as server:
+        with pytest.raises(UpstreamError) as caught:
+            await hear(way(kind), call(kind, server.url))
+    assert caught.value.fault is Fault.CUT
+
+
+async def test_a_connection_that_the_server_closed_meanwhile_is_replaced_once(
+    sent: aiohttp.ClientSession,
+) -> None:
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(STOP) + STOP
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        for answered in (False, True):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+            await reader.readexactly(length)
+            if answered:  # the second request on a connection finds it closed
+                break
+            writer.write(reply)
+            await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        dispatcher = TransformDispatcher(sent, DIALECTS["openai"])
+        first = await hear(dispatcher, call("openai", url))
+        second = await hear(dispatcher, call("openai", url))
+        assert (first.text, second.text, connections) == ("Hi", "Hi", 2)
+        await sent.close()
+
+
+async def test_a_fresh_connection_that_breaks_is_not_tried_again(sent: aiohttp.ClientSession) -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(UpstreamError) as caught:
+            await hear(TransformDispatcher(sent, DIALECTS["openai"]), call("openai", url))
+    assert (caught.value.fault, connections) == (Fault.REFUSED, 1)
+
+
+async def test_a_large_image_is_sent_whole(sent: aiohttp.ClientSession) -> None:
+    url = "data:image/png;base64," + "A" * 3_000_000
+    parts = [{"type": "image_url", "image_url": {"url": url}}]
+    direct = lambda kind: TransformDispatcher(sent, DIALECTS[kind])  # noqa: E731
+    body = await body_of(direct, "openai", Generation(({"role": "user", "content": parts},)))
+    assert body["messages"][0]["content"] == parts
 
 
 def test_the_contract_check_finds_nothing_wrong_here(loaded: dict[str, str]) -> None:
