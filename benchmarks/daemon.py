@@ -32,9 +32,10 @@ def seconds_to_ready(folder: Path, core: int, backends: dict[str, str], starts: 
 
 
 def configuration(port: int, backends: dict[str, str]) -> dict[str, object]:
-    """Returns a config with one llama-server for each name and URL, and no listener but one."""
+    """Returns a config with one llama-server for each name and URL, no listener but one, and as quiet a log as the proxy's."""
     return {
         "server": {"listen": [f"127.0.0.1:{port}"], "admin_listen": "off", "metrics_listen": "off"},
+        "log": {"level": "warning"},
         "backends": [{"name": name, "kind": "llamacpp", "url": url} for name, url in backends.items()],
     }
 
