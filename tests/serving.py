@@ -204,7 +204,7 @@ class Daemon:
         links = []
         for link in folder.iterdir():
             with contextlib.suppress(OSError):
-                links.append(os.readlink(link))
+                links.append(str(link.readlink()))
         return sum(link.startswith("socket:") for link in links)
 
 

@@ -1,0 +1,343 @@
+"""Servers that refuse, die, hang, come back, change or load, with requests on them."""
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from serving import Daemon, entry, serving
+from waiting import eventually, wait_until
+
+from zoe.inference.v1 import inference_service_pb2 as pb
+from zoe.inference.v1.decision_pb2 import Attempt
+from zoe.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
+from zoe_client import (
+    Answer,
+    AsyncStream,
+    BackendLost,
+    BackendSwitched,
+    Completed,
+    Delta,
+    NoHealthyBackend,
+    build_spec,
+    from_rpc_error,
+)
+from zoe_grpcd.localbackends.fetch import Tools
+from zoe_grpcd.localbackends.gguf import TinyModel, make_gguf
+from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, llama_server, start_llama_server
+from zoe_grpcd.localbackends.ollama import OllamaModel, OllamaOptions, create_model, start_ollama
+from zoe_grpcd.localbackends.servers import Server, free_port
+
+PROMPT = "tell me of the river and the clock"
+LONG = {"temperature": 0, "max_output_tokens": 100}
+ONLY_FIRST: dict[str, Any] = {"allowed_backends": ["first"]}  # which has lost its preference by failing
+
+
+@dataclass(frozen=True)
+class House:
+    """`first` is preferred to `second`, both have `endless`; `rare` is seldom looked at; `changing` is not started."""
+
+    daemon: Daemon
+    first: Server
+    second: Server
+    rare: Server
+    router: Server
+    ollama: Server
+    tools: Tools
+    folder: Path
+    port: int  # of `changing`
+
+    def text(self, tokens: int) -> str:
+        """What `endless` says on every server, greedy."""
+        messages = [{"role": "user", "content": PROMPT}]
+        body = {"messages": messages, "temperature": 0, "max_tokens": tokens}
+        reply = json.loads(self.second.request("POST", "/v1/chat/completions", body)[1])
+        return str(reply["choices"][0]["message"]["content"])
+
+    def changing(self, model: Path, **options: Any) -> Server:
+        """A llama-server on the port of the backend `changing`; not started."""
+        return llama_server(self.tools, self.folder, LlamaServerOptions(model, port=self.port, **options))
+
+
+@pytest.fixture(scope="module")
+def _house(
+    tools: Tools, tmp_path_factory: pytest.TempPathFactory, quick_gguf: Path, endless_gguf: Path
+) -> Iterator[House]:
+    folder, port = tmp_path_factory.mktemp("faults"), free_port()
+    shelf = folder / "shelf"
+    shelf.mkdir()
+    (shelf / "routed.gguf").symlink_to(endless_gguf)
+    with ExitStack() as running:
+        options = LlamaServerOptions(endless_gguf, alias="endless", slots=2)
+        first, second, rare, router = (
+            running.enter_context(start_llama_server(tools, folder, what))
+            for what in (options, options, replace(options, alias="rare"), LlamaServerOptions(shelf))
+        )
+        ollama = running.enter_context(start_ollama(tools, folder / "ollama", OllamaOptions()))
+        create_model(ollama, OllamaModel("endless:1b", endless_gguf))
+        changing = {"name": "changing", "kind": "llamacpp", "url": f"http://127.0.0.1:{port}"}
+        pair = [{"backend": "rare", "model": "rare"}, {"backend": "second", "model": "endless"}]
+        daemon = running.enter_context(
+            serving(
+                backends=[
+                    entry("first", first, weight=2.0, idle_timeout="2s"),
+                    entry("second", second),
+                    entry("rare", rare, weight=2.0, probe_interval="60s"),
+                    entry("router", router),
+                    entry("ollama", ollama),
+                    {**changing, "probe_interval": "100ms", "probe_timeout": "500ms"},
+                ],
+                models=[
+                    {"name": "pair", "deployments": pair},
+                    {"name": "big", "deployments": [{"backend": "changing"}]},
+                ],
+            )
+        )
+        yield House(daemon, first, second, rare, router, ollama, tools, folder, port)
+
+
+@pytest.fixture
+def house(_house: House) -> Iterator[House]:
+    """Everybody well at the start of each test, and nobody busy."""
+    for name in ("first", "second", "router", "ollama"):
+        server: Server = getattr(_house, name)
+        if not server.is_running:
+            server.restart()
+        server.thaw()
+        wait_until(lambda name=name: _house.daemon.state(name) == "READY", 10)
+    yield _house
+    wait_until(lambda: _house.daemon.in_flight() == 0)
+
+
+def tried(answer: Answer | Completed) -> list[tuple[str, str]]:
+    attempts = answer.response.attempts if isinstance(answer, Answer) else answer.attempts
+    return [(a.backend.backend, Attempt.Outcome.Name(a.outcome).removeprefix("OUTCOME_")) for a in attempts]
+
+
+async def deltas(stream: AsyncStream, number: int, found: list[Delta] | None = None) -> list[Delta]:
+    """Pieces of text until there are so many, in `found` if that is given."""
+    found = [] if found is None else found
+    async for event in stream:
+        if isinstance(event, Delta):
+            found.append(event)
+            if len(found) == number:
+                break
+    return found
+
+
+def decoded(server: Server) -> int:
+    """Tokens that a llama-server's slots have made of their present answers."""
+    slots = json.loads(server.request("GET", "/slots")[1])
+    busy = [slot for slot in slots if slot["is_processing"]]
+    return sum(part["n_decoded"] for slot in busy for part in slot.get("next_token", ()))
+
+
+# ------------------------------------------------------------------------------------- before the first token
+
+
+async def test_a_backend_that_refuses_is_followed_by_the_next(house: House) -> None:
+    house.rare.crash()
+    async with house.daemon.aclient() as client:
+        answer = await client.complete(PROMPT, model="pair", **LONG)
+    assert tried(answer) == [("rare", "FAILED"), ("second", "OK")]
+    assert answer.response.attempts[0].error_reason == "BACKEND_FAILED"
+    assert answer.decision.chosen.backend == "second"
+    assert answer.text == house.text(100)
+    assert house.daemon.state("rare") == "DOWN"
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["unary", "stream"])
+async def test_a_backend_killed_before_the_first_token_is_followed_by_the_next(
+    house: House, streamed: bool
+) -> None:
+    house.first.freeze()  # so that no token of it can come
+    async with house.daemon.aclient() as client:
+        call = client.stream(PROMPT, model="endless", **LONG)
+        asking = asyncio.create_task(
+            call.final() if streamed else client.complete(PROMPT, model="endless", **LONG)
+        )
+        await eventually(lambda: house.daemon.backends()["first"].load.in_flight == 1)
+        house.first.crash()
+        answer = await asking
+    assert [backend for backend, _ in tried(answer)] == ["first", "second"]
+    assert answer.text == house.text(100)
+
+
+async def test_a_request_leaves_a_backend_that_hangs_as_soon_as_the_probes_know(house: House) -> None:
+    house.first.freeze()
+    begin = time.monotonic()
+    async with house.daemon.aclient() as client:
+        asking = asyncio.create_task(client.complete(PROMPT, model="endless", **LONG))
+        others = await asyncio.to_thread(probe_gaps, house, "second", 1.0)
+        answer = await asking
+    assert time.monotonic() - begin < 8
+    assert [backend for backend, _ in tried(answer)] == ["first", "second"]
+    assert house.daemon.state("first") == "DOWN"
+    assert max(others) < 0.7  # looked at every 250 ms, whoever hangs
+
+
+def probe_gaps(house: House, name: str, seconds: float) -> list[float]:
+    """The times between the looks at a backend, for so long."""
+    seen: list[float] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        at = house.daemon.backends()[name].last_probe.time.ToNanoseconds() / 1e9
+        seen += [] if seen and at == seen[-1] else [at]
+    return [after - before for before, after in itertools.pairwise(seen)]
+
+
+async def test_with_progress_a_stream_tells_that_it_moves_on(house: House) -> None:
+    house.first.freeze()
+    async with house.daemon.aclient() as client:
+        events = [e async for e in client.stream(PROMPT, model="endless", progress=True, **LONG)]
+    switched = [event for event in events if isinstance(event, BackendSwitched)]
+    assert [(s.previous.backend, s.current.backend) for s in switched] == [("first", "second")]
+    assert "".join(e.text for e in events if isinstance(e, Delta)) == house.text(100)
+
+
+# --------------------------------------------------------------------------------------- after the first token
+
+
+@pytest.mark.parametrize("how", ["crash", "freeze"])
+async def test_a_stream_whose_backend_dies_or_hangs_says_how_much_was_sent(house: House, how: str) -> None:
+    async with house.daemon.aclient() as client, client.stream(PROMPT, model="endless", **LONG) as stream:
+        got = await deltas(stream, 5)
+        getattr(house.first, how)()
+        with pytest.raises(BackendLost) as lost:
+            await deltas(stream, 1000, got)
+    assert lost.value.code is grpc.StatusCode.ABORTED
+    assert lost.value.tokens_sent == sum(delta.token_count for delta in got) >= 5
+    assert [a.backend.backend for a in lost.value.attempts] == ["first"]
+    assert house.text(100).startswith("".join(delta.text for delta in got))
+
+
+async def test_nobody_sees_a_backend_die_in_the_middle_of_a_whole_answer(house: House) -> None:
+    async with house.daemon.aclient() as client:
+        asking = asyncio.create_task(client.complete(PROMPT, model="endless", **LONG))
+        await eventually(lambda: decoded(house.first) > 5)
+        house.first.crash()
+        answer = await asking
+    assert [backend for backend, _ in tried(answer)] == ["first", "second"]
+    assert answer.response.attempts[0].output_tokens > 0
+    assert answer.text == house.text(100)
+
+
+@pytest.mark.parametrize(("name", "model"), [("ollama", "endless:1b"), ("router", "routed")])
+async def test_a_stream_whose_runner_dies_has_failed(house: House, name: str, model: str) -> None:
+    server: Server = getattr(house, name)
+    async with house.daemon.aclient() as client, client.stream(PROMPT, model=model, **LONG) as stream:
+        await deltas(stream, 5)
+        server.crash_runners()
+        with pytest.raises(BackendLost) as lost:
+            await deltas(stream, 1000)
+    assert lost.value.tokens_sent >= 5
+    async with house.daemon.aclient() as client:
+        again = await client.complete(PROMPT, model=model, **LONG)
+    assert again.text == house.text(100)
+
+
+@pytest.mark.parametrize(("name", "model"), [("ollama", "endless:1b"), ("router", "routed")])
+async def test_a_whole_answer_survives_the_end_of_a_runner(house: House, name: str, model: str) -> None:
+    server: Server = getattr(house, name)
+    async with house.daemon.aclient() as client:
+        await client.complete(PROMPT, model=model, max_output_tokens=1)
+        asking = asyncio.create_task(client.complete(PROMPT, model=model, **LONG))
+        await eventually(lambda: house.daemon.backends()[name].load.in_flight == 1)
+        server.crash_runners()
+        answer = await asking
+    assert answer.text == house.text(100)
+    assert tried(answer)[-1] == (name, "OK")
+
+
+# ----------------------------------------------------------------------------------------- gone, back, changed
+
+
+async def test_a_backend_that_comes_back_is_found_and_used(house: House) -> None:
+    house.first.crash()
+    await eventually(lambda: house.daemon.state("first") == "DOWN")
+    async with house.daemon.aclient() as client:
+        meanwhile = await client.complete(PROMPT, model="endless", max_output_tokens=1)
+        house.first.restart()
+        await eventually(lambda: house.daemon.state("first") == "READY")
+        again = await client.complete(PROMPT, model="endless", max_output_tokens=1, **ONLY_FIRST)
+    assert (tried(meanwhile), tried(again)) == ([("second", "OK")], [("first", "OK")])
+
+
+async def test_a_hung_backend_that_goes_on_is_used_again(house: House) -> None:
+    house.first.freeze()
+    await eventually(lambda: house.daemon.state("first") == "DOWN")
+    house.first.thaw()
+    await eventually(lambda: house.daemon.state("first") == "READY")
+    async with house.daemon.aclient() as client:
+        again = await client.complete(PROMPT, model="endless", max_output_tokens=1, **ONLY_FIRST)
+    assert tried(again) == [("first", "OK")]
+
+
+async def test_the_models_follow_what_is_put_on_a_port(
+    house: House, quick_gguf: Path, slow_gguf: Path
+) -> None:
+    def found() -> set[str]:
+        return {m.model for m in house.daemon.backends()["changing"].models} - {"big"}
+
+    shelf = house.folder / "other shelf"
+    shelf.mkdir()
+    (shelf / "shelved.gguf").symlink_to(quick_gguf)
+    async with house.daemon.aclient() as client:
+        for path, alias, model in (
+            (quick_gguf, "one", "one"),
+            (slow_gguf, "two", "two"),
+            (shelf, None, "shelved"),
+        ):
+            with house.changing(path, alias=alias) as server:
+                server.start().wait_ready()
+                await eventually(lambda model=model: found() == {model})
+                assert tried(await client.complete(PROMPT, model=model)) == [("changing", "OK")]
+        await eventually(lambda: house.daemon.state("changing") == "DOWN")
+        with pytest.raises(NoHealthyBackend):
+            await client.complete(PROMPT, model="shelved")
+
+
+async def test_when_all_are_dead_the_caller_knows_at_once_when_to_come_back(house: House) -> None:
+    await eventually(lambda: house.daemon.state("changing") == "DOWN")
+    spec = build_spec(PROMPT, {"model": "big"})
+    requests = {"Route": pb.RouteRequest(spec=spec), "Complete": pb.CompleteRequest(spec=spec)}
+    with grpc.insecure_channel(house.daemon.target, [("grpc.enable_retries", 0)]) as channel:
+        stub = InferenceServiceStub(channel)
+        stub.Route(pb.RouteRequest(spec=build_spec(PROMPT, {"model": "endless"})), timeout=5)  # connects
+        for method, request in requests.items():
+            begin = time.monotonic()
+            with pytest.raises(grpc.RpcError) as refused:
+                getattr(stub, method)(request, timeout=5)
+            assert time.monotonic() - begin < 0.2
+            error = from_rpc_error(refused.value, "")
+            assert isinstance(error, NoHealthyBackend)
+            assert error.code is grpc.StatusCode.UNAVAILABLE
+            assert error.retry_after is not None
+            assert error.retry_after > 0
+
+
+async def test_a_server_that_still_loads_is_waited_for(house: House) -> None:
+    model = make_gguf(house.folder / "big.gguf", TinyModel(name="big", reply_tokens=5, experts=32, ffn=4096))
+    with house.changing(model, alias="big", args=["--no-mmap"]) as server:
+        server.start()
+        wait_until(lambda: is_loading(server))
+        async with house.daemon.aclient() as client:
+            await eventually(lambda: house.daemon.state("changing") in ("LOADING", "READY"))
+            answer = await client.complete(PROMPT, model="big", temperature=0)
+    assert len(answer.text.split()) == 5
+    assert tried(answer)[-1] == ("changing", "OK")
+    model.unlink()
+
+
+def is_loading(server: Server) -> bool:
+    try:
+        return server.request("GET", "/health")[0] == 503
+    except OSError:
+        return False
