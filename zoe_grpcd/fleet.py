@@ -208,7 +208,7 @@ class Fleet:
             return
         served.learned.assume(status.size_bytes, served.facts.parameters or status.parameters)
         if status.state is LoadState.LOADING:
-            served.loading_since = served.loading_since or now
+            served.loading_since = now if served.loading_since is None else served.loading_since
         elif (
             status.state is LoadState.LOADED
             or served.status is None
@@ -413,7 +413,8 @@ def _load_left(served: _Served, now: float) -> float:
         return whole
     if served.status and served.status.load_fraction is not None and served.status.state is LoadState.LOADING:
         return whole * max(LOAD_TAIL, 1.0 - served.status.load_fraction)
-    return max(whole * LOAD_TAIL, whole - (now - (served.loading_since or now)))
+    since = now if served.loading_since is None else served.loading_since
+    return max(whole * LOAD_TAIL, whole - (now - since))
 
 
 def _view(served: _Served, backend: Backend, now: float) -> DeploymentView:

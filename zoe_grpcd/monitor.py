@@ -84,16 +84,22 @@ class Monitor:
         return min(EAGER_INTERVAL, watch.backend.probe_interval) if moving else watch.backend.probe_interval
 
     async def _look(self, watch: Watch) -> None:
-        name, limit = watch.backend.name, watch.backend.probe_timeout
+        name = watch.backend.name
         before = self._fleet.phase(name)
         try:
-            async with asyncio.timeout(limit):
-                observation = await watch.probe()
-            self._fleet.observe(name, observation, self._clock())
-        except TimeoutError:
-            self._fleet.observe_silence(name, limit, self._clock())
+            await self._ask(watch)
         except Exception:  # a bug in a probe must not end the watch over its backend
             log.exception("the probe of %s failed", name)
         after = self._fleet.phase(name)
         if after is not before:
             log.info("backend %s: %s -> %s %s", name, before.lower(), after.lower(), self._fleet.detail(name))
+
+    async def _ask(self, watch: Watch) -> None:
+        name, limit = watch.backend.name, watch.backend.probe_timeout
+        try:
+            async with asyncio.timeout(limit):
+                observation = await watch.probe()
+        except TimeoutError:
+            self._fleet.observe_silence(name, limit, self._clock())
+        else:
+            self._fleet.observe(name, observation, self._clock())

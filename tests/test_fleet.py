@@ -1,0 +1,592 @@
+"""What probes and requests make of the fleet, and what a decision then sees of it."""
+
+from collections.abc import Iterable
+
+import pytest
+from fakes import BROKEN, World, a_backend, an_ask, seen
+
+from zoe_grpcd.core.domain import (
+    Deployment,
+    LoadState,
+    Measured,
+    ModelFacts,
+    ModelStatus,
+    Observation,
+    Phase,
+    Usage,
+)
+from zoe_grpcd.core.learning import Lesson
+from zoe_grpcd.core.phases import Signal
+from zoe_grpcd.core.views import DeploymentView
+from zoe_grpcd.fleet import Fleet, Lease
+
+UNLOADED = ModelStatus("m", LoadState.UNLOADED, size_bytes=4_000_000_000)
+LOADED = ModelStatus("m", LoadState.LOADED, size_bytes=4_000_000_000)
+
+
+def a_fleet(
+    *names: str,
+    facts: dict[str, ModelFacts] | None = None,
+    deployments: Iterable[Deployment] = (),
+    **fields: object,
+) -> Fleet:
+    fleet = Fleet(facts, tuple(deployments))
+    for name in names or ("a",):
+        fleet.add(a_backend(name, **fields), 0.0)
+    return fleet
+
+
+def view_of(fleet: Fleet, model: str = "m", now: float = 0.0) -> DeploymentView:
+    (view,) = fleet.snapshot(now).by_model[model]
+    return view
+
+
+def models_of(fleet: Fleet) -> dict[str, str]:
+    """Public name -> the server's name, of what is served."""
+    views = (view for views in fleet.snapshot(0.0).by_model.values() for view in views)
+    return {v.deployment.model: v.deployment.backend_model for v in views if v.served}
+
+
+def lease(fleet: Fleet, backend: str = "a", model: str = "m", now: float = 0.0) -> Lease:
+    views = fleet.snapshot(now).by_model[model]
+    return fleet.lease(next(v.deployment for v in views if v.deployment.backend == backend), now)
+
+
+def a_lesson(failed: bool = False, duration: float = 2.0, first_token: float | None = 1.0) -> Lesson:
+    return Lesson(failed, duration, None if failed else first_token, output_tokens=10, whole=not failed)
+
+
+# -------------------------------------------------------------------------------------------------------------- phases
+
+
+@pytest.mark.parametrize(
+    ("observation", "phase"),
+    [
+        (seen("m"), Phase.READY),
+        (seen("m", slots=2, busy=1), Phase.READY),
+        (seen("m", slots=2, busy=2), Phase.BUSY),
+        (seen("m", slots=2, busy=5), Phase.BUSY),
+        (seen("m", busy=3), Phase.READY),
+        (seen(loading=True), Phase.LOADING),
+        (seen("m", sleeping=True), Phase.READY),
+        (Observation(ok=True), Phase.READY),
+        (BROKEN, Phase.DOWN),
+    ],
+)
+def test_a_probe_decides_the_phase(observation: Observation, phase: Phase) -> None:
+    fleet = a_fleet()
+    assert fleet.phase("a") is Phase.UNKNOWN
+    fleet.observe("a", observation, 1.0)
+    assert fleet.phase("a") is phase
+
+
+def test_one_silence_is_a_suspicion_and_two_are_a_death() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m"), 0.0)
+    phases = []
+    for now in (1.0, 2.0, 3.0):
+        fleet.observe_silence("a", 2.0, now)
+        phases.append(fleet.phase("a"))
+    assert phases == [Phase.DEGRADED, Phase.DOWN, Phase.DOWN]
+    assert fleet.detail("a") == "no answer to a probe within 2 s"
+    assert fleet.report("a", 3.0).since == 2.0
+
+
+def test_a_backend_comes_back_with_its_models() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m"), 0.0)
+    fleet.observe("a", BROKEN, 1.0)
+    assert models_of(fleet) == {"m": "m"}, "what it served is still known, to tell unhealthy from unknown"
+    fleet.observe("a", seen("m"), 2.0)
+    assert fleet.phase("a") is Phase.READY
+
+
+def test_a_drained_backend_stays_so_whatever_a_probe_sees() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m"), 0.0)
+    fleet.signal("a", Signal.DRAIN, "maintenance", 1.0)
+    for observation in (seen("m"), BROKEN, seen(loading=True)):
+        fleet.observe("a", observation, 2.0)
+        assert fleet.phase("a") is Phase.DRAINING
+    fleet.signal("a", Signal.UNDRAIN, "done", 3.0)
+    fleet.observe("a", seen("m"), 4.0)
+    assert fleet.phase("a") is Phase.READY
+
+
+# -------------------------------------------------------------------------------------------------------------- models
+
+
+def test_what_a_server_tells_is_served_by_its_name() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("qwen3:8b", "llama3:latest"), 0.0)
+    assert models_of(fleet) == {"qwen3:8b": "qwen3:8b", "llama3:latest": "llama3:latest"}
+
+
+def test_a_file_is_served_by_its_alias() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen(ModelStatus("/models/tiny.gguf", alias="tiny")), 0.0)
+    assert models_of(fleet) == {"tiny": "/models/tiny.gguf"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("qwen3", ModelStatus("qwen3")),
+        ("qwen3", ModelStatus("qwen3:latest")),
+        ("tiny", ModelStatus("/models/tiny.gguf", alias="tiny")),
+        ("/models/tiny.gguf", ModelStatus("/models/tiny.gguf", alias="tiny")),
+    ],
+)
+def test_a_configured_name_finds_the_servers_model(asked: str, told: ModelStatus) -> None:
+    fleet = a_fleet(deployments=[Deployment("fast", "a", asked)])
+    fleet.observe("a", seen(told), 0.0)
+    assert view_of(fleet, "fast").served
+    assert view_of(fleet, "fast").deployment.backend_model == asked
+
+
+def test_auto_gets_the_configured_name_alone_but_the_servers_own_is_still_known() -> None:
+    fleet = a_fleet(deployments=[Deployment("fast", "a", "qwen3:8b")])
+    fleet.observe("a", seen("qwen3:8b", "other"), 0.0)
+    assert sorted(models_of(fleet)) == ["fast", "other", "qwen3:8b"]
+    assert sorted(v.deployment.model for v in fleet.snapshot(0.0).auto) == ["fast", "other"]
+
+
+def test_a_model_that_cannot_chat_is_not_for_auto() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m", ModelStatus("embed", capabilities=frozenset({"embedding"}))), 0.0)
+    assert [v.deployment.model for v in fleet.snapshot(0.0).auto] == ["m"]
+    assert "embed" in fleet.snapshot(0.0).by_model
+
+
+def test_a_configured_model_that_the_server_no_longer_has_is_not_served() -> None:
+    fleet = a_fleet(deployments=[Deployment("fast", "a", "m")])
+    fleet.observe("a", seen("m"), 0.0)
+    assert view_of(fleet, "fast").served
+    fleet.observe("a", seen("other"), 1.0)
+    assert not view_of(fleet, "fast").served
+    fleet.observe("a", seen("m"), 2.0)
+    assert view_of(fleet, "fast").served
+
+
+def test_a_discovered_model_that_is_gone_is_forgotten() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m", "n"), 0.0)
+    held = lease(fleet, model="n")
+    fleet.observe("a", seen("m"), 1.0)
+    assert models_of(fleet) == {"m": "m"}
+    fleet.first_token(held)
+    fleet.release(held, a_lesson(), 2.0)
+    assert fleet.in_flight("a") == 0
+
+
+def test_a_probe_that_cannot_list_models_changes_nothing_about_them() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m"), 0.0)
+    fleet.observe("a", Observation(ok=True, models=None, loading=True), 1.0)
+    assert models_of(fleet) == {"m": "m"}
+    assert fleet.phase("a") is Phase.LOADING
+
+
+def test_a_server_restarted_with_another_model_serves_that_one() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen(ModelStatus("m", context_tokens=4096)), 0.0)
+    fleet.observe("a", BROKEN, 1.0)
+    fleet.observe("a", seen(ModelStatus("n", context_tokens=2048)), 2.0)
+    assert models_of(fleet) == {"n": "n"}
+
+
+def test_another_file_under_the_same_name_is_called_by_its_own_and_learns_anew() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen(ModelStatus("/models/one.gguf", alias="tiny")), 0.0)
+    fleet.release(lease(fleet, model="tiny"), a_lesson(failed=True), 1.0)
+    assert view_of(fleet, "tiny", 1.0).success < 1.0
+    fleet.observe("a", seen(ModelStatus("/models/two.gguf", alias="tiny")), 2.0)
+    assert models_of(fleet) == {"tiny": "/models/two.gguf"}
+    assert view_of(fleet, "tiny", 2.0).success == 1.0
+
+
+def test_two_backends_swap_their_models() -> None:
+    fleet = a_fleet("a", "b")
+    for one, other in (("m", "n"), ("n", "m")):
+        fleet.observe("a", seen(one), 0.0)
+        fleet.observe("b", seen(other), 0.0)
+        by_model = fleet.snapshot(0.0).by_model
+        assert [v.deployment.backend for v in by_model[one]] == ["a"]
+        assert [v.deployment.backend for v in by_model[other]] == ["b"]
+
+
+def test_a_window_that_changed_is_seen() -> None:
+    fleet = a_fleet()
+    for window in (4096, 2048):
+        fleet.observe("a", seen(ModelStatus("m", context_tokens=window)), 0.0)
+        assert view_of(fleet).context_tokens == window
+
+
+@pytest.mark.parametrize(
+    ("truncates", "num_ctx", "stated", "expected"),
+    [
+        (True, 16384, 8192, 16384),  # the request sets it
+        (False, 16384, 8192, 8192),  # this kind does not let a request set it: the operator's word
+        (False, None, None, 4096),  # what the server tells
+    ],
+)
+def test_who_decides_the_window(
+    truncates: bool, num_ctx: int | None, stated: int | None, expected: int
+) -> None:
+    options = {"num_ctx": num_ctx} if num_ctx else {}
+    fleet = a_fleet(
+        facts={"m": ModelFacts(context_tokens=stated)},
+        deployments=[Deployment("m", "a", "m", backend_options=options)],
+        truncates=truncates,
+    )
+    fleet.observe("a", seen(ModelStatus("m", context_tokens=4096)), 0.0)
+    assert view_of(fleet).context_tokens == expected
+
+
+def test_facts_of_the_operator_and_of_the_kind_add_capabilities() -> None:
+    facts = {"m": ModelFacts(capabilities=frozenset({"code"}), parameters=7.0, input_usd_per_mtok=2.0)}
+    fleet = a_fleet(facts=facts, assumed=frozenset({"tools"}))
+    fleet.observe("a", seen(ModelStatus("m", capabilities=frozenset({"chat", "vision"}))), 0.0)
+    view = view_of(fleet)
+    assert view.capabilities == {"chat", "vision", "code", "tools"}
+    assert view.parameters == 7.0
+    assert view.input_usd_per_token == 2e-6
+
+
+def test_the_size_that_a_probe_tells_sets_what_is_expected_of_a_model() -> None:
+    fleet = a_fleet("a")
+    small, big = (ModelStatus(name, parameters=p) for name, p in (("small", 0.5), ("big", 70.0)))
+    fleet.observe("a", seen(small, big), 0.0)
+    assert view_of(fleet, "big").seconds_per_token == pytest.approx(0.49)
+    assert view_of(fleet, "small").seconds_per_token == pytest.approx(0.0035)
+
+
+# -------------------------------------------------------------------------------------------------------------- warmth
+
+
+def test_a_cold_model_loads_from_its_first_lease_to_its_first_token() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen(UNLOADED), 0.0)
+    assert view_of(fleet).state is LoadState.UNLOADED
+    assert view_of(fleet).load_seconds == pytest.approx(10.5)
+    first = lease(fleet)
+    assert (first.cold, first.waited) == (True, False)
+    assert view_of(fleet, now=4.0).state is LoadState.LOADING
+    assert view_of(fleet, now=4.0).load_seconds == pytest.approx(6.5)
+    fleet.first_token(first)
+    assert view_of(fleet, now=5.0).state is LoadState.LOADED
+    assert view_of(fleet, now=5.0).load_seconds == 0.0
+
+
+def test_who_comes_while_a_model_loads_waits_and_teaches_nothing_about_loads() -> None:
+    fleet = a_fleet(max_in_flight=8)
+    fleet.observe("a", seen(UNLOADED), 0.0)
+    lease(fleet)
+    second = lease(fleet, now=1.0)
+    assert (second.cold, second.waited) == (False, True)
+
+
+def test_a_load_that_takes_longer_than_expected_is_not_taken_to_be_over() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen(UNLOADED), 0.0)
+    lease(fleet)
+    assert view_of(fleet, now=1000.0).load_seconds == pytest.approx(1.05)
+
+
+def test_a_probe_that_still_sees_it_cold_does_not_end_the_load() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen(UNLOADED), 0.0)
+    lease(fleet)
+    fleet.observe("a", seen(UNLOADED), 1.0)
+    assert view_of(fleet, now=1.0).state is LoadState.LOADING
+    assert fleet.is_loading("a")
+    fleet.observe("a", seen(LOADED), 2.0)
+    assert view_of(fleet, now=2.0).state is LoadState.LOADED
+    assert not fleet.is_loading("a")
+
+
+@pytest.mark.parametrize("state", [LoadState.UNLOADED, LoadState.SLEEPING, LoadState.FAILED])
+def test_what_is_not_in_memory_is_cold(state: LoadState) -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen(ModelStatus("m", state)), 0.0)
+    assert view_of(fleet).load_seconds == pytest.approx(5.0)
+    assert lease(fleet).cold
+
+
+def test_how_far_a_load_is_counts_where_the_server_tells() -> None:
+    fleet = a_fleet()
+    for fraction, left in ((0.25, 3.75), (0.5, 2.5), (1.0, 0.5)):
+        fleet.observe("a", seen(ModelStatus("m", LoadState.LOADING, load_fraction=fraction)), 0.0)
+        assert view_of(fleet).load_seconds == pytest.approx(left)
+        assert fleet.report("a", 0.0).models[0].load_fraction == fraction
+
+
+def test_an_evicted_model_is_cold_again() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen(LOADED), 0.0)
+    fleet.observe("a", seen(UNLOADED), 1.0)
+    assert view_of(fleet).load_seconds > 0
+
+
+@pytest.mark.parametrize("lesson", [None, a_lesson(failed=True)])
+def test_a_load_that_nobody_waits_for_any_longer_is_not_assumed(lesson: Lesson | None) -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen(UNLOADED), 0.0)
+    fleet.release(lease(fleet), lesson, 1.0)
+    assert view_of(fleet, now=1.0).state is LoadState.UNLOADED
+
+
+def test_one_cancelled_request_does_not_end_the_load_that_another_waits_for() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen(UNLOADED), 0.0)
+    first, second = lease(fleet), lease(fleet)
+    fleet.release(first, None, 1.0)
+    assert view_of(fleet, now=1.0).state is LoadState.LOADING
+    fleet.release(second, None, 2.0)
+    assert view_of(fleet, now=2.0).state is LoadState.UNLOADED
+
+
+def test_a_load_that_the_server_told_of_outlives_a_cancelled_request() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen(ModelStatus("m", LoadState.LOADING)), 0.0)
+    fleet.release(lease(fleet), None, 1.0)
+    assert view_of(fleet, now=2.0).load_seconds == pytest.approx(3.0)
+
+
+def test_a_warm_backend_is_preferred_by_what_the_load_costs() -> None:
+    """Cold costs 0.8 s; the warm one serves until its queue is longer than that."""
+    world = World()
+    world.add("cold", seen_as=seen(ModelStatus("m", LoadState.UNLOADED, size_bytes=120_000_000)))
+    world.add("warm", seen_as=seen("m"))
+    for name in ("cold", "warm"):
+        host = world.fleet._hosts[name]
+        host.service.add(0.3, world.clock(), weight=100.0)
+    leases = []
+    for _ in range(3):
+        chosen = world.router.route(an_ask()).chosen.deployment
+        leases.append((chosen.backend, world.fleet.lease(chosen, world.clock())))
+    assert [backend for backend, _ in leases] == ["warm"] * 3
+    assert world.router.route(an_ask()).chosen.deployment.backend == "cold"
+
+
+def test_a_burst_spreads_by_speed() -> None:
+    world = World()
+    for name, seconds in (("fast", 0.010), ("slow", 0.030)):
+        world.add(name, seen_as=seen("m"))
+        served = world.fleet._hosts[name].served["m"]
+        served.learned.token.add(seconds, world.clock(), weight=100.0)
+        world.fleet._hosts[name].service.add(200 * seconds, world.clock(), weight=100.0)
+        served.view = None
+    counts = {"fast": 0, "slow": 0}
+    for _ in range(8):
+        chosen = world.router.route(an_ask()).chosen.deployment
+        world.fleet.lease(chosen, world.clock())
+        counts[chosen.backend] += 1
+    assert counts == {"fast": 6, "slow": 2}
+
+
+# -------------------------------------------------------------------------------------------------------- foreign work
+
+
+@pytest.mark.parametrize(
+    ("busy", "deferred", "ours", "foreign"),
+    [(0, None, 0, 0), (2, None, 0, 2), (2, 3, 0, 5), (2, None, 2, 0), (1, None, 2, 0), (3, 1, 2, 2)],
+)
+def test_what_is_busy_beyond_ours_is_foreign(
+    busy: int, deferred: int | None, ours: int, foreign: int
+) -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m", slots=4), 0.0)
+    for _ in range(ours):
+        lease(fleet)
+    fleet.observe("a", seen("m", slots=4, busy=busy, deferred=deferred), 1.0)
+    view = fleet.snapshot(1.0).backends["a"]
+    assert (view.in_flight, view.foreign, view.slots) == (ours, foreign, 4)
+
+
+def test_a_request_that_ended_while_the_probe_was_on_its_way_is_not_foreign() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m", slots=4), 0.0)
+    held = lease(fleet)
+    fleet.release(held, a_lesson(), 9.99)
+    fleet.observe("a", seen("m", slots=4, busy=1, duration=0.05), 10.0)
+    assert fleet.snapshot(10.0).backends["a"].foreign == 0
+    fleet.observe("a", seen("m", slots=4, busy=1, duration=0.05), 15.0)
+    assert fleet.snapshot(15.0).backends["a"].foreign == 1
+
+
+def expiring(at: float) -> Observation:
+    return seen(ModelStatus("m", expire_at=at))
+
+
+def test_an_expiry_that_moves_by_itself_shows_somebody_else() -> None:
+    fleet = a_fleet()
+    for at, foreign in ((100.0, 0), (100.5, 0), (130.0, 1), (130.0, 0)):
+        fleet.observe("a", expiring(at), 0.0)
+        assert fleet.snapshot(0.0).backends["a"].foreign == foreign
+
+
+def test_an_expiry_that_our_own_request_moved_shows_nobody() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", expiring(100.0), 0.0)
+    held = lease(fleet)
+    fleet.observe("a", expiring(130.0), 1.0)
+    fleet.release(held, a_lesson(), 2.0)
+    fleet.observe("a", expiring(160.0), 3.0)
+    assert fleet.snapshot(0.0).backends["a"].foreign == 0
+    fleet.observe("a", expiring(190.0), 4.0)
+    assert fleet.snapshot(0.0).backends["a"].foreign == 1
+
+
+# --------------------------------------------------------------------------------------------------------------- slots
+
+
+@pytest.mark.parametrize(
+    ("told", "limit", "usual", "slots"),
+    [(4, 2, 8, 4), (None, 2, 8, 2), (None, None, 8, 8), (None, None, 1, 1), (0, None, 1, 1)],
+)
+def test_the_server_knows_its_slots_best(told: int | None, limit: int | None, usual: int, slots: int) -> None:
+    fleet = a_fleet(max_in_flight=limit, usual_slots=usual)
+    fleet.observe("a", seen("m", slots=told), 0.0)
+    assert fleet.snapshot(0.0).backends["a"].slots == slots
+
+
+# -------------------------------------------------------------------------------------------------- leases and learning
+
+
+def test_leases_are_given_back_once() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m"), 0.0)
+    one, two = lease(fleet), lease(fleet)
+    assert fleet.in_flight("a") == 2
+    fleet.release(one, None, 1.0)
+    fleet.release(one, a_lesson(failed=True), 1.0)
+    assert fleet.in_flight("a") == 1
+    assert view_of(fleet).success == 1.0
+    fleet.release(two, None, 1.0)
+    assert fleet.in_flight("a") == 0
+
+
+def test_a_failure_is_forgotten_with_time() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m"), 0.0)
+    fleet.release(lease(fleet), a_lesson(failed=True), 0.0)
+    after = []
+    for now in (0.0, 300.0, 3000.0):
+        fleet.observe("a", seen("m"), now)
+        after.append(view_of(fleet, now=now).success)
+    assert after[0] == pytest.approx(2 / 3)
+    assert after[1] == pytest.approx(2 / 2.5)
+    assert after[2] > 0.99
+
+
+def test_a_request_teaches_how_long_a_slot_is_taken() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m"), 0.0)
+    for _ in range(50):
+        fleet.release(lease(fleet), a_lesson(duration=2.0), 0.0)
+    assert fleet.snapshot(0.0).backends["a"].service == pytest.approx(2.0, rel=0.02)
+
+
+def test_a_load_is_not_part_of_what_a_slot_is_taken_for() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen(UNLOADED), 0.0)
+    held = lease(fleet)
+    lesson = Lesson(False, 12.0, 11.0, output_tokens=10, measured=Measured(load=10.0), cold=True)
+    fleet.first_token(held)
+    fleet.release(held, lesson, 12.0)
+    assert fleet.snapshot(0.0).backends["a"].service < 5.0
+
+
+# ------------------------------------------------------------------------------------------------------------ snapshots
+
+
+def test_a_snapshot_is_the_same_object_until_something_changes() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m"), 0.0)
+    first = fleet.snapshot(1.0)
+    assert fleet.snapshot(2.0) is first
+    held = lease(fleet)
+    second = fleet.snapshot(2.0)
+    assert second is not first
+    assert first.backends["a"].in_flight == 0, "a picture does not change"
+    assert second.backends["a"].in_flight == 1
+    assert fleet.snapshot(3.0) is second
+    fleet.release(held, None, 4.0)
+    assert fleet.snapshot(4.0).backends["a"].in_flight == 0
+    fleet.signal("a", Signal.REFUSED, "", 5.0)
+    assert fleet.snapshot(5.0).backends["a"].phase is Phase.DOWN
+
+
+def test_a_view_of_what_did_not_change_is_kept() -> None:
+    fleet = a_fleet("a", "b")
+    fleet.observe("a", seen("m"), 0.0)
+    fleet.observe("b", seen("n"), 0.0)
+    before = view_of(fleet, "n")
+    fleet.release(lease(fleet, "a", "m"), a_lesson(), 1.0)
+    assert view_of(fleet, "n") is before
+
+
+# --------------------------------------------------------------------------------------------- reports and subscriptions
+
+
+def test_every_change_is_told_once() -> None:
+    fleet = a_fleet("a", "b")
+    told: list[str] = []
+    leave = fleet.subscribe(told.append)
+    fleet.observe("a", seen("m"), 0.0)
+    fleet.observe("a", seen("m"), 1.0)
+    assert told == ["a"]
+    fleet.observe("a", seen("m", "n"), 2.0)
+    fleet.observe("b", BROKEN, 3.0)
+    fleet.observe("b", BROKEN, 4.0)
+    assert told == ["a", "a", "b"]
+    leave()
+    fleet.observe("a", BROKEN, 5.0)
+    assert told == ["a", "a", "b"]
+
+
+def test_revisions_grow_with_every_change() -> None:
+    fleet = a_fleet("a", "b")
+    fleet.observe("a", seen("m"), 0.0)
+    first = fleet.report("a", 0.0).revision
+    fleet.observe("b", seen("m"), 0.0)
+    assert fleet.report("a", 0.0).revision == first
+    assert fleet.report("b", 0.0).revision == fleet.revision > first
+
+
+def test_a_report_says_what_an_operator_wants_to_know() -> None:
+    fleet = a_fleet(max_in_flight=3)
+    status = ModelStatus("m", expire_at=99.0, size_bytes=7, vram_bytes=5, context_tokens=4096)
+    fleet.observe("a", seen(status, slots=2, busy=2, deferred=1, kv_cache_usage=0.5, duration=0.01), 10.0)
+    held = lease(fleet, now=10.0)
+    measured = Measured(prefill=0.1, prefill_tokens=100, decode=1.0, decode_tokens=50)
+    fleet.release(
+        held, Lesson(False, 1.5, 0.2, 50, whole=True, usage=Usage(100, 50), measured=measured), 11.5
+    )
+    lease(fleet, now=12.0)
+    report = fleet.report("a", 12.0)
+    assert (report.phase, report.since, report.probed_at, report.probe_ok) == (Phase.BUSY, 10.0, 10.0, True)
+    assert (report.in_flight, report.max_in_flight, report.foreign, report.deferred) == (1, 3, 3, 1)
+    assert report.kv_cache_usage == 0.5
+    assert (report.ttft_p50, report.ttft_p95) == (0.2, 0.2)
+    assert report.error_ratio == 0.0
+    assert 40 < report.tokens_per_second < 50
+    assert 800 < report.prefill_tokens_per_second < 1100
+    (model,) = report.models
+    assert (model.expire_at, model.size_bytes, model.vram_bytes, model.context_tokens) == (99.0, 7, 5, 4096)
+    assert (model.state, model.load_fraction, model.expected_load) == (LoadState.LOADED, 1.0, 0.0)
+
+
+def test_a_report_of_a_backend_that_never_answered() -> None:
+    fleet = a_fleet()
+    fleet.observe_silence("a", 2.0, 1.0)
+    report = fleet.report("a", 1.0)
+    assert (report.phase, report.probe_ok, report.models) == (Phase.DOWN, False, ())
+    assert report.probe_error == "no answer to a probe within 2 s"
+    assert (report.tokens_per_second, report.ttft_p50) == (0.0, None)
+
+
+def test_there_is_no_report_of_nobody() -> None:
+    with pytest.raises(KeyError):
+        a_fleet().report("nobody", 0.0)
