@@ -1,0 +1,147 @@
+"""Which of several real backends gets a request: warm before cold, idle before busy, equals in turn."""
+
+import asyncio
+import http.client
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import Daemon, entry, serving
+from waiting import eventually, wait_until
+
+from zoe_client import RouteDecision
+from zoe_grpcd.localbackends.fetch import Tools
+from zoe_grpcd.localbackends.gguf import make_gguf
+from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
+from zoe_grpcd.localbackends.ollama import OllamaModel, OllamaOptions, create_model, start_ollama
+from zoe_grpcd.localbackends.servers import Server
+from zoe_grpcd.localbackends.trio import SLOW
+
+PROMPT = "tell me of the river and the clock"
+
+
+@dataclass(frozen=True)
+class House:
+    """Two equal llama-servers, `left` and `right`, and an Ollama with room for one model."""
+
+    daemon: Daemon
+    left: Server
+    right: Server
+    ollama: Server
+
+
+@pytest.fixture(scope="module")
+def house(
+    tools: Tools,
+    tmp_path_factory: pytest.TempPathFactory,
+    quick_gguf: Path,
+    slow_gguf: Path,
+    endless_gguf: Path,
+) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("choice")
+    with ExitStack() as running:
+        options = LlamaServerOptions(endless_gguf, alias="twin", slots=4)
+        left = running.enter_context(start_llama_server(tools, folder, options))
+        right = running.enter_context(start_llama_server(tools, folder, options))
+        ollama = running.enter_context(start_ollama(tools, folder / "ollama", OllamaOptions(max_loaded=1)))
+        there = make_gguf(
+            folder / "there.gguf", replace(SLOW, name="there")
+        )  # Ollama runs equal files as one
+        create_model(ollama, OllamaModel("here:1b", slow_gguf))
+        create_model(ollama, OllamaModel("there:1b", there))
+        backends = [entry("left", left), entry("right", right), entry("ollama", ollama)]
+        yield House(running.enter_context(serving(backends=backends)), left, right, ollama)
+
+
+def seconds(decision: RouteDecision, backend: str, model: str, part: str) -> float:
+    """A part of the estimate of one candidate."""
+    candidate = next(
+        c for c in decision.candidates if (c.backend.backend, c.backend.model) == (backend, model)
+    )
+    return float(getattr(candidate.estimate, part).ToTimedelta().total_seconds())
+
+
+@contextmanager
+def work_of_others(server: Server) -> Iterator[None]:
+    """A long answer that somebody else has asked the server for."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    messages = [{"role": "user", "content": "work"}]
+    with closing(connection):
+        body = json.dumps({"messages": messages, "stream": True, "max_tokens": 3000})
+        connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
+        with connection.getresponse():
+            yield
+
+
+async def test_a_burst_of_equal_requests_spreads_over_equal_backends(house: House) -> None:
+    async with house.daemon.aclient() as client:
+        for name in ("left", "right"):  # known to be equal
+            await client.complete(PROMPT, model="twin", max_output_tokens=20, allowed_backends=[name])
+        asked: list[Any] = [client.complete(PROMPT, model="twin", max_output_tokens=60) for _ in range(8)]
+        answers = await asyncio.gather(*asked)
+    assert Counter(a.decision.chosen.backend for a in answers) == {"left": 4, "right": 4}
+    assert len({a.decision.decision_id for a in answers}) == 8
+
+
+async def test_work_that_is_not_ours_is_seen_and_avoided(house: House) -> None:
+    async with house.daemon.aclient() as client:
+        for busy, idle in (("left", "right"), ("right", "left")):
+            with work_of_others(getattr(house, busy)):
+                await eventually(lambda busy=busy: foreign(house, busy) == 1)
+                assert (await client.route(PROMPT, model="twin")).chosen.backend == idle
+            await eventually(lambda busy=busy: foreign(house, busy) == 0)
+
+
+def foreign(house: House, name: str) -> int:
+    return house.daemon.backends()[name].load.foreign_in_flight
+
+
+async def test_a_cold_model_is_expected_to_load_and_is_warm_after_use(house: House) -> None:
+    async with house.daemon.aclient() as client:
+        before = await client.route(PROMPT, model="here:1b", explain=True)
+        assert seconds(before, "ollama", "here:1b", "load") > 0.2
+        assert house.daemon.load_state("ollama", "here:1b") == "UNLOADED"
+        answer = await client.complete(PROMPT, model="here:1b", max_output_tokens=5)
+        assert answer.response.timings.load.ToTimedelta().total_seconds() > 0.2
+        assert house.daemon.load_state("ollama", "here:1b") == "LOADED"
+        after = await client.route(PROMPT, model="here:1b", explain=True)
+        assert seconds(after, "ollama", "here:1b", "load") == 0
+        assert seconds(before, "ollama", "here:1b", "time_to_first_token") > 0.2
+
+
+async def test_auto_prefers_the_warm_one_of_two_equal_models(house: House) -> None:
+    only = {"allowed_backends": ["ollama"]}
+    async with house.daemon.aclient() as client:
+        for model in ("here:1b", "there:1b"):  # known to be equal
+            await client.complete(PROMPT, model=model, max_output_tokens=20)
+        for warm, cold in (("here:1b", "there:1b"), ("there:1b", "here:1b")):
+            await client.complete(PROMPT, model=warm, max_output_tokens=20)
+            await eventually(lambda cold=cold: house.daemon.load_state("ollama", cold) == "UNLOADED")
+            decision = await client.route("good morning to you", explain=True, **only)
+            assert decision.chosen.model == warm
+            assert seconds(decision, "ollama", cold, "load") > 0.2
+
+
+def test_what_ollama_has_in_memory_is_shown(house: House) -> None:
+    wait_until(lambda: house.daemon.state("ollama") == "READY")
+    served = house.daemon.served("ollama", "here:1b")
+    assert served is not None
+    assert served.size_bytes > 60_000_000
+    assert "chat" in served.capabilities
+    loaded = [m for m in house.daemon.backends()["ollama"].models if m.HasField("expire_time")]
+    assert len(loaded) == 1  # max_loaded
+
+
+async def test_measured_speed_replaces_the_guess(house: House) -> None:
+    async with house.daemon.aclient() as client:
+        await client.complete(PROMPT, model="twin", max_output_tokens=60, allowed_backends=["left"])
+        expected = await client.route(PROMPT, model="twin", max_output_tokens=60, allowed_backends=["left"])
+        answer = await client.complete(PROMPT, model="twin", max_output_tokens=60, allowed_backends=["left"])
+    took = answer.response.timings.total.ToTimedelta().total_seconds()
+    guess = expected.estimate.total.ToTimedelta().total_seconds()
+    assert took / 4 < guess < took * 4

@@ -1,0 +1,222 @@
+"""The daemon from its start to its end: READY, drain, the second signal, a taken socket, and what it keeps."""
+
+import asyncio
+import json
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from serving import Daemon, config_of, entry, environment, short_folder
+from waiting import eventually
+
+from zoe_client import Completed, Delta, ShuttingDown, Unavailable, ZoeError
+from zoe_grpcd.localbackends.servers import Server, free_port
+
+PROMPT = "tell me of the river and the clock"
+
+
+@pytest.fixture
+def llama(llama_server: Any, endless_gguf: Path) -> Server:
+    return llama_server(endless_gguf, alias="endless", slots=4)
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_ready_comes_after_the_first_look_at_all_backends(llama: Server, serve: Any) -> None:
+    dead = {"name": "dead", "kind": "ollama", "url": f"http://127.0.0.1:{free_port()}"}
+    daemon = serve(backends=[entry("llama", llama), dead])
+    assert (daemon.state("llama"), daemon.state("dead")) == ("READY", "DOWN")
+    assert daemon.client().complete(PROMPT, model="endless", max_output_tokens=1).text
+
+
+def test_a_silent_backend_delays_ready_by_no_more_than_its_probe(
+    llama: Server, serve: Any, silent_port: int
+) -> None:
+    silent = {"name": "silent", "kind": "llamacpp", "url": f"http://127.0.0.1:{silent_port}"}
+    daemon = serve(backends=[entry("llama", llama), silent])
+    assert daemon.state("llama") == "READY"
+    assert daemon.state("silent") in ("DOWN", "UNKNOWN")
+
+
+async def test_sigterm_lets_streams_end_and_turns_new_calls_away(llama: Server) -> None:
+    with short_folder() as folder:
+        config = config_of(folder, backends=[entry("llama", llama)], server={"drain_timeout": "20s"})
+        with Daemon(folder, config, environment()) as daemon:
+            async with daemon.aclient() as client, grpc.aio.insecure_channel(daemon.target) as channel:
+                watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+                assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+                stream = client.stream(PROMPT, model="endless", max_output_tokens=200)
+                async for event in stream:
+                    if isinstance(event, Delta):
+                        break
+                daemon.signal()
+                await asyncio.to_thread(daemon.wait_for, "STOPPING=1")
+                assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+                assert await watch.read() is grpc.aio.EOF
+                with pytest.raises(Unavailable) as turned_away:
+                    await client.complete(PROMPT, model="endless", timeout=2)
+                assert not isinstance(turned_away.value, ShuttingDown) or turned_away.value.retry_after
+                events = [event async for event in stream]
+                assert isinstance(events[-1], Completed)
+                assert events[-1].usage.completion_tokens == 200
+            assert await asyncio.to_thread(daemon.ended) == 0
+
+
+async def test_the_second_sigterm_ends_it_at_once(llama: Server, serve: Any) -> None:
+    daemon: Daemon = serve(backends=[entry("llama", llama)], server={"drain_timeout": "60s"})
+    async with daemon.aclient() as client:
+        stream = client.stream(PROMPT, model="endless", max_output_tokens=3000)
+        async for event in stream:
+            if isinstance(event, Delta):
+                break
+        daemon.signal()
+        await asyncio.to_thread(daemon.wait_for, "STOPPING=1")
+        begin = time.monotonic()
+        daemon.signal(signal.SIGINT)
+        assert await asyncio.to_thread(daemon.ended) == 0
+        assert time.monotonic() - begin < 2
+        with pytest.raises(ZoeError):
+            [event async for event in stream]
+    await eventually(lambda: not busy(llama))
+
+
+async def test_the_drain_ends_with_its_time(llama: Server, serve: Any) -> None:
+    daemon: Daemon = serve(backends=[entry("llama", llama)], server={"drain_timeout": "500ms"})
+    async with daemon.aclient() as client:
+        asking = asyncio.create_task(client.complete(PROMPT, model="endless", max_output_tokens=3000))
+        await eventually(lambda: busy(llama))
+        begin = time.monotonic()
+        daemon.signal()
+        assert await asyncio.to_thread(daemon.ended) == 0
+        assert 0.4 < time.monotonic() - begin < 3
+        with pytest.raises(ZoeError):
+            await asking
+    await eventually(lambda: not busy(llama))
+
+
+def busy(server: Server) -> bool:
+    return any(slot["is_processing"] for slot in json.loads(server.request("GET", "/slots")[1]))
+
+
+def test_sigterm_before_ready_ends_it(silent_port: int) -> None:
+    silent = {"name": "silent", "kind": "llamacpp", "url": f"http://127.0.0.1:{silent_port}"}
+    with short_folder() as folder:
+        daemon = Daemon(folder, config_of(folder, backends=[silent]), environment()).start()
+        try:
+            daemon.signal()
+            assert daemon.ended() in (0, -signal.SIGTERM)
+        finally:
+            daemon.kill()
+
+
+def test_a_second_daemon_does_not_take_the_socket_of_the_first(llama: Server, serve: Any) -> None:
+    daemon: Daemon = serve(backends=[entry("llama", llama)])
+    with short_folder() as folder:
+        second = Daemon(
+            folder, {**config_of(folder), "server": config_of(daemon.folder)["server"]}, environment()
+        )
+        second.start()
+        try:
+            assert second.ended(30) == 1
+        finally:
+            second.kill()
+        assert "in use by another zoe-grpcd" in second.log
+        assert "Traceback" not in second.log
+    assert daemon.client().complete(PROMPT, model="endless", max_output_tokens=1).text
+
+
+def test_a_taken_port_is_said(serve: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, short_folder() as folder:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        daemon = Daemon(folder, config_of(folder, server={"listen": [address]}), environment()).start()
+        try:
+            assert daemon.ended(30) == 1
+        finally:
+            daemon.kill()
+        assert address in daemon.log
+        assert "Traceback" not in daemon.log
+
+
+def test_a_socket_left_by_a_killed_daemon_is_taken_over(llama: Server) -> None:
+    with short_folder() as folder:
+        config = config_of(folder, backends=[entry("llama", llama)])
+        first = Daemon(folder, config, environment()).start()
+        first.wait_for("READY=1")
+        first.kill()
+        (folder / "notify").unlink()
+        with Daemon(folder, config, environment()) as second:
+            assert second.client().complete(PROMPT, model="endless", max_output_tokens=1).text
+            assert oct((folder / "grpcd.sock").stat().st_mode & 0o777) == "0o600"
+
+
+def test_keys_and_prompts_are_in_no_log(llama_server: Any, quick_gguf: Path, serve: Any) -> None:
+    llama = llama_server(quick_gguf, alias="quick", api_key="sesame-4711")
+    daemon: Daemon = serve(
+        backends=[entry("right", llama, api_key="sesame-4711"), entry("wrong", llama, api_key="basil-0815")],
+        log={"level": "debug"},
+    )
+    client = daemon.client()
+    assert client.complete("zebra clock valley", model="quick").text
+    with pytest.raises(ZoeError):
+        client.complete("zebra clock valley", model="quick", allowed_backends=["wrong"])
+    assert not [word for word in ("sesame", "basil", "zebra") if word in daemon.log]
+
+
+async def test_nothing_is_left_of_three_hundred_requests(llama: Server, serve: Any) -> None:
+    daemon: Daemon = serve(backends=[entry("llama", llama)])
+    async with daemon.aclient() as client:
+
+        async def round_of(number: int) -> None:
+            for start in range(0, number, 10):
+                await asyncio.gather(*(one(start + place) for place in range(10)))
+
+        async def one(place: int) -> None:
+            if place % 3 == 0:
+                await client.complete(PROMPT, model="endless", max_output_tokens=2)
+            elif place % 3 == 1:
+                await client.stream(PROMPT, model="endless", max_output_tokens=2).final()
+            else:
+                async with client.stream(PROMPT, model="endless", max_output_tokens=500) as stream:
+                    await anext(aiter(stream))
+
+        await round_of(50)
+        await eventually(lambda: daemon.in_flight() == 0)
+        memory, sockets = resident(daemon), daemon.connections()
+        await round_of(250)
+        await eventually(lambda: daemon.in_flight() == 0)
+        assert daemon.connections() <= sockets + 4  # kept-alive connections come and go
+        assert resident(daemon) - memory < 10 << 20
+    await eventually(lambda: not busy(llama))
+
+
+def resident(daemon: Daemon) -> int:
+    """Bytes of memory that the daemon has."""
+    fields = Path(f"/proc/{daemon.process.pid}/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_reader_that_stalls_slows_nobody_else(llama: Server, serve: Any) -> None:
+    daemon: Daemon = serve(backends=[entry("llama", llama)])
+    client = daemon.client()
+    with client.stream(PROMPT, model="endless", max_output_tokens=3000) as stalled:
+        next(iter(stalled))
+        answers = queue.SimpleQueue[str]()
+        threading.Thread(
+            target=lambda: answers.put(client.complete(PROMPT, model="endless", max_output_tokens=10).text),
+            daemon=True,
+        ).start()
+        assert answers.get(timeout=10)
