@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 # READY waits no longer than this for the first look at all backends (seconds).
 FIRST_ROUND = 3.0
+# Time for the last answers to leave, once nothing runs (seconds).
+LAST_WORDS = 1.0
 # How often servers are looked for that are not there yet (seconds).
 SEARCH_INTERVAL = 5.0
 
@@ -225,21 +227,19 @@ class Daemon:
                 return
 
     async def _drain(self, data: Server, administration: Server) -> None:
-        """Health first, then no new calls; running ones may finish; admin goes last."""
-        self._gate.draining = True
-        self._watchers.close()
-        self._waiting.close()
+        """Health first, then no new calls, which are told so; running ones may finish; admin goes last."""
         grace = self._config.server.drain_timeout
         notify("STOPPING=1", f"STATUS=draining, {self._running()} running")
         log.info("draining: %d requests are running, they have %g s", self._running(), grace)
         self._stop.clear()
-        stopping = asyncio.create_task(data.stop(grace))
+        ended = asyncio.create_task(self._gate.drain())
         hurry = asyncio.create_task(self._stop.wait())
-        await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
-        if not stopping.done():
-            await data.stop(0)
-        hurry.cancel()
-        await stopping
+        self._watchers.close()
+        self._waiting.close()
+        done, _ = await asyncio.wait((ended, hurry), timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        for task in (ended, hurry):
+            task.cancel()
+        await data.stop(LAST_WORDS if ended in done else 0)
         await administration.stop(0)
         log.info("stopped")
 

@@ -18,7 +18,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from serving import Daemon, config_of, entry, environment, short_folder
 from waiting import eventually
 
-from zoe_client import Completed, Delta, ShuttingDown, Unavailable, ZoeError
+from zoe.inference.v1.inference_service_pb2 import RouteRequest
+from zoe.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
+from zoe_client import Completed, Delta, ShuttingDown, ZoeError, build_spec, from_rpc_error
 from zoe_grpcd.localbackends.servers import Server, free_port
 
 PROMPT = "tell me of the river and the clock"
@@ -52,28 +54,48 @@ def test_a_silent_backend_delays_ready_by_no_more_than_its_probe(
     assert daemon.state("silent") in ("DOWN", "UNKNOWN")
 
 
-async def test_sigterm_lets_streams_end_and_turns_new_calls_away(llama: Server) -> None:
-    with short_folder() as folder:
-        config = config_of(folder, backends=[entry("llama", llama)], server={"drain_timeout": "20s"})
-        with Daemon(folder, config, environment()) as daemon:
-            async with daemon.aclient() as client, grpc.aio.insecure_channel(daemon.target) as channel:
-                watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
-                assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
-                stream = client.stream(PROMPT, model="endless", max_output_tokens=200)
-                async for event in stream:
-                    if isinstance(event, Delta):
-                        break
-                daemon.signal()
-                await asyncio.to_thread(daemon.wait_for, "STOPPING=1")
-                assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
-                assert await watch.read() is grpc.aio.EOF
-                with pytest.raises(Unavailable) as turned_away:
-                    await client.complete(PROMPT, model="endless", timeout=2)
-                assert not isinstance(turned_away.value, ShuttingDown) or turned_away.value.retry_after
-                events = [event async for event in stream]
-                assert isinstance(events[-1], Completed)
-                assert events[-1].usage.completion_tokens == 200
-            assert await asyncio.to_thread(daemon.ended) == 0
+async def test_sigterm_lets_streams_end_and_turns_new_calls_away(llama: Server, serve: Any) -> None:
+    daemon: Daemon = serve(backends=[entry("llama", llama)], server={"drain_timeout": "20s"})
+    once = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+    async with (
+        daemon.aclient() as client,
+        grpc.aio.insecure_channel(daemon.target, once) as known,
+        grpc.aio.insecure_channel(daemon.target, once) as new,
+    ):
+        health = health_pb2_grpc.HealthStub(known)
+        watch = health.Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        stream = client.stream(PROMPT, model="endless", max_output_tokens=300)
+        async for event in stream:
+            if isinstance(event, Delta):
+                break
+        daemon.signal()
+        await asyncio.to_thread(daemon.wait_for, "STOPPING=1")
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert await watch.read() is grpc.aio.EOF
+        for channel in (known, new):
+            with pytest.raises(grpc.RpcError) as turned_away:
+                await InferenceServiceStub(channel).Route(
+                    RouteRequest(spec=build_spec(PROMPT, {})), timeout=5
+                )
+            error = from_rpc_error(turned_away.value, "")
+            assert isinstance(error, ShuttingDown)
+            assert error.retry_after == 1.0
+        checked = await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
+        assert checked.status == health_pb2.HealthCheckResponse.NOT_SERVING
+        events = [event async for event in stream]
+        assert isinstance(events[-1], Completed)
+        assert events[-1].usage.completion_tokens == 300
+        assert await asyncio.to_thread(daemon.ended) == 0
+
+
+def test_an_idle_daemon_stops_at_once(llama: Server, serve: Any) -> None:
+    daemon: Daemon = serve(backends=[entry("llama", llama)], server={"drain_timeout": "60s"})
+    assert daemon.client().complete(PROMPT, model="endless", max_output_tokens=1).text
+    begin = time.monotonic()
+    daemon.signal()
+    assert daemon.ended() == 0
+    assert time.monotonic() - begin < 3
 
 
 async def test_the_second_sigterm_ends_it_at_once(llama: Server, serve: Any) -> None:

@@ -25,16 +25,32 @@ _BUG = "internal error; the daemon's log has the details"
 
 
 class Gate:
-    """Whether new calls are let in, and how long one may take that sets no deadline of its own (seconds)."""
+    """Whether new calls are let in, how many run, and how long one may take without a deadline (seconds)."""
 
     def __init__(self, max_request_time: float = 600.0) -> None:
         self.max_request_time = max_request_time
         self.draining = False
+        self._running = 0
+        self._ended = asyncio.Event()
 
-    def check(self) -> None:
-        """Raises ShuttingDown while the daemon drains."""
+    def enter(self) -> None:
+        """Counts a call in; raises ShuttingDown while the daemon drains."""
         if self.draining:
             raise ShuttingDown("the daemon is shutting down", retry_after=1.0)
+        self._running += 1
+
+    def leave(self) -> None:
+        """Counts a call out."""
+        self._running -= 1
+        if self.draining:
+            self._ended.set()
+
+    async def drain(self) -> None:
+        """Lets nobody in any more, and returns when the last call has ended."""
+        self.draining = True
+        while self._running:
+            self._ended.clear()
+            await self._ended.wait()
 
 
 def unary(
@@ -83,8 +99,11 @@ async def _answered(handler: Handler, gate: Gate | None, request: Any, context: 
     try:
         if gate is None:
             return await handler(request, context)
-        gate.check()
-        return await _in_time(handler, gate, request, context)
+        gate.enter()
+        try:
+            return await _in_time(handler, gate, request, context)
+        finally:
+            gate.leave()
     except ZoeError as error:
         await _refuse(context, error)
 
