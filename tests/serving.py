@@ -220,7 +220,8 @@ def config_of(folder: Path, **sections: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(**sections: Any) -> Iterator[Daemon]:
-    """A daemon with these sections of configuration, ready."""
-    with short_folder() as folder, Daemon(folder, config_of(folder, **sections), environment()) as daemon:
+def serving(env: Mapping[str, str] | None = None, **sections: Any) -> Iterator[Daemon]:
+    """A daemon with these sections of configuration, ready; `env` is added to its environment."""
+    env = environment(**(env or {}))
+    with short_folder() as folder, Daemon(folder, config_of(folder, **sections), env) as daemon:
         yield daemon

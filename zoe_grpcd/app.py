@@ -20,7 +20,7 @@ from zoe_grpcd.adapters.passive import PassiveProbe
 from zoe_grpcd.adapters.systemd import notify
 from zoe_grpcd.admission import WaitingRoom
 from zoe_grpcd.config import Config
-from zoe_grpcd.core.domain import Backend
+from zoe_grpcd.core.domain import Backend, Phase
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.kinds import KINDS, with_kind
 from zoe_grpcd.monitor import Monitor
@@ -56,7 +56,7 @@ class Roster:
         self._resources = resources
         self._direct: dict[str, Dispatcher] = {}
         self._full: FullDispatcher | None = None
-        self._settled: set[str] = set()
+        self._settled: dict[str, str] = {}  # the kind of each configured backend, once it is known
         self.own_ports: set[int] = set()
         self.dispatchers: dict[str, Dispatcher] = {}
 
@@ -79,37 +79,44 @@ class Roster:
         await self.search()
 
     async def search(self) -> bool:
-        """Enlists what is new; True if somebody may still turn up: nothing configured, or a kind not known yet."""
+        """Enlists what is new; True if somebody may still turn up, or turn into something else."""
         if not self._backends:
-            found = await discover(self._session, own_ports=self.own_ports)
-            names = set(self._fleet.names())
-            taken = {self._fleet.backend(name).url for name in names}
-            for backend in found.backends:
-                if backend.url not in taken:
-                    self._enlist(replace(backend, name=_unused(backend.name, names)))
-            for note in found.notes:
-                log.debug("%s", note)
+            await self._discover()
             return True
-        return not all([await self._enlist_configured(backend) for backend in self._backends])
+        for backend in self._backends:
+            await self._enlist_configured(backend)
+        return any(backend.kind == "auto" for backend in self._backends)
 
-    async def _enlist_configured(self, backend: Backend) -> bool:
-        """False if its kind is still to be found out."""
-        if backend.name in self._settled:
-            return True
-        if backend.kind == "auto":
+    async def _discover(self) -> None:
+        """Enlists every server of this machine; another kind on a known port is another backend."""
+        found = await discover(self._session, own_ports=self.own_ports)
+        names = set(self._fleet.names())
+        known = [self._fleet.backend(name) for name in names]
+        taken = {(backend.url, backend.kind) for backend in known}
+        for backend in found.backends:
+            if (backend.url, backend.kind) not in taken:
+                self._enlist(replace(backend, name=_unused(backend.name, names)))
+        for note in found.notes:
+            log.debug("%s", note)
+
+    async def _enlist_configured(self, backend: Backend) -> None:
+        """Enlists it once its kind is known, and anew when that has changed."""
+        kind, settled = backend.kind, self._settled.get(backend.name)
+        if settled and (kind != "auto" or self._fleet.phase(backend.name) is not Phase.DOWN):
+            return
+        if kind == "auto":
             found = await recognise(self._session, backend.url, backend.api_key)
             if found is None or not found.backends:
                 self._note_unknown(backend, found.notes if found else ("nothing answers there",))
-                return False
-            backend = replace(backend, kind=found.backends[0].kind)
-        self._settled.add(backend.name)
-        if backend.kind in KINDS:
-            self._enlist(backend)
+                return
+            kind = found.backends[0].kind
+        if kind == settled:
+            return
+        self._settled[backend.name] = kind
+        if kind in KINDS:
+            self._enlist(replace(backend, kind=kind))
         else:
-            log.warning(
-                "backend %s: kind %s is not supported yet; it gets no requests", backend.name, backend.kind
-            )
-        return True
+            log.warning("backend %s: kind %s is not supported yet; it gets no requests", backend.name, kind)
 
     def _note_unknown(self, backend: Backend, notes: tuple[str, ...]) -> None:
         """Shows a backend whose kind is not known yet, and says so once."""

@@ -40,7 +40,9 @@ class Monitor:
         self._watches: dict[str, Watch] = {}
 
     def watch(self, backend: Backend, probe: Probe) -> None:
-        """Adds a backend to the fleet and looks at it from now on."""
+        """Adds a backend to the fleet and looks at it from now on, in place of one of the same name."""
+        if (former := self._watches.get(backend.name)) and former.task:
+            former.task.cancel()
         self._fleet.add(backend, self._clock())
         watch = self._watches[backend.name] = Watch(backend, probe, asyncio.Event(), asyncio.Event())
         watch.task = asyncio.create_task(self._loop(watch), name=f"probe {backend.name}")

@@ -1,0 +1,60 @@
+"""Backends that nobody configured, or whose kind nobody said: found when they are there, and when they come."""
+
+from pathlib import Path
+from typing import Any
+
+from serving import Daemon
+from waiting import eventually
+
+from zoe_grpcd.localbackends.fetch import Tools
+from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, llama_server
+from zoe_grpcd.localbackends.ollama import OllamaModel, OllamaOptions, create_model, ollama_server
+from zoe_grpcd.localbackends.servers import Server, free_port
+
+PROMPT = "tell me of the river and the clock"
+SEARCH = 12.0  # seconds in which a daemon has looked around again
+
+
+def at(daemon: Daemon, server: Server) -> str:
+    """The state of the backend that stands for a server, empty if there is none."""
+    names = [n for n, b in daemon.backends().items() if b.endpoint == server.url and b.kind == server.kind]
+    return daemon.state(names[0]) if names else ""
+
+
+def test_an_ollama_is_found_where_its_own_variable_says(
+    ollama_server: Any, quick_gguf: Path, serve: Any
+) -> None:
+    ollama = ollama_server({"found:1b": quick_gguf})
+    daemon: Daemon = serve(env={"OLLAMA_HOST": f"127.0.0.1:{ollama.port}"})
+    assert at(daemon, ollama) == "READY"
+    answer = daemon.client().complete(PROMPT, model="found:1b", max_output_tokens=3)
+    assert len(answer.text.split()) == 3
+
+
+async def test_servers_that_come_later_are_found_and_followed_when_they_change(
+    tools: Tools, tmp_path: Path, quick_gguf: Path, serve: Any
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    searching: Daemon = serve(env={"OLLAMA_HOST": url})
+    guessing: Daemon = serve(
+        backends=[{"name": "box", "kind": "auto", "url": url, "probe_interval": "100ms"}],
+        log={"level": "info"},
+    )
+    assert guessing.state("box") == "UNKNOWN"
+    with ollama_server(tools, tmp_path / "ollama", OllamaOptions(port=port)).start().wait_ready() as ollama:
+        create_model(ollama, OllamaModel("late:1b", quick_gguf))
+        await eventually(lambda: at(searching, ollama) == "READY", SEARCH)
+        await eventually(lambda: guessing.state("box") == "READY", SEARCH)
+        for daemon in (searching, guessing):
+            await eventually(lambda daemon=daemon: "late:1b" in daemon.models())
+            assert daemon.client().complete(PROMPT, model="late:1b", max_output_tokens=3).text
+    await eventually(lambda: guessing.state("box") == "DOWN")
+    with llama_server(tools, tmp_path, LlamaServerOptions(quick_gguf, alias="swapped", port=port)) as llama:
+        llama.start().wait_ready()
+        await eventually(lambda: at(searching, llama) == "READY", SEARCH)
+        await eventually(lambda: guessing.backends()["box"].kind == "llamacpp", SEARCH)
+        for daemon in (searching, guessing):
+            await eventually(lambda daemon=daemon: "swapped" in daemon.models())
+            assert daemon.client().complete(PROMPT, model="swapped", max_output_tokens=3).text
+    assert "late:1b" not in guessing.models()
