@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.message import Message
@@ -39,21 +39,26 @@ from zoe_grpcd.rpc.guard import Gate
 from zoe_grpcd.rpc.notice import Watchers
 from zoe_grpcd.rpc.server import Locks, listen, make_server
 
-Step = list[Event] | UpstreamError | asyncio.Event | Exception
+if TYPE_CHECKING:  # the generated types know them, the generated code does not
+    from zoe.admin.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
+    from zoe.inference.v1.inference_service_pb2_grpc import InferenceServiceAsyncStub
+
+Step = Sequence[Event] | UpstreamError | asyncio.Event | Exception
 END = Finish(FinishReason.STOP, Usage(7, 3))
-HELLO: list[Step] = [[Delta("Hello", tokens=1)], [Delta(" there", tokens=1)], [END]]
+HELLO: Sequence[Step] = [[Delta("Hello", tokens=1)], [Delta(" there", tokens=1)], [END]]
 ABLE = frozenset({"chat", "tools", "vision", "json_schema", "reasoning", "grammar", "logprobs"})
 
 
 class Puppet:
     """A dispatcher whose answers are lists of steps: a batch to yield, an error to raise, an event to wait for.
 
-    Batches that are ready when the reader comes back arrive as one, as with a real connection.
+    Notes in which task each answer was opened and closed.
     """
 
     def __init__(self) -> None:
-        self.script: list[Step] = HELLO
+        self.script: Sequence[Step] = HELLO
         self.calls: list[Call] = []
+        self.sent = 0  # batches
         self.opened_in: list[asyncio.Task[Any] | None] = []
         self.closed_in: list[asyncio.Task[Any] | None] = []
 
@@ -62,7 +67,8 @@ class Puppet:
         self.opened_in.append(asyncio.current_task())
         try:
             for step in self.script:
-                if isinstance(step, list):
+                if isinstance(step, Sequence):
+                    self.sent += 1
                     yield list(step)
                 elif isinstance(step, asyncio.Event):
                     await step.wait()
@@ -84,12 +90,16 @@ class Stage:
     server: grpc.aio.Server
     target: str
     channel: grpc.aio.Channel
-    inference: InferenceServiceStub = field(init=False)
-    admin: AdminServiceStub = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.inference = InferenceServiceStub(self.channel)
-        self.admin = AdminServiceStub(self.channel)
+    @property
+    def inference(self) -> "InferenceServiceAsyncStub":
+        """The stub of the inference service."""
+        return InferenceServiceStub(self.channel)
+
+    @property
+    def admin(self) -> "AdminServiceAsyncStub":
+        """The stub of the admin service."""
+        return AdminServiceStub(self.channel)
 
     @property
     def puppet(self) -> Puppet:
@@ -111,7 +121,7 @@ class Setting:
     reliability: Reliability = field(default_factory=lambda: Reliability(3, 0.01))
     max_request_time: float = 600.0
     servicer: dict[str, Any] = field(default_factory=dict)
-    change_router: Callable[[Router], Any] = lambda router: router
+    change_router: Callable[[Router], Any] = lambda router: router  # puts something else in its place
 
 
 def tiny(name: str = "tiny", **facts: Any) -> ModelStatus:
@@ -250,7 +260,7 @@ async def failed(call: Any) -> Failure:
     raise AssertionError("the call did not fail")
 
 
-async def events_of(call: AsyncIterator[pb.StreamCompleteResponse]) -> list[pb.StreamCompleteResponse]:
+async def events_of(call: AsyncIterable[pb.StreamCompleteResponse]) -> list[pb.StreamCompleteResponse]:
     """All events, which are counted from 0 without gaps."""
     events = [event async for event in call]
     assert [event.sequence for event in events] == list(range(len(events)))
