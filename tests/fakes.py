@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 from zoe_grpcd.admission import WaitingRoom
@@ -51,7 +52,15 @@ def an_ask(text: str = "hello", model: str = "", options: Json | None = None, **
 def a_resolver(
     policy: Policy | None = None, intents: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Resolver:
+    if policy in (None, Policy()) and not intents:
+        return _plain_resolver()
     return Resolver(policy or Policy(), configured(intents or {}))
+
+
+@cache
+def _plain_resolver() -> Resolver:
+    """Keeps nothing of a request, and takes 30 ms to make."""
+    return Resolver(Policy(), configured({}))
 
 
 def a_backend(name: str, **fields: Any) -> Backend:

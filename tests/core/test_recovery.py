@@ -1,0 +1,98 @@
+"""What follows from a fault: for the backend, and for the request."""
+
+import pytest
+
+from zoe_grpcd.core.domain import Attempt, Deployment, Outcome
+from zoe_grpcd.core.errors import (
+    BackendFailed,
+    BackendRejected,
+    ContextTooLong,
+    Exhausted,
+    Fault,
+    Misconfigured,
+    ModelNotFound,
+    UpstreamError,
+    ZoeError,
+)
+from zoe_grpcd.core.phases import Signal
+from zoe_grpcd.core.recovery import AFTER, After, ends_request, failure_of, pauses
+
+
+def attempt(number: int, backend: str = "a") -> Attempt:
+    return Attempt(number, Deployment("m", backend, "m"), "llamacpp", True, Outcome.FAILED, 0.0, 1.0)
+
+
+def failure(*faults: UpstreamError) -> ZoeError:
+    attempts = tuple(attempt(number, "abc"[number - 1]) for number in range(1, len(faults) + 1))
+    return failure_of(attempts, faults, 0.5)
+
+
+# fault: outcome, counts against success, signal, looked at, excluded, tried again; error and reason
+F, R, T = Outcome.FAILED, Outcome.REJECTED, Outcome.TIMEOUT
+TABLE: list[tuple[Fault, After, type[ZoeError], str]] = [
+    (Fault.REFUSED, After(F, True, Signal.REFUSED, True, True, False), BackendFailed, "BACKEND_FAILED"),
+    (Fault.TIMEOUT, After(T, True, None, True, True, False), BackendFailed, "BACKEND_TIMEOUT"),
+    (Fault.LOADING, After(F, False, Signal.LOADING, True, False, False), BackendFailed, "BACKEND_FAILED"),
+    (Fault.RATE_LIMITED, After(F, False, None, False, True, True), Exhausted, "RATE_LIMITED"),
+    (Fault.OVERLOADED, After(F, False, None, True, True, True), Exhausted, "QUEUE_FULL"),
+    (Fault.SERVER, After(F, True, None, True, True, True), BackendFailed, "BACKEND_FAILED"),
+    (Fault.LOAD_FAILED, After(F, True, None, True, True, False), BackendFailed, "MODEL_LOAD_FAILED"),
+    (Fault.MODEL_MISSING, After(F, False, None, True, True, False), ModelNotFound, "MODEL_NOT_FOUND"),
+    (Fault.UNAUTHORIZED, After(F, True, None, True, True, False), Misconfigured, "BACKEND_REJECTED"),
+    (Fault.CONTEXT_TOO_LONG, After(R, False, None, False, True, False), ContextTooLong, "CONTEXT_TOO_LONG"),
+    (Fault.REJECTED, After(R, False, None, False, True, False), BackendRejected, "BACKEND_REJECTED"),
+    (Fault.CUT, After(F, True, None, True, True, True), BackendFailed, "BACKEND_FAILED"),
+]
+
+
+def test_no_fault_is_left_out() -> None:
+    assert [row[0] for row in TABLE] == list(Fault) == list(AFTER)
+
+
+@pytest.mark.parametrize(("fault", "after", "error", "reason"), TABLE)
+def test_each_fault(fault: Fault, after: After, error: type[ZoeError], reason: str) -> None:
+    assert AFTER[fault] == after
+    raised = failure(UpstreamError(fault, "so it said"))
+    assert (type(raised), raised.reason) == (error, reason)
+    assert raised.message.endswith("a: so it said")
+    assert len(raised.attempts) == 1
+
+
+def test_only_the_callers_mistake_ends_a_request_at_once() -> None:
+    assert [fault for fault in Fault if ends_request(fault)] == [Fault.REJECTED]
+
+
+def test_the_last_fault_speaks_for_all() -> None:
+    raised = failure(UpstreamError(Fault.TIMEOUT, "slow"), UpstreamError(Fault.SERVER, "broken"))
+    assert raised.reason == "BACKEND_FAILED"
+    assert raised.message == "all 2 attempts failed, the last on b: broken"
+
+
+@pytest.mark.parametrize(("told", "expected"), [((None, None), 0.5), ((7.0, None), 7.0), ((0.1, 3.0), 3.0)])
+def test_a_client_waits_as_long_as_any_backend_wants(told: tuple[float | None, ...], expected: float) -> None:
+    raised = failure(*(UpstreamError(Fault.OVERLOADED, "", retry_after=t) for t in told))
+    assert raised.retry_after == expected
+
+
+def test_a_prompt_that_is_too_long_is_the_messages_fault() -> None:
+    (violation,) = failure(UpstreamError(Fault.CONTEXT_TOO_LONG, "5000 > 4096")).violations
+    assert (violation.field, violation.description) == ("spec.messages", "5000 > 4096")
+
+
+def test_who_may_be_tried_again_and_when() -> None:
+    faults = [
+        UpstreamError(Fault.SERVER, ""),
+        UpstreamError(Fault.RATE_LIMITED, "", retry_after=3.0),
+        UpstreamError(Fault.MODEL_MISSING, ""),
+    ]
+    attempts = [attempt(1, "a"), attempt(2, "b"), attempt(3, "c")]
+    assert pauses(attempts, faults, 0.5) == {("a", "m"): 0.5, ("b", "m"): 3.0}
+
+
+def test_the_last_fault_of_a_deployment_decides_whether_it_is_tried_again() -> None:
+    faults = [UpstreamError(Fault.SERVER, ""), UpstreamError(Fault.REFUSED, "")]
+    assert pauses([attempt(1), attempt(2)], faults, 0.5) == {}
+
+
+def test_the_text_of_a_backend_is_bounded() -> None:
+    assert len(UpstreamError(Fault.SERVER, "x" * 10_000).message) == 500
