@@ -80,6 +80,24 @@ async def test_an_error_that_cannot_be_told_is_a_bug_that_tells_nothing(
     assert "AttributeError" in caplog.text
 
 
+@pytest.mark.parametrize("method", ["Route", "Complete", "StreamComplete"])
+@pytest.mark.parametrize("data", [b"\xff\xff\xff", b"\x0a\x02\xff\xff"])
+async def test_bytes_that_are_no_request_are_the_clients_mistake(
+    stage: Stage, caplog: pytest.LogCaptureFixture, method: str, data: bytes
+) -> None:
+    path = f"/zoe.inference.v1.InferenceService/{method}"
+    kind = stage.channel.unary_stream if method == "StreamComplete" else stage.channel.unary_unary
+    call: Any = kind(path)
+
+    failure = await failed(call(data))
+
+    rule = f"must be a zoe.inference.v1.{method}Request, with strings of valid UTF-8"
+    assert (failure.code, failure.info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_REQUEST")
+    assert failure.text == f"the request {rule}"
+    assert failure.violations() == [("", rule)]
+    assert caplog.records == []
+
+
 # ------------------------------------------------------------------------------------------------------------- time
 
 

@@ -6,14 +6,14 @@ a blocked write; only a bug is anything else, and its text never reaches a clien
 
 import asyncio
 import logging
-import secrets
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
-from zoe_grpcd.core.errors import ShuttingDown, TooLate, ZoeError
+from zoe_grpcd.core.errors import InvalidRequest, ShuttingDown, TooLate, Violation, ZoeError
 from zoe_grpcd.rpc.statuses import code_of, message_of, trailers_of
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def unary(
     """A unary method of a generic handler, guarded."""
     return grpc.unary_unary_rpc_method_handler(
         _guarded(handler, gate),
-        request_deserializer=request.FromString,
+        request_deserializer=_reader(request),
         response_serializer=response.SerializeToString,
     )
 
@@ -70,9 +70,22 @@ def streaming(
     """A server-streaming method of a generic handler, guarded; the handler writes to the context."""
     return grpc.unary_stream_rpc_method_handler(
         _guarded(handler, gate),
-        request_deserializer=request.FromString,
+        request_deserializer=_reader(request),
         response_serializer=response.SerializeToString,
     )
+
+
+def _reader(kind: type[Message]) -> Callable[[bytes], Message | InvalidRequest]:
+    """Reads a request. What it cannot read is the guard's to refuse: grpc would answer with our exception's text."""
+
+    def read(data: bytes) -> Message | InvalidRequest:
+        try:
+            return kind.FromString(data)
+        except DecodeError:
+            rule = f"must be a {kind.DESCRIPTOR.full_name}, with strings of valid UTF-8"
+            return InvalidRequest(f"the request {rule}", violations=(Violation("", rule),))
+
+    return read
 
 
 def _guarded(handler: Handler, gate: Gate | None) -> Handler:
@@ -97,6 +110,8 @@ def _guarded(handler: Handler, gate: Gate | None) -> Handler:
 async def _answered(handler: Handler, gate: Gate | None, request: Any, context: Context) -> Any:
     """The answer; an expected error ends the call here, so that a mistake in its status is a bug like any other."""
     try:
+        if isinstance(request, InvalidRequest):
+            raise request
         if gate is None:
             return await handler(request, context)
         gate.enter()
@@ -135,4 +150,4 @@ def request_id_of(field: str, context: Context) -> str:
     for key, value in context.invocation_metadata() or ():
         if key == "x-request-id" and isinstance(value, str) and value:
             return value[:128]
-    return secrets.token_hex(8)
+    return f"{random.getrandbits(64):016x}"
