@@ -25,11 +25,12 @@ from zoe_grpcd.core.domain import (
     Event,
     Finish,
     FinishReason,
+    ModelFacts,
     ModelStatus,
     Observation,
     Usage,
 )
-from zoe_grpcd.core.errors import UpstreamError
+from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.intents import configured
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.fleet import Fleet
@@ -101,6 +102,11 @@ class Stage:
         """The stub of the admin service."""
         return AdminServiceStub(self.channel)
 
+    def refuse(self, *names: str) -> None:
+        """These backends take no connection."""
+        for name in names:
+            self.puppets[name].script = [UpstreamError(Fault.REFUSED, "no connection")]
+
     @property
     def puppet(self) -> Puppet:
         """The only backend's, or the first one's."""
@@ -121,7 +127,11 @@ class Setting:
     reliability: Reliability = field(default_factory=lambda: Reliability(3, 0.01))
     max_request_time: float = 600.0
     servicer: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, ModelFacts] = field(default_factory=dict)
     change_router: Callable[[Router], Any] = lambda router: router  # puts something else in its place
+
+
+TWO = Setting(tuple(Backend(name, "llamacpp", f"http://{name}.invalid") for name in ("one", "two")))
 
 
 def tiny(name: str = "tiny", **facts: Any) -> ModelStatus:
@@ -134,7 +144,7 @@ def tiny(name: str = "tiny", **facts: Any) -> ModelStatus:
 async def staged(setting: Setting | None = None) -> AsyncIterator[Stage]:
     """A server on a free port; everything is over at the end."""
     setting = setting or Setting()
-    fleet, puppets = Fleet(), {backend.name: Puppet() for backend in setting.backends}
+    fleet, puppets = Fleet(setting.facts), {backend.name: Puppet() for backend in setting.backends}
     waiting, gate = WaitingRoom(8, 5.0), Gate(setting.max_request_time)
     fleet.subscribe(lambda _name: waiting.stir())
     around = Around(time.monotonic, lambda _name: None)
@@ -258,6 +268,11 @@ async def failed(call: Any) -> Failure:
     except grpc.aio.AioRpcError as error:
         return failure_of(error)
     raise AssertionError("the call did not fail")
+
+
+async def trailers_of(call: Any) -> dict[str, str | bytes]:
+    """The trailers of a call that is over."""
+    return dict(await call.trailing_metadata())
 
 
 async def events_of(call: AsyncIterable[pb.StreamCompleteResponse]) -> list[pb.StreamCompleteResponse]:
