@@ -44,6 +44,7 @@ from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.core.scoring import STRATEGIES, Question, choose
 from zoe_grpcd.core.transcript import Transcript
 from zoe_grpcd.fleet import Fleet, Lease
+from zoe_grpcd.patience import Patience
 from zoe_grpcd.ports import Dispatcher
 
 Item = Decision | Progress | Switched | list[Event] | Completed
@@ -87,6 +88,7 @@ class Run:
     """
 
     started: float
+    patience: Patience
     eager: bool = False
     whole: bool = False
     explain: bool = False
@@ -165,16 +167,19 @@ class Router:
         come at the end, all at once. Raises a ZoeError. Closing it, or cancelling its task, frees the backend at
         once. The caller bounds its time.
         """
-        run = Run(self._clock(), eager, whole, explain)
+        run = Run(self._clock(), Patience(), eager, whole, explain)
         question = self._question(ask)
-        while not run.done:
-            decision, lease = await self._start(question, run)
-            attempt = self._attempt(question, decision, lease, run)
-            async with aclosing(attempt):
-                async for item in attempt:
-                    yield item
-            if not run.done:
-                question = self._next(question, decision, run)
+        try:
+            while not run.done:
+                decision, lease = await self._start(question, run)
+                attempt = self._attempt(question, decision, lease, run)
+                async with aclosing(attempt):
+                    async for item in attempt:
+                        yield item
+                if not run.done:
+                    question = self._next(question, decision, run)
+        finally:
+            run.patience.close()
 
     async def _start(self, question: Question, run: Run) -> tuple[Decision, Lease]:
         """Decides and leases, in one synchronous stretch; waits for a slot or a load where that would help."""
@@ -229,7 +234,7 @@ class Router:
                     yield item
             call = call_of(question.ask, question.resolution, decision, lease.backend)
             async with aclosing(self._dispatchers[lease.backend.name].stream(call)) as upstream:
-                batch: list[Event] | None = await self._first(upstream, lease, transcript)
+                batch: list[Event] | None = await self._first(upstream, lease, transcript, run)
                 self._fleet.first_token(lease)
                 if run.announced is None and not run.whole:
                     run.announced = decision
@@ -241,7 +246,7 @@ class Router:
                     elif events:
                         transcript.delivered = True
                         yield events
-                    batch = None if transcript.finish else await self._more(upstream, lease.backend)
+                    batch = None if transcript.finish else await self._more(upstream, lease.backend, run)
             run.done = self._ended(transcript, lease)
             if run.whole:
                 yield decision
@@ -256,15 +261,15 @@ class Router:
             self._waiting.stir()
 
     async def _first(
-        self, upstream: AsyncGenerator[list[Event]], lease: Lease, transcript: Transcript
+        self, upstream: AsyncGenerator[list[Event]], lease: Lease, transcript: Transcript, run: Run
     ) -> list[Event]:
         """The first batch with something in it, within the first-token budget.
 
         Given up at once when a probe, or another request, finds the backend dead.
         """
+        lease.abandon = run.patience.lose
         try:
-            async with asyncio.timeout(self._first_token_budget(lease.backend, transcript.chosen)) as scope:
-                lease.abandon = lambda: None if scope.expired() else scope.reschedule(0.0)
+            with run.patience(self._first_token_budget(lease.backend, transcript.chosen)):
                 async for batch in upstream:
                     transcript.accepted(self._clock())
                     if batch:
@@ -288,9 +293,9 @@ class Router:
         )
 
     @staticmethod
-    async def _more(upstream: AsyncGenerator[list[Event]], backend: Backend) -> list[Event] | None:
+    async def _more(upstream: AsyncGenerator[list[Event]], backend: Backend, run: Run) -> list[Event] | None:
         try:
-            async with asyncio.timeout(backend.idle_timeout):
+            with run.patience(backend.idle_timeout):
                 return await anext(upstream, None)
         except TimeoutError:
             raise UpstreamError(Fault.TIMEOUT, f"silent for {backend.idle_timeout:g} s") from None

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from io import BytesIO
 from json import dumps
-from types import SimpleNamespace
+from time import perf_counter
 from typing import Final
 
 import aiohttp
@@ -22,6 +22,9 @@ from zoe_grpcd.ports import Dialect
 KEEP_ALIVE: Final = 4.0  # seconds; llama-server and uvicorn close an idle connection after 5
 LONGEST_REFUSAL: Final = 64 * 1024  # bytes of an error body that are read
 LARGE: Final = 1024 * 1024  # bytes; aiohttp wants a larger body as a file
+STALE: Final = (
+    0.1  # seconds; a kept-alive connection that the server has closed fails at once, a dying server later
+)
 LINGER: Final = (
     0.05  # seconds to wait for the end of a finished answer's bytes, so that its connection is kept
 )
@@ -36,7 +39,6 @@ def open_session() -> aiohttp.ClientSession:
         trust_env=False,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         read_bufsize=2**18,
-        trace_configs=[_reuse_noted()],
     )
 
 
@@ -47,6 +49,7 @@ class TransformDispatcher:
         self._session = session
         self._dialect = dialect
         self._provider = Provider(dialect)
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     async def stream(self, call: Call) -> AsyncGenerator[list[Event]]:
         """See `Dispatcher.stream`. An empty list comes first, when the backend has accepted the request."""
@@ -88,12 +91,15 @@ class TransformDispatcher:
             response.close()
 
     async def _post(self, call: Call) -> aiohttp.ClientResponse:
+        """Sends it; once more if a connection that was kept alive turns out to be closed."""
         url, headers, body = self._provider.request(call)
         data = dumps(body).encode()
         connect = call.backend.connect_timeout
-        timeout = aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect)
-        for may_be_stale in (True, False):
-            noted = SimpleNamespace(reused=False)
+        timeout = self._timeouts.get(connect) or self._timeouts.setdefault(
+            connect, aiohttp.ClientTimeout(total=None, sock_connect=connect)
+        )
+        sent = perf_counter()
+        for try_again in (True, False):
             try:
                 return await self._session.post(
                     url,
@@ -101,10 +107,10 @@ class TransformDispatcher:
                     headers=headers,
                     timeout=timeout,
                     allow_redirects=False,
-                    trace_request_ctx=noted,
                 )
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                if not (may_be_stale and noted.reused):
+                stale = not isinstance(error, aiohttp.ClientConnectorError) and perf_counter() - sent < STALE
+                if not (try_again and stale):
                     raise UpstreamError(Fault.REFUSED, _told(error)) from error
             except TimeoutError as error:
                 text = f"no connection within {connect:g} s"
@@ -134,15 +140,3 @@ async def _leave(response: aiohttp.ClientResponse, *, finished: bool) -> None:
 
 def _told(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def _reuse_noted() -> aiohttp.TraceConfig:
-    """Notes on a request's context that it went over a kept-alive connection, which the server may have closed."""
-
-    async def note(_session: aiohttp.ClientSession, context: SimpleNamespace, _what: object) -> None:
-        if context.trace_request_ctx is not None:  # a probe's requests have none
-            context.trace_request_ctx.reused = True
-
-    config = aiohttp.TraceConfig()
-    config.on_connection_reuseconn.append(note)
-    return config

@@ -1,4 +1,7 @@
-"""The frozen values that all rooms share. No behaviour beyond what follows from the fields themselves.
+"""The values that all rooms share. No behaviour beyond what follows from the fields themselves.
+
+Nobody changes a value that somebody else made. Those that last are frozen; those that are made anew for each request
+are not, since freezing doubles what making one costs.
 
 A *backend* is one server process. A *model* is a name that callers use. A *deployment* is a model on a backend.
 Times are seconds (float), sizes are bytes, rates are seconds per token unless a name says otherwise.
@@ -206,7 +209,7 @@ class Target:
     excluded_backends: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Generation:
     """What reaches a backend, in OpenAI's chat shape, with the contract's names for the options.
 
@@ -225,7 +228,7 @@ class Generation:
     backend_options: Mapping[str, Any] = field(default_factory=dict)  # passed on as the backend spells them
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One attempt, ready to be sent: the caller's values, then the deployment's bundle, then the intent's defaults."""
 
@@ -239,7 +242,7 @@ class Call:
         return self.backend.api_key
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """One request, checked."""
 
@@ -304,7 +307,7 @@ class ToolDelta:
     done: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Usage:
     """Tokens of one answer. `estimated`: the backend did not count, we did."""
 
@@ -326,7 +329,7 @@ class Measured:
     decode_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finish:
     """The proper end of an answer. A stream without it has failed, however clean it looks."""
 
@@ -366,8 +369,7 @@ class Estimate(NamedTuple):
         return self.queue + self.load + self.prefill + self.decode
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreTerm:
+class ScoreTerm(NamedTuple):
     """One part of a score: `value` is 0..1 over the candidates, `weight` comes from the config."""
 
     name: str
@@ -375,7 +377,7 @@ class ScoreTerm:
     weight: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Candidate:
     """A deployment that was considered. Not eligible: `reasons` say why, and there are no terms."""
 
@@ -393,7 +395,7 @@ class Candidate:
 class Decision:
     """The choice and why. `candidates` begins with the chosen one; the rest only when asked for.
 
-    Not frozen: whoever asked for it signs it with `id` and `decide_seconds`, once.
+    Whoever asked for it signs it with `id` and `decide_seconds`, once.
     """
 
     chosen: Candidate
@@ -410,7 +412,7 @@ class Decision:
     config_generation: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
     """One try on one backend, as it is reported to the caller."""
 
@@ -426,7 +428,7 @@ class Attempt:
     output_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Timings:
     """Where the time of a finished request went, seconds."""
 
@@ -439,7 +441,7 @@ class Timings:
     tokens_per_second: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Completed:
     """The end of a request that succeeded."""
 
@@ -451,7 +453,7 @@ class Completed:
     cost_usd: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Progress:
     """What a request waits for before its first token. `state` is QUEUED, LOADING or PREFILLING."""
 
@@ -459,7 +461,7 @@ class Progress:
     expected_wait: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Switched:
     """The request goes on elsewhere. Nothing had been sent yet, so nothing is lost by it."""
 

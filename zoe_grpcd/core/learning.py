@@ -25,7 +25,7 @@ NOT_MEASURED = Measured()
 BYTES_PER_TOKEN = (1.0, 12.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lesson:
     """What one attempt showed. Seconds from its start; None: there was no first token."""
 

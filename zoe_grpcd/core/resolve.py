@@ -43,7 +43,7 @@ class Policy:
     config_generation: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Resolution:
     """Which models may answer, in tiers, and what is wanted of them."""
 

@@ -35,7 +35,7 @@ _PHASE_REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Question:
     """One request on its way to a decision.
 

@@ -1,4 +1,4 @@
-"""What a decision looks at: frozen pictures of the fleet at one moment. A decision can be replayed from them."""
+"""What a decision looks at: pictures of the fleet at one moment, which nobody changes. A decision can be replayed from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from zoe_grpcd.core.domain import Backend, Deployment, LoadState, Phase
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BackendView:
     """A backend at the moment of a decision."""
 
@@ -18,7 +18,7 @@ class BackendView:
     service: float = 5.0  # seconds that a request keeps a slot, mean
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DeploymentView:
     """A model on a backend at the moment of a decision: facts, warmth, and what was measured or is assumed."""
 
@@ -41,7 +41,7 @@ class DeploymentView:
     served: bool = True  # False: configured, but the backend was seen not to serve it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Snapshot:
     """The whole fleet. `by_model` lists the deployments of each public name, ordered by backend."""
 

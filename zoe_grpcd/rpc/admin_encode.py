@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from zoe.admin.v1 import backend_pb2 as pb
 from zoe_grpcd.core.domain import Phase
 from zoe_grpcd.core.views import BackendReport, ModelReport
-from zoe_grpcd.rpc.encode import duration
+from zoe_grpcd.rpc.encode import put_duration
 
 WallTime = Callable[[float], float]
 """Seconds of the fleet's monotonic clock -> unix seconds."""
@@ -20,6 +21,13 @@ def timestamp(unix_seconds: float) -> Timestamp:
     """Unix seconds as a Timestamp."""
     nanos = round(unix_seconds * 1e9)
     return Timestamp(seconds=nanos // 1_000_000_000, nanos=nanos % 1_000_000_000)
+
+
+def duration(seconds: float) -> Duration:
+    """Seconds as a Duration."""
+    message = Duration()
+    put_duration(message, seconds)
+    return message
 
 
 def backend(report: BackendReport, wall: WallTime) -> pb.Backend:

@@ -5,13 +5,13 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe_grpcd.core.domain import Ask, Completed, Decision, Delta, Event, Progress, Switched, ToolDelta
 from zoe_grpcd.core.errors import Exhausted, Unimplemented
+from zoe_grpcd.patience import Patience
 from zoe_grpcd.router import Item, Router
 from zoe_grpcd.rpc import encode
 from zoe_grpcd.rpc.fields import Violations
@@ -56,7 +56,9 @@ class InferenceServicer:
         ask = ask_of(request.spec, allow_http_images=self.allow_http_images)
         decision = self.router.route(ask, explain=request.explain)
         context.set_trailing_metadata(_trailers(decision))
-        return pb.RouteResponse(decision=encode.decision(decision))
+        response = pb.RouteResponse()
+        encode.put_decision(response.decision, decision)
+        return response
 
     async def complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
         """The whole answer at once; a backend that dies in the middle of it is never seen."""
@@ -90,8 +92,11 @@ class InferenceServicer:
         ask = self._ask(request, context, notes)
         items = self.router.run(ask, explain=request.explain, eager=request.options.progress)
         stream = _Stream(ask, context, coalesce, self.write_timeout)
-        async with aclosing(items):
-            await stream.pump(items)
+        try:
+            async with aclosing(items):
+                await stream.pump(items)
+        finally:
+            stream.close()
 
     async def rate_response(
         self, request: pb.RateResponseRequest, context: Context
@@ -112,15 +117,20 @@ class InferenceServicer:
 class _Stream:
     """One StreamComplete call, as it is written."""
 
-    __slots__ = ("_ask", "_coalesce", "_context", "_decision", "_sequence", "_write_timeout")
+    __slots__ = ("_ask", "_coalesce", "_context", "_decision", "_patience", "_sequence", "_write_timeout")
 
     def __init__(self, ask: Ask, context: Context, coalesce: float, write_timeout: float) -> None:
         self._ask = ask
         self._context = context
         self._coalesce = coalesce
         self._write_timeout = write_timeout
+        self._patience = Patience()
         self._sequence = 0
         self._decision: Decision | None = None
+
+    def close(self) -> None:
+        """Leaves no timer behind."""
+        self._patience.close()
 
     async def pump(self, items: AsyncGenerator[Item]) -> None:
         """Writes every item; between two of them, lets `max_coalesce` pass so that more arrives at once."""
@@ -128,38 +138,47 @@ class _Stream:
             if isinstance(item, list):
                 if await self._events(item) and self._coalesce:
                     await asyncio.sleep(self._coalesce)
-            elif isinstance(item, Decision):
-                self._decision = item
-                self._context.set_trailing_metadata(_trailers(item))
-                await self._write(decision=encode.decision(item))
-            elif isinstance(item, Completed):
-                await self._write(completed=encode.completed(item, self._ask.request_id))
-                if self._decision is not None:
-                    _log_call(self._ask, self._decision, item)
-            elif isinstance(item, Progress):
-                await self._write(progress=encode.progress(item))
-            elif isinstance(item, Switched):
-                await self._write(backend_switched=encode.switched(item))
+            else:
+                await self._step(item)
+
+    async def _step(self, item: Decision | Progress | Switched | Completed) -> None:
+        """Writes what is no piece of the answer."""
+        message = self._next()
+        if isinstance(item, Decision):
+            self._decision = item
+            self._context.set_trailing_metadata(_trailers(item))
+            encode.put_decision(message.decision, item)
+        elif isinstance(item, Completed):
+            encode.put_completed(message.completed, item, self._ask.request_id)
+            if self._decision is not None:
+                _log_call(self._ask, self._decision, item)
+        elif isinstance(item, Progress):
+            encode.put_progress(message.progress, item)
+        else:
+            encode.put_switched(message.backend_switched, item)
+        await self._write(message)
 
     async def _events(self, events: list[Event]) -> bool:
         """Writes what the caller wants of a batch; True if that was anything."""
         written = False
         for event in events:
+            message = self._next()
             if isinstance(event, Delta):
-                shown = encode.delta(event, reasoning=self._ask.include_reasoning)
-                if shown.text or shown.reasoning or shown.refusal or shown.logprobs:
-                    await self._write(delta=shown)
-                    written = True
+                if not encode.put_delta(message.delta, event, reasoning=self._ask.include_reasoning):
+                    continue
             elif isinstance(event, ToolDelta):
-                await self._write(tool_call_delta=encode.tool_delta(event))
-                written = True
+                encode.put_tool_delta(message.tool_call_delta, event)
+            await self._write(message)
+            written = True
         return written
 
-    async def _write(self, **event: Any) -> None:
-        message = pb.StreamCompleteResponse(sequence=self._sequence, **event)
+    def _next(self) -> pb.StreamCompleteResponse:
+        return pb.StreamCompleteResponse(sequence=self._sequence)
+
+    async def _write(self, message: pb.StreamCompleteResponse) -> None:
         self._sequence += 1
         try:
-            async with asyncio.timeout(self._write_timeout):
+            with self._patience(self._write_timeout):
                 await self._context.write(message)
         except TimeoutError:
             text = f"the client has read nothing for {self._write_timeout:g} s"

@@ -57,18 +57,20 @@ def ask_of(
 ) -> Ask:
     """The checked request. Raises InvalidRequest with all violations, those in `notes` included."""
     notes = notes or Violations()
+    # what is not set is not touched: reading an empty message or list makes one
+    present = {field.name for field, _ in spec.ListFields()}
     conversation = Conversation(notes, allow_http_images=allow_http_images)
     conversation.read(spec.messages)
     if spec.context:
         conversation.instruct(f"Answer from this context:\n\n{spec.context}")
-    generation = _generation(spec, conversation, notes)
+    generation = _generation(spec, present, conversation, notes)
     if not REQUEST_ID.fullmatch(request_id):
         notes.add("request_id", "must be at most 128 visible ASCII characters")
-    if spec.HasField("cache"):
+    if "cache" in present:
         _check_cache(spec.cache, notes)
     ask = Ask(
         generation,
-        _target(spec.target, notes) if spec.HasField("target") else ANYTHING,
+        _target(spec.target, notes) if "target" in present else ANYTHING,
         request_id,
         conversation.last_user_text,
         conversation.prompt_bytes,
@@ -76,30 +78,36 @@ def ask_of(
         bool(spec.context),
         frozenset(conversation.features),
         _needs(conversation, generation),
-        **(_preferences(spec.routing, notes) if spec.HasField("routing") else {}),
-        include_reasoning=spec.reasoning.include_reasoning,
-        metadata=dict(spec.metadata),
+        **(_preferences(spec.routing, notes) if "routing" in present else {}),
+        include_reasoning="reasoning" in present and spec.reasoning.include_reasoning,
+        metadata=dict(spec.metadata) if "metadata" in present else {},
     )
     notes.refuse()
     return ask
 
 
-def _generation(spec: spec_pb2.InferenceSpec, conversation: Conversation, notes: Violations) -> Generation:
+def _generation(
+    spec: spec_pb2.InferenceSpec, present: set[str], conversation: Conversation, notes: Violations
+) -> Generation:
     features = conversation.features
-    tools = tools_of(spec.tools, features, notes)
-    for tool in spec.tools:
-        conversation.count(tool.name + tool.description + tool.parameters_json_schema)
-    choice = None
-    if spec.HasField("tool_choice"):
+    tools: tuple[Json, ...] = ()
+    if "tools" in present:
+        tools = tools_of(spec.tools, features, notes)
+        for tool in spec.tools:
+            conversation.count(tool.name + tool.description + tool.parameters_json_schema)
+    choice, response_format = None, None
+    if "tool_choice" in present:
         choice = tool_choice_of(spec.tool_choice, tools, features, notes)
-    options = _options(spec, features, notes)
+    options = _options(spec, present, features, notes)
+    if "response_format" in present:
+        response_format = _response_format(spec.response_format, options, features, notes)
     return Generation(
         tuple(conversation.messages),
         tools,
         choice if tools else None,
-        _response_format(spec.response_format, options, features, notes),
+        response_format,
         options,
-        _backend_options(spec, notes),
+        _backend_options(spec, notes) if "backend_options" in present else {},
     )
 
 
@@ -108,11 +116,13 @@ def _needs(conversation: Conversation, generation: Generation) -> frozenset[str]
     return frozenset(vision | ({"tools"} if generation.tools and generation.tool_choice != "none" else set()))
 
 
-def _options(spec: spec_pb2.InferenceSpec, features: set[str], notes: Violations) -> dict[str, Any]:
+def _options(
+    spec: spec_pb2.InferenceSpec, present: set[str], features: set[str], notes: Violations
+) -> dict[str, Any]:
     """What the caller set, by the contract's names; each is noted as a feature."""
-    options = _sampling(spec.sampling, notes) if spec.HasField("sampling") else {}
+    options = _sampling(spec.sampling, notes) if "sampling" in present else {}
     features |= {f"sampling.{name}" for name in options}
-    limits = _limits(spec, notes)
+    limits = _limits(spec, present, notes)
     features |= {"reasoning.effort" if name == "reasoning_effort" else name for name in limits}
     return options | limits
 
@@ -139,22 +149,22 @@ def _shortest(value: float) -> float:
     return float(f"{value:.7g}")
 
 
-def _limits(spec: spec_pb2.InferenceSpec, notes: Violations) -> dict[str, Any]:
+def _limits(spec: spec_pb2.InferenceSpec, present: set[str], notes: Violations) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    if spec.HasField("max_output_tokens"):
+    if "max_output_tokens" in present:
         if not spec.max_output_tokens:
             notes.add("spec.max_output_tokens", "must be at least 1, or left out")
         options["max_output_tokens"] = spec.max_output_tokens
-    if spec.stop:
+    if "stop" in present:
         if len(spec.stop) > MAX_STOPS or not all(spec.stop):
             notes.add("spec.stop", f"must be at most {MAX_STOPS} texts, none of them empty")
         options["stop"] = list(spec.stop)
-    if spec.HasField("top_logprobs"):
+    if "top_logprobs" in present:
         notes.between("spec.top_logprobs", spec.top_logprobs, 0, MAX_TOP_LOGPROBS)
         options["top_logprobs"] = spec.top_logprobs
-    if spec.HasField("parallel_tool_calls"):
+    if "parallel_tool_calls" in present:
         options["parallel_tool_calls"] = spec.parallel_tool_calls
-    if spec.reasoning.effort:
+    if "reasoning" in present and spec.reasoning.effort:
         if spec.reasoning.effort in EFFORTS:
             options["reasoning_effort"] = EFFORTS[spec.reasoning.effort]
         else:
@@ -186,8 +196,6 @@ def _response_format(
 
 
 def _backend_options(spec: spec_pb2.InferenceSpec, notes: Violations) -> dict[str, Any]:
-    if not spec.HasField("backend_options"):
-        return {}
     path = "spec.backend_options"
     fields = spec.backend_options.fields
     options = {key: plain(f"{path}.{key}", value, notes) for key, value in fields.items()}
@@ -204,6 +212,8 @@ def _check_cache(cache: spec_pb2.CachePolicy, notes: Violations) -> None:
 
 
 def _target(target: routing_pb2.Target, notes: Violations) -> Target:
+    if [field.name for field, _ in target.ListFields()] == ["model"] and target.model:
+        return Target(target.model)  # the usual one
     hint = target.capability
     if target.WhichOneof("selector") == "model" and not target.model:
         notes.add("spec.target.model", "must not be empty; leave the target out for auto")

@@ -81,8 +81,8 @@ class Conversation:
             self._notes.add(f"{path}.role", "must be SYSTEM, DEVELOPER, USER, ASSISTANT or TOOL")
             return False
         wrong = [i for i, part in enumerate(message.parts) if part.WhichOneof("part") not in PARTS[role]]
-        allowed = " or ".join(sorted(PARTS[role]))
         for index in wrong:
+            allowed = " or ".join(sorted(PARTS[role]))
             self._notes.add(
                 f"{path}.parts[{index}]", f"must be {allowed} in a message of role {role.upper()}"
             )

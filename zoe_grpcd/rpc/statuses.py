@@ -81,7 +81,10 @@ def _status(error: ZoeError, details: list[Any]) -> status_pb2.Status:
 def _details(error: ZoeError, kept: int) -> list[Any]:
     details = [_info(error), *_violations(error, kept), *_resource(error)]
     if error.retry_after is not None:
-        details.append(error_details_pb2.RetryInfo(retry_delay=encode.duration(error.retry_after)))
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.SetInParent()  # 0 is an answer too
+        encode.put_duration(retry.retry_delay, error.retry_after)
+        details.append(retry)
     if error.reason in ("RATE_LIMITED", "BUDGET_EXCEEDED"):
         quota = error_details_pb2.QuotaFailure.Violation(
             subject="backend", description=_bounded(error.message, MAX_TEXT)
@@ -89,8 +92,10 @@ def _details(error: ZoeError, kept: int) -> list[Any]:
         details.append(error_details_pb2.QuotaFailure(violations=[quota]))
     if error.attempts:
         sent = error.output_tokens_sent if isinstance(error, errors.BackendLost) else 0
-        tried = [encode.attempt(attempt) for attempt in error.attempts[max(0, len(error.attempts) - kept) :]]
-        details.append(error_pb2.AttemptsDetail(attempts=tried, output_tokens_sent=sent))
+        detail = error_pb2.AttemptsDetail(output_tokens_sent=sent)
+        for attempt in error.attempts[max(0, len(error.attempts) - kept) :]:
+            encode.put_attempt(detail.attempts.add(), attempt)
+        details.append(detail)
     return details
 
 
