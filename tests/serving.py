@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from waiting import wait_until
+from waiting import eventually, wait_until
 
 from zoe.admin.v1.admin_service_pb2 import ListBackendsRequest, ListModelsRequest
 from zoe.admin.v1.backend_pb2 import Backend, LoadState, Model, ServedModel
@@ -184,6 +184,10 @@ class Daemon:
     def state(self, name: str) -> str:
         """A backend's state, as READY."""
         return Backend.State.Name(self.backends()[name].state).removeprefix("STATE_")
+
+    async def becomes(self, name: str, state: str, within: float = 5.0) -> None:
+        """Returns when a backend is in that state."""
+        await eventually(lambda: self.state(name) == state, within)
 
     def served(self, name: str, model: str) -> ServedModel | None:
         """A model on a backend."""

@@ -92,13 +92,14 @@ async def test_work_that_is_not_ours_is_seen_and_avoided(house: House) -> None:
     async with house.daemon.aclient() as client:
         for busy, idle in (("left", "right"), ("right", "left")):
             with work_of_others(getattr(house, busy)):
-                await eventually(lambda busy=busy: foreign(house, busy) == 1)
+                await others(house, busy, 1)
                 assert (await client.route(PROMPT, model="twin")).chosen.backend == idle
-            await eventually(lambda busy=busy: foreign(house, busy) == 0)
+            await others(house, busy, 0)
 
 
-def foreign(house: House, name: str) -> int:
-    return house.daemon.backends()[name].load.foreign_in_flight
+async def others(house: House, name: str, number: int) -> None:
+    """Returns when the daemon sees so many requests of others on a backend."""
+    await eventually(lambda: house.daemon.backends()[name].load.foreign_in_flight == number)
 
 
 async def test_a_cold_model_is_expected_to_load_and_is_warm_after_use(house: House) -> None:
@@ -115,16 +116,20 @@ async def test_a_cold_model_is_expected_to_load_and_is_warm_after_use(house: Hou
 
 
 async def test_auto_prefers_the_warm_one_of_two_equal_models(house: House) -> None:
-    only = {"allowed_backends": ["ollama"]}
     async with house.daemon.aclient() as client:
         for model in ("here:1b", "there:1b"):  # known to be equal
             await client.complete(PROMPT, model=model, max_output_tokens=20)
         for warm, cold in (("here:1b", "there:1b"), ("there:1b", "here:1b")):
             await client.complete(PROMPT, model=warm, max_output_tokens=20)
-            await eventually(lambda cold=cold: house.daemon.load_state("ollama", cold) == "UNLOADED")
-            decision = await client.route("good morning to you", explain=True, **only)
+            await unloaded(house, cold)
+            decision = await client.route("good morning to you", explain=True, allowed_backends=["ollama"])
             assert decision.chosen.model == warm
             assert seconds(decision, "ollama", cold, "load") > 0.2
+
+
+async def unloaded(house: House, model: str) -> None:
+    """Returns when the daemon knows that Ollama has thrown a model out."""
+    await eventually(lambda: house.daemon.load_state("ollama", model) == "UNLOADED")
 
 
 def test_what_ollama_has_in_memory_is_shown(house: House) -> None:

@@ -21,6 +21,11 @@ def at(daemon: Daemon, server: Server) -> str:
     return daemon.state(names[0]) if names else ""
 
 
+async def listed(daemon: Daemon, model: str) -> None:
+    """Returns when a daemon lists a model."""
+    await eventually(lambda: model in daemon.models())
+
+
 def test_an_ollama_is_found_where_its_own_variable_says(
     ollama_server: Any, quick_gguf: Path, serve: Any
 ) -> None:
@@ -45,16 +50,16 @@ async def test_servers_that_come_later_are_found_and_followed_when_they_change(
     with ollama_server(tools, tmp_path / "ollama", OllamaOptions(port=port)).start().wait_ready() as ollama:
         create_model(ollama, OllamaModel("late:1b", quick_gguf))
         await eventually(lambda: at(searching, ollama) == "READY", SEARCH)
-        await eventually(lambda: guessing.state("box") == "READY", SEARCH)
+        await guessing.becomes("box", "READY", SEARCH)
         for daemon in (searching, guessing):
-            await eventually(lambda daemon=daemon: "late:1b" in daemon.models())
+            await listed(daemon, "late:1b")
             assert daemon.client().complete(PROMPT, model="late:1b", max_output_tokens=3).text
-    await eventually(lambda: guessing.state("box") == "DOWN")
+    await guessing.becomes("box", "DOWN")
     with llama_server(tools, tmp_path, LlamaServerOptions(quick_gguf, alias="swapped", port=port)) as llama:
         llama.start().wait_ready()
         await eventually(lambda: at(searching, llama) == "READY", SEARCH)
         await eventually(lambda: guessing.backends()["box"].kind == "llamacpp", SEARCH)
         for daemon in (searching, guessing):
-            await eventually(lambda daemon=daemon: "swapped" in daemon.models())
+            await listed(daemon, "swapped")
             assert daemon.client().complete(PROMPT, model="swapped", max_output_tokens=3).text
     assert "late:1b" not in guessing.models()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from zoe_grpcd.localbackends.ollama import OllamaModel, OllamaOptions, create_mo
 from zoe_grpcd.localbackends.servers import Server, free_port
 
 PROMPT = "tell me of the river and the clock"
-LONG = {"temperature": 0, "max_output_tokens": 100}
+LONG: dict[str, Any] = {"temperature": 0, "max_output_tokens": 100}
 ONLY_FIRST: dict[str, Any] = {"allowed_backends": ["first"]}  # which has lost its preference by failing
 
 
@@ -111,7 +112,7 @@ def house(_house: House) -> Iterator[House]:
         if not server.is_running:
             server.restart()
         server.thaw()
-        wait_until(lambda name=name: _house.daemon.state(name) == "READY", 10)
+        asyncio.run(_house.daemon.becomes(name, "READY", 10))
     yield _house
     wait_until(lambda: _house.daemon.in_flight() == 0)
 
@@ -261,20 +262,20 @@ async def test_a_whole_answer_survives_the_end_of_a_runner(house: House, name: s
 
 async def test_a_backend_that_comes_back_is_found_and_used(house: House) -> None:
     house.first.crash()
-    await eventually(lambda: house.daemon.state("first") == "DOWN")
+    await house.daemon.becomes("first", "DOWN")
     async with house.daemon.aclient() as client:
         meanwhile = await client.complete(PROMPT, model="endless", max_output_tokens=1)
         house.first.restart()
-        await eventually(lambda: house.daemon.state("first") == "READY")
+        await house.daemon.becomes("first", "READY")
         again = await client.complete(PROMPT, model="endless", max_output_tokens=1, **ONLY_FIRST)
     assert (tried(meanwhile), tried(again)) == ([("second", "OK")], [("first", "OK")])
 
 
 async def test_a_hung_backend_that_goes_on_is_used_again(house: House) -> None:
     house.first.freeze()
-    await eventually(lambda: house.daemon.state("first") == "DOWN")
+    await house.daemon.becomes("first", "DOWN")
     house.first.thaw()
-    await eventually(lambda: house.daemon.state("first") == "READY")
+    await house.daemon.becomes("first", "READY")
     async with house.daemon.aclient() as client:
         again = await client.complete(PROMPT, model="endless", max_output_tokens=1, **ONLY_FIRST)
     assert tried(again) == [("first", "OK")]
@@ -283,8 +284,8 @@ async def test_a_hung_backend_that_goes_on_is_used_again(house: House) -> None:
 async def test_the_models_follow_what_is_put_on_a_port(
     house: House, quick_gguf: Path, slow_gguf: Path
 ) -> None:
-    def found() -> set[str]:
-        return {m.model for m in house.daemon.backends()["changing"].models} - {"big"}
+    def found(model: str) -> bool:
+        return {m.model for m in house.daemon.backends()["changing"].models} - {"big"} == {model}
 
     shelf = house.folder / "other shelf"
     shelf.mkdir()
@@ -297,15 +298,15 @@ async def test_the_models_follow_what_is_put_on_a_port(
         ):
             with house.changing(path, alias=alias) as server:
                 server.start().wait_ready()
-                await eventually(lambda model=model: found() == {model})
+                await eventually(partial(found, model))
                 assert tried(await client.complete(PROMPT, model=model)) == [("changing", "OK")]
-        await eventually(lambda: house.daemon.state("changing") == "DOWN")
+        await house.daemon.becomes("changing", "DOWN")
         with pytest.raises(NoHealthyBackend):
             await client.complete(PROMPT, model="shelved")
 
 
 async def test_when_all_are_dead_the_caller_knows_at_once_when_to_come_back(house: House) -> None:
-    await eventually(lambda: house.daemon.state("changing") == "DOWN")
+    await house.daemon.becomes("changing", "DOWN")
     spec = build_spec(PROMPT, {"model": "big"})
     requests = {"Route": pb.RouteRequest(spec=spec), "Complete": pb.CompleteRequest(spec=spec)}
     with grpc.insecure_channel(house.daemon.target, [("grpc.enable_retries", 0)]) as channel:

@@ -28,7 +28,8 @@ PROMPT = "tell me of the river and the clock"
 
 @pytest.fixture
 def llama(llama_server: Any, endless_gguf: Path) -> Server:
-    return llama_server(endless_gguf, alias="endless", slots=4)
+    server: Server = llama_server(endless_gguf, alias="endless", slots=4)
+    return server
 
 
 @pytest.fixture
