@@ -41,6 +41,7 @@ BY_REASON: dict[str, type[errors.ZoeError]] = {
     "INTERNAL": errors.Internal,
     "NOT_IMPLEMENTED": errors.Unimplemented,
     "NOT_FOUND": errors.NotFound,
+    "DEADLINE_EXCEEDED": errors.DeadlineExceeded,
 }
 
 BY_CODE: dict[grpc.StatusCode, type[errors.ZoeError]] = {
