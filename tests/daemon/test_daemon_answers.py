@@ -15,12 +15,23 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from serving import Daemon, entry, serving
 from waiting import wait_until
 
-from zoe_client import BackendRejected, Client, Completed, Delta, RouteDecision, ToolCallDelta, ZoeError
+from zoe.inference.v1 import inference_service_pb2 as pb
+from zoe_client import (
+    BackendRejected,
+    Client,
+    Completed,
+    Delta,
+    NoCapableBackend,
+    RouteDecision,
+    ToolCallDelta,
+    ZoeError,
+    build_spec,
+)
 from zoe_grpcd.localbackends.fetch import Tools
 from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
 from zoe_grpcd.localbackends.ollama import OllamaModel, OllamaOptions, create_model, start_ollama
 from zoe_grpcd.localbackends.servers import Server
-from zoe_grpcd.localbackends.templates import OLLAMA_TOOL_TEMPLATE
+from zoe_grpcd.localbackends.templates import OLLAMA_REASONING_TEMPLATE, OLLAMA_TOOL_TEMPLATE
 
 PROMPT = "tell me of the river and the clock"
 MODELS = ("quick", "endless", "quick:1b")  # on the llama-server, the router, the Ollama
@@ -76,26 +87,26 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(
-    tools: Tools,
-    tmp_path_factory: pytest.TempPathFactory,
-    quick_gguf: Path,
-    endless_gguf: Path,
-    tool_gguf: Path,
-) -> Iterator[House]:
+def files(quick_gguf: Path, endless_gguf: Path, tool_gguf: Path, reasoning_gguf: Path) -> dict[str, Path]:
+    return {path.stem: path for path in (quick_gguf, endless_gguf, tool_gguf, reasoning_gguf)}
+
+
+@pytest.fixture(scope="module")
+def house(tools: Tools, tmp_path_factory: pytest.TempPathFactory, files: dict[str, Path]) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
     shelf = folder / "shelf"
     shelf.mkdir()
-    for model in (endless_gguf, tool_gguf):
-        (shelf / model.name).symlink_to(model)
+    for name in ("endless", "tool", "reasoning"):
+        (shelf / f"{name}.gguf").symlink_to(files[name])
     with ExitStack() as running:
         llama = running.enter_context(
-            start_llama_server(tools, folder, LlamaServerOptions(quick_gguf, alias="quick", slots=2))
+            start_llama_server(tools, folder, LlamaServerOptions(files["quick"], alias="quick", slots=2))
         )
         router = running.enter_context(start_llama_server(tools, folder, LlamaServerOptions(shelf)))
         ollama = running.enter_context(start_ollama(tools, folder / "ollama", OllamaOptions(parallel=1)))
-        create_model(ollama, OllamaModel("quick:1b", quick_gguf))
-        create_model(ollama, OllamaModel("tool:1b", tool_gguf, OLLAMA_TOOL_TEMPLATE))
+        create_model(ollama, OllamaModel("quick:1b", files["quick"]))
+        create_model(ollama, OllamaModel("tool:1b", files["tool"], OLLAMA_TOOL_TEMPLATE))
+        create_model(ollama, OllamaModel("reasoning:1b", files["reasoning"], OLLAMA_REASONING_TEMPLATE))
         bundles = [
             {
                 "backend": "ollama",
@@ -204,6 +215,35 @@ def test_a_tool_is_called_streamed_and_its_result_answered(house: House, model: 
     result = {"role": "tool", "tool_call_id": call.id, "content": "rain"}
     after = house.client.complete([*question, whole.message, result], model=model, tools=TOOLS, temperature=0)
     assert after.usage.prompt_tokens > whole.usage.prompt_tokens
+
+
+@pytest.mark.parametrize("model", ["reasoning", "reasoning:1b"])
+def test_thoughts_are_told_apart_and_shown_to_who_asks_for_them(house: House, model: str) -> None:
+    shown = house.client.complete(PROMPT, model=model, include_reasoning=True, temperature=0)
+    assert shown.reasoning.strip() == "First they want a number, hence I'll choose one."
+    assert shown.text.strip() == "The answer equals forty-two."
+    hidden = house.client.complete(PROMPT, model=model, temperature=0)
+    assert (hidden.text, hidden.reasoning) == (shown.text, "")
+
+
+def test_the_trailers_name_decision_and_backend(house: House) -> None:
+    spec = build_spec(PROMPT, {"model": "quick", "max_output_tokens": 2})
+    reply, call = house.client.inference.Complete.with_call(pb.CompleteRequest(spec=spec), timeout=10)
+    trailers = dict(call.trailing_metadata() or ())
+    assert trailers["x-zoe-backend"] == "llama"
+    assert trailers["x-zoe-decision-id"] == reply.decision.decision_id
+
+
+def test_a_picture_needs_a_model_that_sees(house: House) -> None:
+    with pytest.raises(NoCapableBackend) as refused:
+        house.client.complete(PROMPT, images=[b"\x89PNG\r\n\x1a\n"])
+    assert refused.value.metadata["required"] == "vision"
+
+
+def test_what_has_no_time_yet_is_unimplemented(house: House) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        house.client.inference.RateResponse(pb.RateResponseRequest(), timeout=10)
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 @pytest.mark.parametrize("model", ["quick", "quick:1b"])

@@ -13,20 +13,26 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from serving import Daemon, entry, serving
 from waiting import eventually, wait_until
 
+from zoe.admin.v1.admin_service_pb2 import WatchBackendsRequest
+from zoe.admin.v1.backend_pb2 import Backend
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe.inference.v1.decision_pb2 import Attempt
 from zoe.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 from zoe_client import (
     Answer,
+    AsyncClient,
     AsyncStream,
     BackendLost,
     BackendSwitched,
     Completed,
+    DeadlineExceeded,
     Delta,
     NoHealthyBackend,
+    ZoeError,
     build_spec,
     from_rpc_error,
 )
@@ -257,7 +263,60 @@ async def test_a_whole_answer_survives_the_end_of_a_runner(house: House, name: s
     assert tried(answer)[-1] == (name, "OK")
 
 
+async def test_a_stream_from_an_ollama_that_is_killed_has_failed(house: House) -> None:
+    async with house.daemon.aclient() as client, client.stream(PROMPT, model="endless:1b", **LONG) as stream:
+        await deltas(stream, 5)
+        house.ollama.crash()
+        with pytest.raises(BackendLost):
+            await deltas(stream, 1000)
+    await house.daemon.becomes("ollama", "DOWN")
+
+
+async def test_eight_callers_of_a_cold_model_are_all_answered(house: House) -> None:
+    house.ollama.request("POST", "/api/generate", {"model": "endless:1b", "keep_alive": 0})
+    await eventually(lambda: house.daemon.load_state("ollama", "endless:1b") == "UNLOADED")
+    async with house.daemon.aclient() as client:
+        asked: list[Any] = [
+            client.complete(PROMPT, model="endless:1b", max_output_tokens=3, temperature=0) for _ in range(8)
+        ]
+        answers = await asyncio.gather(*asked)
+    assert {answer.text for answer in answers} == {house.text(3)}
+
+
 # ----------------------------------------------------------------------------------------- gone, back, changed
+
+
+async def test_who_watches_sees_a_backend_go_and_come_back(house: House) -> None:
+    async with (
+        AsyncClient(house.daemon.target, admin_target=house.daemon.admin_target) as client,
+        grpc.aio.insecure_channel(house.daemon.target) as channel,
+    ):
+        service = health_pb2.HealthCheckRequest(service="model/rare")
+        health = health_pb2_grpc.HealthStub(channel).Watch(service, timeout=20)
+        changes = client.admin.WatchBackends(WatchBackendsRequest(), timeout=20)
+        house.rare.restart()
+        house.rare.crash()
+        with pytest.raises(ZoeError):
+            await client.complete(PROMPT, model="rare")
+        assert await seen(changes, "rare", Backend.STATE_DOWN)
+        assert await told(health, health_pb2.HealthCheckResponse.NOT_SERVING)
+
+
+async def seen(changes: Any, name: str, state: int) -> bool:
+    """Reads what WatchBackends tells until a backend is in a state."""
+    async for change in changes:
+        for backend in (*change.snapshot.backends, change.updated):
+            if (backend.name, backend.state) == (name, state):
+                return True
+    return False
+
+
+async def told(statuses: Any, status: int) -> bool:
+    """Reads what a health watch tells until it is that."""
+    async for reply in statuses:
+        if reply.status == status:
+            return True
+    return False
 
 
 async def test_a_backend_that_comes_back_is_found_and_used(house: House) -> None:
@@ -325,12 +384,14 @@ async def test_when_all_are_dead_the_caller_knows_at_once_when_to_come_back(hous
 
 
 async def test_a_server_that_still_loads_is_waited_for(house: House) -> None:
-    model = make_gguf(house.folder / "big.gguf", TinyModel(name="big", reply_tokens=5, experts=32, ffn=4096))
+    model = make_gguf(house.folder / "big.gguf", TinyModel(name="big", reply_tokens=5, experts=64, ffn=4096))
     with house.changing(model, alias="big", args=["--no-mmap"]) as server:
         server.start()
         wait_until(lambda: is_loading(server))
         async with house.daemon.aclient() as client:
-            await eventually(lambda: house.daemon.state("changing") in ("LOADING", "READY"))
+            await house.daemon.becomes("changing", "LOADING")
+            with pytest.raises(DeadlineExceeded):
+                await client.complete(PROMPT, model="big", timeout=0.1)
             answer = await client.complete(PROMPT, model="big", temperature=0)
     assert len(answer.text.split()) == 5
     assert tried(answer)[-1] == ("changing", "OK")
