@@ -13,11 +13,11 @@ NEVER = float("inf")
 class Patience:
     """`with patience(seconds): await ...` raises TimeoutError when that takes longer.
 
-    For the waits of one task, one after the other; whatever else the task does in between has no limit. To be closed
+    For the waits of one task, that of the first one, one after the other; whatever else the task does in between has no limit. To be closed
     at the end of the call.
     """
 
-    __slots__ = ("_armed", "_cancelling", "_deadline", "_expired", "_loop", "_task", "_timer")
+    __slots__ = ("_armed", "_cancelling", "_deadline", "_expired", "_loop", "_task", "_timer", "lost")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -27,6 +27,7 @@ class Patience:
         self._deadline = NEVER  # of the wait that goes on
         self._cancelling = 0
         self._expired = False
+        self.lost = False  # a wait has taken too long
 
     def __call__(self, seconds: float) -> "Patience":
         """Sets the limit of the wait that begins now."""
@@ -35,8 +36,11 @@ class Patience:
 
     def __enter__(self) -> None:
         """The wait begins."""
-        self._task = asyncio.current_task()
-        assert self._task is not None
+        if self._task is None:
+            self._task = asyncio.current_task(
+                self._loop
+            )  # once: on some machines it costs more than the wait
+            assert self._task is not None
         self._cancelling = self._task.cancelling()
         if self._deadline < self._armed:
             self._arm()
@@ -47,7 +51,7 @@ class Patience:
         """The wait is over; a cancellation of ours becomes a TimeoutError, one of somebody else stays what it is."""
         self._deadline = NEVER
         if self._expired:
-            self._expired = False
+            self._expired, self.lost = False, True
             assert self._task is not None
             if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
                 raise TimeoutError from error

@@ -11,7 +11,7 @@ usage_based:  score = weight * sum(w * v) / sum(w) over the terms
 An intent that favours latency adds LEAN to the weight of latency.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -63,6 +63,19 @@ class Gate(NamedTuple):
     weight: float
 
 
+class Gates(dict[str, Gate]):
+    """The gates by backend, each made when it is first asked for: a named model is on few of the backends."""
+
+    def __init__(self, question: "Question", backends: Mapping[str, BackendView]) -> None:
+        super().__init__()
+        self._question = question
+        self._backends = backends
+
+    def __missing__(self, name: str) -> Gate:
+        gate = self[name] = _gate(self._question, self._backends[name])
+        return gate
+
+
 class Option(NamedTuple):
     """An eligible deployment with its estimate."""
 
@@ -91,7 +104,7 @@ class Choice(NamedTuple):
 
 def choose(question: Question, snapshot: Snapshot, policy: Policy) -> Choice | None:
     """The best deployment of the first tier that has an eligible one; None when nobody may serve."""
-    gates = {name: _gate(question, view) for name, view in snapshot.backends.items()}
+    gates = Gates(question, snapshot.backends)
     for step, tier in enumerate(question.resolution.tiers):
         options = _narrow(question, _eligible(question, views_of(tier, snapshot), gates))
         if options:
@@ -118,21 +131,22 @@ def _closed(ask: Ask, view: BackendView) -> tuple[Reason, ...]:
     """Why no deployment of this backend may serve the request."""
     backend, target = view.backend, ask.target
     reasons = []
-    not_allowed = bool(target.allowed_backends) and backend.name not in target.allowed_backends
-    if not_allowed or backend.name in target.excluded_backends:
+    if target.allowed_backends and backend.name not in target.allowed_backends:
         reasons.append(Reason.EXCLUDED)
-    if any(backend.labels.get(key) != value for key, value in target.labels.items()):
+    if target.excluded_backends and backend.name in target.excluded_backends:
+        reasons.append(Reason.EXCLUDED)
+    if target.labels and any(backend.labels.get(key) != value for key, value in target.labels.items()):
         reasons.append(Reason.EXCLUDED)
     if ask.locality is Locality.LOCAL_ONLY and not backend.local:
         reasons.append(Reason.LOCALITY)
-    if reason := _PHASE_REASONS.get(view.phase):
-        reasons.append(reason)
+    if view.phase in _PHASE_REASONS:
+        reasons.append(_PHASE_REASONS[view.phase])
     if backend.max_in_flight is not None and view.in_flight >= backend.max_in_flight:
         reasons.append(Reason.SATURATED)
     return tuple(reasons)
 
 
-def _eligible(question: Question, views: Sequence[DeploymentView], gates: dict[str, Gate]) -> list[Option]:
+def _eligible(question: Question, views: Sequence[DeploymentView], gates: Mapping[str, Gate]) -> list[Option]:
     """The hot loop of a decision: a few microseconds a deployment."""
     ask, size, excluded = question.ask, question.size, question.excluded
     required = ask.needs | question.resolution.required

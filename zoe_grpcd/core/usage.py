@@ -57,7 +57,7 @@ class DecayedMean:
 
     def _kept(self, now: float) -> float:
         """The share of their weight that the measurements have kept."""
-        return 2.0 ** (-max(0.0, now - self._at) / self._half_life)
+        return math.exp2(-max(0.0, now - self._at) / self._half_life)
 
     def reset_prior(self, prior: float) -> None:
         """Replaces the prior when better facts arrive; the measurements stay."""

@@ -14,6 +14,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from zoe_grpcd.core.errors import InvalidRequest, ShuttingDown, TooLate, Violation, ZoeError
+from zoe_grpcd.patience import Patience
 from zoe_grpcd.rpc.statuses import code_of, message_of, trailers_of
 
 log = logging.getLogger(__name__)
@@ -126,15 +127,17 @@ async def _answered(handler: Handler, gate: Gate | None, request: Any, context: 
 async def _in_time(handler: Handler, gate: Gate, request: Any, context: Context) -> Any:
     if context.time_remaining() is not None:
         return await handler(request, context)
-    limit = asyncio.timeout(gate.max_request_time)
+    patience = Patience()
     try:
-        async with limit:
+        with patience(gate.max_request_time):
             return await handler(request, context)
     except TimeoutError:
-        if not limit.expired():
+        if not patience.lost:
             raise
         text = f"the request took longer than {gate.max_request_time:g} s, and set no deadline of its own"
         raise TooLate(text) from None
+    finally:
+        patience.close()
 
 
 async def _refuse(context: Context, error: ZoeError) -> None:
