@@ -217,7 +217,7 @@ def config_of(folder: Path, **sections: Any) -> dict[str, Any]:
     server = {
         "listen": ["127.0.0.1:0", f"unix:{folder}/grpcd.sock"],
         "admin_listen": f"unix:{folder}/admin.sock",
-        "drain_timeout": "5s",
+        "drain_timeout": "60s",  # which an idle daemon does not need: `stop` waits for less
         **sections.pop("server", {}),
     }
     return {"server": server, **sections}

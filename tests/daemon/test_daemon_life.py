@@ -15,21 +15,31 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from serving import Daemon, config_of, entry, environment, short_folder
+from serving import Daemon, config_of, entry, environment, serving, short_folder
 from waiting import eventually
 
 from zoe.inference.v1.inference_service_pb2 import RouteRequest
 from zoe.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 from zoe_client import Completed, Delta, ShuttingDown, ZoeError, build_spec, from_rpc_error
+from zoe_grpcd.localbackends.fetch import Tools
+from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
 from zoe_grpcd.localbackends.servers import Server, free_port
 
 PROMPT = "tell me of the river and the clock"
 
 
-@pytest.fixture
-def llama(llama_server: Any, endless_gguf: Path) -> Server:
-    server: Server = llama_server(endless_gguf, alias="endless", slots=4)
-    return server
+@pytest.fixture(scope="module")
+def llama(tools: Tools, tmp_path_factory: pytest.TempPathFactory, endless_gguf: Path) -> Iterator[Server]:
+    options = LlamaServerOptions(endless_gguf, alias="endless", slots=4)
+    with start_llama_server(tools, tmp_path_factory.mktemp("life"), options) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def steady(llama: Server) -> Iterator[Daemon]:
+    """A daemon that several tests use, none of which ends it."""
+    with serving(backends=[entry("llama", llama)]) as daemon:
+        yield daemon
 
 
 @pytest.fixture
@@ -39,20 +49,14 @@ def silent_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_ready_comes_after_the_first_look_at_all_backends(llama: Server, serve: Any) -> None:
-    dead = {"name": "dead", "kind": "ollama", "url": f"http://127.0.0.1:{free_port()}"}
-    daemon = serve(backends=[entry("llama", llama), dead])
-    assert (daemon.state("llama"), daemon.state("dead")) == ("READY", "DOWN")
-    assert daemon.client().complete(PROMPT, model="endless", max_output_tokens=1).text
-
-
-def test_a_silent_backend_delays_ready_by_no_more_than_its_probe(
+def test_ready_comes_after_the_first_look_at_all_backends(
     llama: Server, serve: Any, silent_port: int
 ) -> None:
+    dead = {"name": "dead", "kind": "ollama", "url": f"http://127.0.0.1:{free_port()}"}
     silent = {"name": "silent", "kind": "llamacpp", "url": f"http://127.0.0.1:{silent_port}"}
-    daemon = serve(backends=[entry("llama", llama), silent])
-    assert daemon.state("llama") == "READY"
-    assert daemon.state("silent") in ("DOWN", "UNKNOWN")
+    daemon = serve(backends=[entry("llama", llama), dead, silent])
+    assert [daemon.state(name) for name in ("llama", "dead", "silent")] == ["READY", "DOWN", "DOWN"]
+    assert daemon.client().complete(PROMPT, model="endless", max_output_tokens=1).text
 
 
 async def test_sigterm_lets_streams_end_and_turns_new_calls_away(llama: Server, serve: Any) -> None:
@@ -88,15 +92,6 @@ async def test_sigterm_lets_streams_end_and_turns_new_calls_away(llama: Server, 
         assert isinstance(events[-1], Completed)
         assert events[-1].usage.completion_tokens == 300
         assert await asyncio.to_thread(daemon.ended) == 0
-
-
-def test_an_idle_daemon_stops_at_once(llama: Server, serve: Any) -> None:
-    daemon: Daemon = serve(backends=[entry("llama", llama)], server={"drain_timeout": "60s"})
-    assert daemon.client().complete(PROMPT, model="endless", max_output_tokens=1).text
-    begin = time.monotonic()
-    daemon.signal()
-    assert daemon.ended() == 0
-    assert time.monotonic() - begin < 3
 
 
 async def test_the_second_sigterm_ends_it_at_once(llama: Server, serve: Any) -> None:
@@ -146,11 +141,10 @@ def test_sigterm_before_ready_ends_it(silent_port: int) -> None:
             daemon.kill()
 
 
-def test_a_second_daemon_does_not_take_the_socket_of_the_first(llama: Server, serve: Any) -> None:
-    daemon: Daemon = serve(backends=[entry("llama", llama)])
+def test_a_second_daemon_does_not_take_the_socket_of_the_first(steady: Daemon) -> None:
     with short_folder() as folder:
         second = Daemon(
-            folder, {**config_of(folder), "server": config_of(daemon.folder)["server"]}, environment()
+            folder, {**config_of(folder), "server": config_of(steady.folder)["server"]}, environment()
         )
         second.start()
         try:
@@ -159,7 +153,7 @@ def test_a_second_daemon_does_not_take_the_socket_of_the_first(llama: Server, se
             second.kill()
         assert "in use by another zoe-grpcd" in second.log
         assert "Traceback" not in second.log
-    assert daemon.client().complete(PROMPT, model="endless", max_output_tokens=1).text
+    assert steady.client().complete(PROMPT, model="endless", max_output_tokens=1).text
 
 
 def test_a_taken_port_is_said(serve: Any) -> None:
@@ -199,9 +193,8 @@ def test_keys_and_prompts_are_in_no_log(llama_server: Any, quick_gguf: Path, ser
     assert not [word for word in ("sesame", "basil", "zebra") if word in daemon.log]
 
 
-async def test_nothing_is_left_of_three_hundred_requests(llama: Server, serve: Any) -> None:
-    daemon: Daemon = serve(backends=[entry("llama", llama)])
-    async with daemon.aclient() as client:
+async def test_nothing_is_left_of_three_hundred_requests(llama: Server, steady: Daemon) -> None:
+    async with steady.aclient() as client:
 
         async def round_of(number: int) -> None:
             for start in range(0, number, 10):
@@ -217,12 +210,12 @@ async def test_nothing_is_left_of_three_hundred_requests(llama: Server, serve: A
                     await anext(aiter(stream))
 
         await round_of(50)
-        await eventually(lambda: daemon.in_flight() == 0)
-        memory, sockets = resident(daemon), daemon.connections()
+        await eventually(lambda: steady.in_flight() == 0)
+        memory, sockets = resident(steady), steady.connections()
         await round_of(250)
-        await eventually(lambda: daemon.in_flight() == 0)
-        assert daemon.connections() <= sockets + 4  # kept-alive connections come and go
-        assert resident(daemon) - memory < 10 << 20
+        await eventually(lambda: steady.in_flight() == 0)
+        assert steady.connections() <= sockets + 4  # kept-alive connections come and go
+        assert resident(steady) - memory < 10 << 20
     await eventually(lambda: not busy(llama))
 
 
@@ -232,9 +225,8 @@ def resident(daemon: Daemon) -> int:
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_a_reader_that_stalls_slows_nobody_else(llama: Server, serve: Any) -> None:
-    daemon: Daemon = serve(backends=[entry("llama", llama)])
-    client = daemon.client()
+def test_a_reader_that_stalls_slows_nobody_else(steady: Daemon) -> None:
+    client = steady.client()
     with client.stream(PROMPT, model="endless", max_output_tokens=3000) as stalled:
         next(iter(stalled))
         answers = queue.SimpleQueue[str]()
