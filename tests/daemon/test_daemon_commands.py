@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from serving import Daemon, entry, environment, serving, short_folder
@@ -271,10 +272,19 @@ def descendants(process: subprocess.Popen[str]) -> set[int]:
     return found()
 
 
-def test_the_demo_ends_with_ctrl_c(tools: Tools) -> None:
+def test_the_demo_shows_a_model_that_is_there(ollama_server: Any, quick_gguf: Path) -> None:
+    ollama = ollama_server({"mine:1b": quick_gguf})
+    done = typed("demo", env=environment(OLLAMA_HOST=f"127.0.0.1:{ollama.port}"))
+    assert done.returncode == 0
+    assert f"found: {ollama.url}" in done.stdout
+    assert "mine:1b" in done.stdout
+
+
+def test_the_demo_ends_with_ctrl_c_and_needs_no_model_of_yours(ollama_server: Any) -> None:
+    empty = ollama_server()
     with subprocess.Popen(
         [*COMMAND, "demo", "--keep"],
-        env=environment(),
+        env=environment(OLLAMA_HOST=f"127.0.0.1:{empty.port}"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -12,9 +12,10 @@ from pathlib import Path
 import aiohttp
 
 from zoe.admin.v1.admin_service_pb2 import ListBackendsRequest
-from zoe_client import Client, Completed, Delta, RouteDecision
+from zoe_client import Client, Completed, Delta, RouteDecision, ZoeError
 from zoe_grpcd.adapters.discovery import Found, discover
 from zoe_grpcd.cli import tables
+from zoe_grpcd.kinds import KINDS
 from zoe_grpcd.localbackends.fetch import BackendUnavailable
 from zoe_grpcd.localbackends.trio import start_demo_backends
 
@@ -34,7 +35,11 @@ def run(*, keep: bool = False) -> int:
         target = f"unix:{folder}/grpcd.sock"
         open_things.enter_context(_daemon(folder, backends))
         client = open_things.enter_context(Client(target, admin_target=f"unix:{folder}/admin.sock"))
-        _show(client)
+        try:
+            _show(client)
+        except ZoeError as error:
+            print(f"zoe-grpcd: {error}", file=sys.stderr)
+            return 1
         if keep:
             print(f"\nserving on {target}; Ctrl-C ends it", flush=True)
             while True:
@@ -44,15 +49,13 @@ def run(*, keep: bool = False) -> int:
 
 def _backends(folder: Path, open_things: ExitStack) -> str:
     """The section `backends`: empty if servers of the user's own were found, which the daemon then finds too."""
-    found = asyncio.run(_found())
-    if found.backends:
-        for note in found.notes:
-            print(f"found: {note}", flush=True)
+    found, models = asyncio.run(_found())
+    for note in found.notes:
+        print(f"found: {note}", flush=True)
+    if models:
         return ""
-    print(
-        "no model server found on this machine: starting two llama-servers and an Ollama with tiny models,",
-        flush=True,
-    )
+    missing = "no model on it" if found.backends else "no model server found on this machine"
+    print(f"{missing}: starting two llama-servers and an Ollama with tiny models,", flush=True)
     print("which know 400 words and mean nothing by them", flush=True)
     servers = start_demo_backends(folder)
     for server in servers:
@@ -65,9 +68,13 @@ def _backends(folder: Path, open_things: ExitStack) -> str:
     return "\n".join(["backends:", *lines])
 
 
-async def _found() -> Found:
+async def _found() -> tuple[Found, int]:
+    """The servers of this machine, and how many models they have."""
     async with aiohttp.ClientSession(trust_env=False) as session:
-        return await discover(session)
+        found = await discover(session)
+        probes = [probe(session, b, "") for b in found.backends if (probe := KINDS[b.kind].probe)]
+        looks = await asyncio.gather(*(probe() for probe in probes))
+    return found, sum(len(look.models or ()) for look in looks)
 
 
 @contextmanager
