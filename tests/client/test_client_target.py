@@ -1,5 +1,6 @@
 """Where the client looks for the daemon."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -30,18 +31,23 @@ def test_then_the_unix_socket(socket: Path) -> None:
     assert inference_target() == f"unix:{socket}"
 
 
-def test_then_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert inference_target() == "127.0.0.1:50051"
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
+def test_then_loopback() -> None:
     assert inference_target() == "127.0.0.1:50051"
 
 
-def test_admin_has_its_own_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_admin_has_its_own_socket(tmp_path: Path) -> None:
     assert admin_target() == f"unix:{tmp_path}/zoe-grpcd/admin.sock"
     assert admin_target("unix:/a.sock") == "unix:/a.sock"
+
+
+def test_without_a_runtime_directory_the_sockets_are_where_the_daemon_then_puts_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    with pytest.raises(ValueError, match="admin_target"):
-        admin_target()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    user = Path(f"/run/user/{os.getuid()}")
+    folder = user if user.is_dir() else tmp_path / ".cache"
+    assert admin_target() == f"unix:{folder}/zoe-grpcd/admin.sock"
 
 
 @pytest.mark.parametrize(

@@ -94,3 +94,19 @@ async def test_rating_is_for_a_later_version(stage: Stage) -> None:
 
     assert (failure.code, failure.info.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
     assert failure.text == "RateResponse is not implemented in this version"
+
+
+async def test_the_metadata_may_demand_a_capability_of_a_request_without_a_target(stage: Stage) -> None:
+    request, demand = pb.RouteRequest(spec=asked()), (("x-capability", "chat, singing"),)
+    request.spec.ClearField("target")
+
+    failure = await failed(stage.inference.Route(request, metadata=demand))
+
+    assert failure.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert failure.info.metadata["required"] == "chat,singing"
+
+
+async def test_a_target_outranks_the_capability_of_the_metadata(stage: Stage) -> None:
+    request = pb.RouteRequest(spec=asked(target={"model": "tiny"}))
+    decision = (await stage.inference.Route(request, metadata=(("x-capability", "singing"),))).decision
+    assert decision.reason == decision_pb2.REASON_EXACT_MODEL

@@ -148,9 +148,12 @@ async def _refuse(context: Context, error: ZoeError) -> None:
 
 def request_id_of(field: str, context: Context) -> str:
     """The caller's id for the request: the field, else the metadata `x-request-id`, else a new one."""
-    if field:
-        return field
+    return field or metadata_of(context, "x-request-id")[:128] or f"{random.getrandbits(64):016x}"
+
+
+def metadata_of(context: Context, name: str) -> str:
+    """One value of the request's metadata; empty if there is none."""
     for key, value in context.invocation_metadata() or ():
-        if key == "x-request-id" and isinstance(value, str) and value:
-            return value[:128]
-    return f"{random.getrandbits(64):016x}"
+        if key == name and isinstance(value, str):
+            return value
+    return ""

@@ -15,7 +15,7 @@ from zoe_grpcd.patience import Patience
 from zoe_grpcd.router import Item, Router
 from zoe_grpcd.rpc import encode
 from zoe_grpcd.rpc.fields import Violations
-from zoe_grpcd.rpc.guard import Context, Gate, request_id_of, streaming, unary
+from zoe_grpcd.rpc.guard import Context, Gate, metadata_of, request_id_of, streaming, unary
 from zoe_grpcd.rpc.parse import ask_of, seconds_of
 
 log = logging.getLogger("zoe_grpcd.calls")
@@ -53,7 +53,7 @@ class InferenceServicer:
 
     async def route(self, request: pb.RouteRequest, context: Context) -> pb.RouteResponse:
         """Decides only."""
-        ask = ask_of(request.spec, allow_http_images=self.allow_http_images)
+        ask = self._ask(request, "", context)
         decision = self.router.route(ask, explain=request.explain)
         context.set_trailing_metadata(_trailers(decision))
         response = pb.RouteResponse()
@@ -62,7 +62,7 @@ class InferenceServicer:
 
     async def complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
         """The whole answer at once; a backend that dies in the middle of it is never seen."""
-        ask = self._ask(request, context)
+        ask = self._ask(request, request_id_of(request.request_id, context), context)
         answer = encode.Answer(reasoning=ask.include_reasoning)
         decision: Decision | None = None
         end: Completed | None = None
@@ -89,7 +89,7 @@ class InferenceServicer:
         coalesce = seconds_of("options.max_coalesce", request.options, "max_coalesce", notes) or 0.0
         if coalesce > MAX_COALESCE:
             notes.add("options.max_coalesce", f"must be at most {MAX_COALESCE:g} s")
-        ask = self._ask(request, context, notes)
+        ask = self._ask(request, request_id_of(request.request_id, context), context, notes)
         items = self.router.run(ask, explain=request.explain, eager=request.options.progress)
         stream = _Stream(ask, context, coalesce, self.write_timeout)
         try:
@@ -106,12 +106,18 @@ class InferenceServicer:
 
     def _ask(
         self,
-        request: pb.CompleteRequest | pb.StreamCompleteRequest,
+        request: pb.RouteRequest | pb.CompleteRequest | pb.StreamCompleteRequest,
+        request_id: str,
         context: Context,
         notes: Violations | None = None,
     ) -> Ask:
-        request_id = request_id_of(request.request_id, context)
-        return ask_of(request.spec, request_id, allow_http_images=self.allow_http_images, notes=notes)
+        return ask_of(
+            request.spec,
+            request_id,
+            allow_http_images=self.allow_http_images,
+            capability="" if request.spec.HasField("target") else metadata_of(context, "x-capability"),
+            notes=notes,
+        )
 
 
 class _Stream:

@@ -53,9 +53,13 @@ def ask_of(
     request_id: str = "",
     *,
     allow_http_images: bool = False,
+    capability: str = "",
     notes: Violations | None = None,
 ) -> Ask:
-    """The checked request. Raises InvalidRequest with all violations, those in `notes` included."""
+    """The checked request. Raises InvalidRequest with all violations, those in `notes` included.
+
+    `capability` is what the metadata demands of a request without a target: names, separated by commas.
+    """
     notes = notes or Violations()
     # what is not set is not touched: reading an empty message or list makes one
     present = {field.name for field, _ in spec.ListFields()}
@@ -70,7 +74,7 @@ def ask_of(
         _check_cache(spec.cache, notes)
     ask = Ask(
         generation,
-        _target(spec.target, notes) if "target" in present else ANYTHING,
+        _target(spec.target, notes) if "target" in present else _able(capability),
         request_id,
         conversation.last_user_text,
         conversation.prompt_bytes,
@@ -209,6 +213,11 @@ def _check_cache(cache: spec_pb2.CachePolicy, notes: Violations) -> None:
     if cache.mode not in CACHE_MODES:
         notes.add("spec.cache.mode", "must be DEFAULT, BYPASS, READ_ONLY or REFRESH")
     seconds_of("spec.cache.ttl", cache, "ttl", notes)
+
+
+def _able(capability: str) -> Target:
+    names = frozenset(name.strip() for name in capability.split(",")) - {""} if capability else None
+    return Target(required=names) if names else ANYTHING
 
 
 def _target(target: routing_pb2.Target, notes: Violations) -> Target:

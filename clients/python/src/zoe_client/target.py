@@ -11,25 +11,17 @@ def inference_target(target: str | None = None) -> str:
 
     Args:
         target: A gRPC target such as `unix:/run/x.sock`, `host:port` or `dns:///name:port`. None: `$ZOE_GRPCD_TARGET`,
-            else the unix socket in `$XDG_RUNTIME_DIR` if there is one, else `127.0.0.1:50051`.
+            else the unix socket in the runtime directory if there is one, else `127.0.0.1:50051`.
     """
     if chosen := target or os.environ.get("ZOE_GRPCD_TARGET"):
         return chosen
     socket = _runtime_socket("grpcd.sock")
-    return f"unix:{socket}" if socket and socket.exists() else DEFAULT_TARGET
+    return f"unix:{socket}" if socket.exists() else DEFAULT_TARGET
 
 
 def admin_target(target: str | None = None) -> str:
-    """Returns the target of the admin service: the argument, else the unix socket in `$XDG_RUNTIME_DIR`.
-
-    Raises:
-        ValueError: There is neither.
-    """
-    if target:
-        return target
-    if socket := _runtime_socket("admin.sock"):
-        return f"unix:{socket}"
-    raise ValueError("admin_target: $XDG_RUNTIME_DIR is not set, so the admin socket has to be named")
+    """Returns the target of the admin service: the argument, else its unix socket in the runtime directory."""
+    return target or f"unix:{_runtime_socket('admin.sock')}"
 
 
 def is_local(target: str) -> bool:
@@ -37,6 +29,8 @@ def is_local(target: str) -> bool:
     return target.startswith(("unix:", "unix-abstract:", "localhost:", "127.", "[::1]:", "vsock:"))
 
 
-def _runtime_socket(name: str) -> Path | None:
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(runtime, "zoe-grpcd", name) if runtime else None
+def _runtime_socket(name: str) -> Path:
+    """A socket in the daemon's folder: in $XDG_RUNTIME_DIR, else in /run/user/UID, else in $HOME/.cache."""
+    user = Path(f"/run/user/{os.getuid()}")
+    usual = user if user.is_dir() else Path.home() / ".cache"
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or usual) / "zoe-grpcd" / name
