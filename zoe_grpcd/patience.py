@@ -58,8 +58,12 @@ class Patience:
 
     def lose(self) -> None:
         """Ends the wait that goes on, if any, as if its time were over."""
+        self.shorten(0.0)
+
+    def shorten(self, seconds: float) -> None:
+        """Gives the wait that goes on, if any, no more than that from now."""
         if self._deadline != NEVER:
-            self._deadline = self._loop.time()
+            self._deadline = min(self._deadline, self._loop.time() + seconds)
             self._arm()
 
     def close(self) -> None:

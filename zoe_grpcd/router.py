@@ -9,6 +9,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 
 from zoe_grpcd.admission import Seat, WaitingRoom
 from zoe_grpcd.core import explain as explaining
@@ -46,6 +47,10 @@ from zoe_grpcd.core.transcript import Transcript
 from zoe_grpcd.fleet import Fleet, Lease
 from zoe_grpcd.patience import Patience
 from zoe_grpcd.ports import Dispatcher
+
+# A backend that is down may finish an answer, as a server does that was told to stop; silent for so long it is dead, too.
+# llama-server b10434 may hold a connection open for 30 s after it has stopped.
+LAST_WORDS = 3.0
 
 Item = Decision | Progress | Switched | list[Event] | Completed
 
@@ -236,6 +241,7 @@ class Router:
             async with aclosing(self._dispatchers[lease.backend.name].stream(call)) as upstream:
                 batch: list[Event] | None = await self._first(upstream, lease, transcript, run)
                 self._fleet.first_token(lease)
+                lease.abandon = partial(run.patience.shorten, LAST_WORDS)
                 if run.announced is None and not run.whole:
                     run.announced = decision
                     yield decision
@@ -292,13 +298,21 @@ class Router:
             bounds.first_token_ceiling, max(bounds.first_token_floor, bounds.first_token_factor * expected)
         )
 
-    @staticmethod
-    async def _more(upstream: AsyncGenerator[list[Event]], backend: Backend, run: Run) -> list[Event] | None:
+    async def _more(
+        self, upstream: AsyncGenerator[list[Event]], backend: Backend, run: Run
+    ) -> list[Event] | None:
+        """The next batch, within the backend's idle timeout; one that is down may only finish what it says."""
+        limit = backend.idle_timeout
+        if self._fleet.phase(backend.name) is Phase.DOWN:
+            limit = min(limit, LAST_WORDS)
         try:
-            with run.patience(backend.idle_timeout):
+            with run.patience(limit):
                 return await anext(upstream, None)
         except TimeoutError:
-            raise UpstreamError(Fault.TIMEOUT, f"silent for {backend.idle_timeout:g} s") from None
+            text = f"silent for {limit:g} s"
+            if self._fleet.phase(backend.name) is Phase.DOWN:
+                text = f"silent, and down: {self._fleet.detail(backend.name)}"
+            raise UpstreamError(Fault.TIMEOUT, text) from None
 
     def _ended(self, transcript: Transcript, lease: Lease) -> bool:
         """Takes in the proper end of an answer; raises if it was none."""

@@ -225,6 +225,20 @@ async def test_a_stream_whose_backend_dies_or_hangs_says_how_much_was_sent(house
     assert house.text(100).startswith("".join(delta.text for delta in got))
 
 
+async def test_a_silent_stream_is_given_up_when_its_backend_is_found_dead(house: House) -> None:
+    only: dict[str, Any] = {"allowed_backends": ["second"]}  # whose idle timeout is 30 s
+    async with (
+        house.daemon.aclient() as client,
+        client.stream(PROMPT, model="endless", **LONG, **only) as stream,
+    ):
+        await deltas(stream, 5)
+        begin = time.monotonic()
+        house.second.freeze()
+        with pytest.raises(BackendLost, match="down"):
+            await deltas(stream, 1000)
+    assert time.monotonic() - begin < 8
+
+
 async def test_nobody_sees_a_backend_die_in_the_middle_of_a_whole_answer(house: House) -> None:
     async with house.daemon.aclient() as client:
         asking = asyncio.create_task(client.complete(PROMPT, model="endless", **LONG))
