@@ -52,8 +52,12 @@ def lease(fleet: Fleet, backend: str = "a", model: str = "m", now: float = 0.0) 
     return fleet.lease(next(v.deployment for v in views if v.deployment.backend == backend), now)
 
 
-def a_lesson(failed: bool = False, duration: float = 2.0, first_token: float | None = 1.0) -> Lesson:
-    return Lesson(failed, duration, None if failed else first_token, output_tokens=10, whole=not failed)
+def a_lesson(
+    failed: bool = False, duration: float = 2.0, first_token: float | None = 1.0, output_tokens: int = 10
+) -> Lesson:
+    return Lesson(
+        failed, duration, None if failed else first_token, output_tokens=output_tokens, whole=not failed
+    )
 
 
 # -------------------------------------------------------------------------------------------------------------- phases
@@ -501,6 +505,50 @@ def test_a_load_is_not_part_of_what_a_slot_is_taken_for() -> None:
 # ------------------------------------------------------------------------------------------------------------ snapshots
 
 
+def test_what_is_left_of_a_request_shrinks_with_time() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m"), 0.0)
+    deployment = view_of(fleet).deployment
+    fleet.lease(deployment, 0.0, expected=10.0)
+    assert fleet.snapshot(0.0).backends["a"].remaining == {"m": (10.0,)}
+    assert fleet.snapshot(4.0).backends["a"].remaining == {"m": (6.0,)}
+    late = fleet.snapshot(12.0).backends["a"].remaining["m"][0]
+    assert late == pytest.approx(6.0), "who is late already is taken to need half as long again"
+
+
+def test_a_box_that_gets_slow_shows_it_for_all_its_models() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m", "n"), 0.0)
+    for at in range(40):
+        fleet.release(lease(fleet, model="m", now=at), a_lesson(duration=3.0, output_tokens=101), at)
+    before = view_of(fleet, model="n", now=40.0).seconds_per_token
+    for at in range(40, 44):
+        fleet.release(lease(fleet, model="m", now=at), a_lesson(duration=9.0, output_tokens=101), at)
+    slow = view_of(fleet, model="n", now=44.0).seconds_per_token
+    assert slow > 1.5 * before
+    fleet.observe("a", seen("m", "n"), 3000.0)
+    assert view_of(fleet, model="n", now=3000.0).seconds_per_token < slow, "it gets another chance"
+
+
+def test_a_model_that_was_never_used_is_expected_to_be_as_fast_as_its_machine() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen("m", "n"), 0.0)
+    assumed = view_of(fleet, model="n").seconds_per_token
+    for at in range(20):
+        fleet.release(lease(fleet, model="m", now=at), a_lesson(duration=31.0, output_tokens=101), at)
+    assert view_of(fleet, model="n", now=20.0).seconds_per_token > 5 * assumed
+
+
+def test_the_length_of_an_answer_is_the_models_whoever_runs_it() -> None:
+    fleet = a_fleet("a", "b")
+    for name in "ab":
+        fleet.observe(name, seen("m"), 0.0)
+    for at in range(20):
+        fleet.release(lease(fleet, "a", now=at), a_lesson(output_tokens=900), at)
+    views = fleet.snapshot(20.0).by_model["m"]
+    assert all(view.output_tokens > 800 for view in views)
+
+
 def test_a_snapshot_is_the_same_object_until_something_changes() -> None:
     fleet = a_fleet()
     fleet.observe("a", seen("m"), 0.0)
@@ -511,7 +559,7 @@ def test_a_snapshot_is_the_same_object_until_something_changes() -> None:
     assert second is not first
     assert first.backends["a"].in_flight == 0, "a picture does not change"
     assert second.backends["a"].in_flight == 1
-    assert fleet.snapshot(3.0) is second
+    assert fleet.snapshot(2.0) is second
     fleet.release(held, None, 4.0)
     assert fleet.snapshot(4.0).backends["a"].in_flight == 0
     fleet.signal("a", Signal.REFUSED, "", 5.0)

@@ -10,15 +10,21 @@ from dataclasses import replace
 
 from zoe_grpcd.core import phases
 from zoe_grpcd.core.domain import Backend, Deployment, LoadState, ModelFacts, ModelStatus, Observation, Phase
-from zoe_grpcd.core.estimate import sharing
-from zoe_grpcd.core.learning import Learned, Lesson
+from zoe_grpcd.core.estimate import queue_seconds, sharing
+from zoe_grpcd.core.learning import Learned, Lesson, seconds_of_service
 from zoe_grpcd.core.phases import Signal
+from zoe_grpcd.core.speed import Speed
 from zoe_grpcd.core.usage import DecayedMean
 from zoe_grpcd.core.views import BackendReport, BackendView, DeploymentView, ModelReport, Snapshot
 
 COLD = {LoadState.UNLOADED, LoadState.SLEEPING, LoadState.FAILED}
 # A load that takes longer than expected is taken to need this share of it still.
 LOAD_TAIL = 0.1
+# A request that takes longer than expected is taken to need this share of its time so far still: answers have long tails.
+LONG_TAIL = 0.5
+# A server that was asked for a model begins to load it within this, unless it waits for memory (seconds).
+LOAD_BEGINS = 0.5
+STEADY = 0.01  # a pace that differs by less is none
 NO_FACTS = ModelFacts()
 # A server's own expiry that moved this much without us shows that somebody else uses the model.
 EXPIRY_DRIFT = 1.0
@@ -27,13 +33,14 @@ EXPIRY_DRIFT = 1.0
 class Lease:
     """One request's place on a deployment, from the decision to its last byte. Given back by `Fleet.release`."""
 
-    __slots__ = ("abandon", "backend", "cold", "deployment", "facts", "slowdown", "started", "waited")
+    __slots__ = ("abandon", "backend", "cold", "deployment", "due", "facts", "slowdown", "started", "waited")
 
     def __init__(self, served: "_Served", view: BackendView, started: float) -> None:
         self.deployment = served.deployment
         self.backend = view.backend
         self.facts = served.facts
         self.started = started
+        self.due = started  # when it is expected to end
         self.cold = served.state in COLD
         # for a slot, or for a load that began before it
         self.waited = view.in_flight + view.foreign >= view.slots or served.state is LoadState.LOADING
@@ -68,7 +75,7 @@ class _Served:
 class _Host:
     """A backend's state."""
 
-    def __init__(self, backend: Backend, configured: Sequence[Deployment], now: float) -> None:
+    def __init__(self, backend: Backend, configured: Sequence[Deployment], now: float, usual: Speed) -> None:
         self.backend = backend
         self.configured = tuple(configured)
         self.phase = Phase.UNKNOWN
@@ -82,13 +89,44 @@ class _Host:
         self.foreign = 0
         self.own_since_probe = 0
         self.service = DecayedMean(5.0, prior_weight=0.3)
+        self.speed = Speed(usual)
         self.revision = 0
         self.view: BackendView | None = None
+        self.view_at = now
 
     @property
     def slots(self) -> int:
         told = self.observation.slots if self.observation else None
         return max(1, told or self.backend.max_in_flight or self.backend.usual_slots)
+
+    @property
+    def model_slots(self) -> int:
+        """Slots of one model: a server that tells its slots tells the sum over the models that it has loaded."""
+        if self.observation is None or not self.observation.slots:
+            return self.slots
+        loaded = sum(served.state is LoadState.LOADED for served in self.served.values())
+        return max(1, self.slots // max(1, loaded))
+
+    def remaining(self, now: float) -> dict[str, tuple[float, ...]]:
+        """Seconds until each request of ours is expected to end, by model, ascending."""
+        ends: dict[str, tuple[float, ...]] = {}
+        left = sorted(
+            (max(lease.due - now, LONG_TAIL * (now - lease.started)), lease.deployment.model)
+            for lease in self.leases
+        )
+        for seconds, model in left:
+            ends[model] = (*ends.get(model, ()), seconds)
+        return ends
+
+    def swapping(self, now: float) -> bool:
+        """Somebody of ours waits for a load that the server has not begun."""
+        return any(
+            served.loading_since is not None
+            and now - served.loading_since > LOAD_BEGINS
+            and served.status is not None
+            and served.status.state is LoadState.UNLOADED
+            for served in self.served.values()
+        )
 
 
 class Fleet:
@@ -101,6 +139,9 @@ class Fleet:
         self._deployments = tuple(deployments)
         self._hosts: dict[str, _Host] = {}
         self._subscribers: list[Callable[[str], None]] = []
+        self._usual = Speed()  # of all backends
+        # An answer's length is a matter of the model, whoever runs it; a mean for each backend would compare their luck.
+        self._output_tokens: dict[str, DecayedMean] = {}
         self._snapshot: Snapshot | None = None
         self.revision = 0
 
@@ -109,7 +150,7 @@ class Fleet:
     def add(self, backend: Backend, now: float) -> None:
         """Takes in a backend; its models are unknown until the first probe, but for the configured ones."""
         configured = [d for d in self._deployments if d.backend == backend.name]
-        host = self._hosts[backend.name] = _Host(backend, configured, now)
+        host = self._hosts[backend.name] = _Host(backend, configured, now, self._usual)
         host.served = {d.model: self._serve(d) for d in configured}
         self._changed(host)
 
@@ -130,7 +171,7 @@ class Fleet:
         host.observation = observation
         self._take_models(host, observation, now)
         self._signal(host, _signal_of(observation), observation.detail, now)
-        _let_fade(host)
+        _let_fade(host, now)
         host.view = None
         self._snapshot = None
         if revision == self.revision and before != (host.phase, observation.models):
@@ -175,7 +216,10 @@ class Fleet:
     # --------------------------------------------------------------------------------------------------- models
 
     def _serve(self, deployment: Deployment) -> _Served:
-        return _Served(deployment, self._facts.get(deployment.model, NO_FACTS))
+        served = _Served(deployment, self._facts.get(deployment.model, NO_FACTS))
+        learned = served.learned
+        learned.output_tokens = self._output_tokens.setdefault(deployment.model, learned.output_tokens)
+        return served
 
     def _take_models(self, host: _Host, observation: Observation, now: float) -> None:
         if observation.models is None:
@@ -235,11 +279,16 @@ class Fleet:
 
     # --------------------------------------------------------------------------------------------------- leases
 
-    def lease(self, deployment: Deployment, now: float) -> Lease:
-        """Counts a request in. A cold model counts as loading from now on."""
+    def lease(self, deployment: Deployment, now: float, expected: float | None = None) -> Lease:
+        """Counts a request in, which is expected to take so long (seconds; None: as others did here).
+
+        A cold model counts as loading from now on.
+        """
         host = self._hosts[deployment.backend]
         served = host.served[deployment.model]
-        lease = Lease(served, self._backend_view(host), now)
+        view = self._backend_view(host, now)
+        lease = Lease(served, view, now)
+        lease.due = now + (queue_seconds(view) + view.service if expected is None else expected)
         host.leases.add(lease)
         host.own_since_probe += 1
         host.view = None
@@ -275,11 +324,14 @@ class Fleet:
         if lesson is None or lesson.failed:
             self._give_up_load(host, served)
         if lesson is not None:
+            host.speed.learn(lesson, served.learned, now)
             served.learned.learn(lesson, now)
-            served.view = None
+            _rescale(host)
+            for other in self._hosts.values():  # they share the length of its answers
+                if same := other.served.get(lease.deployment.model):
+                    same.view = None
             if not lesson.failed and lesson.first_token is not None:
-                load = lesson.measured.load or (served.learned.load.value if lesson.cold else 0.0)
-                host.service.add(max(0.01, lesson.duration - load), now)
+                host.service.add(max(0.01, seconds_of_service(lesson, served.learned.load.value)), now)
 
     @staticmethod
     def _give_up_load(host: _Host, served: _Served) -> None:
@@ -296,28 +348,45 @@ class Fleet:
         """The picture that decisions look at; the same object as long as nothing changed."""
         loading = [s for h in self._hosts.values() for s in h.served.values() if s.loading_since is not None]
         if self._snapshot is not None and not loading:
-            return self._snapshot
+            return self._with_time(self._snapshot, now)
         for served in loading:
             served.view = None
         by_model: dict[str, list[DeploymentView]] = {}
         for host in self._hosts.values():
             for model, served in host.served.items():
                 if served.view is None:
-                    served.view = _view(served, host.backend, now)
+                    served.view = _view(served, host.backend, now, host.speed.pace(now))
                 by_model.setdefault(model, []).append(served.view)
         self._snapshot = Snapshot(
-            backends={name: self._backend_view(host) for name, host in self._hosts.items()},
+            backends={name: self._backend_view(host, now) for name, host in self._hosts.items()},
             by_model={model: tuple(views) for model, views in by_model.items()},
             auto=tuple(v for views in by_model.values() for v in views if v.deployment.auto and _can_chat(v)),
         )
         return self._snapshot
 
+    def _with_time(self, snapshot: Snapshot, now: float) -> Snapshot:
+        """The same picture, with what is left of the requests in flight by now."""
+        busy = [host for host in self._hosts.values() if host.leases and host.view_at != now]
+        if busy:
+            fresh = {host.backend.name: self._backend_view(host, now) for host in busy}
+            self._snapshot = replace(snapshot, backends={**snapshot.backends, **fresh})
+            return self._snapshot
+        return snapshot
+
     @staticmethod
-    def _backend_view(host: _Host) -> BackendView:
-        if host.view is None:
-            in_flight = len(host.leases)
+    def _backend_view(host: _Host, now: float) -> BackendView:
+        if host.view is None or (host.leases and host.view_at != now):
+            host.view_at = now
             host.view = BackendView(
-                host.backend, host.phase, in_flight, host.foreign, host.slots, host.service.value
+                host.backend,
+                host.phase,
+                len(host.leases),
+                host.foreign,
+                host.slots,
+                host.service.value,
+                host.model_slots,
+                host.remaining(now),
+                host.swapping(now),
             )
         return host.view
 
@@ -390,10 +459,21 @@ def _signal_of(observation: Observation) -> Signal:
     return Signal.FULL if full else Signal.IDLE
 
 
-def _let_fade(host: _Host) -> None:
-    """Has the views made anew that show failures: those are forgotten with time, so that it gets another chance."""
+def _let_fade(host: _Host, now: float) -> None:
+    """Has the views made anew that show failures or a slow spell: both are forgotten with time, so that it gets another
+    chance.
+    """
+    _rescale(host, views=abs(host.speed.pace(now) - 1.0) > STEADY)
     for served in host.served.values():
         if served.learned.success.value < 1.0:
+            served.view = None
+
+
+def _rescale(host: _Host, *, views: bool = True) -> None:
+    """What the backend showed of its speed is true of all its models."""
+    for served in host.served.values():
+        served.learned.scale(host.speed.reading, host.speed.writing)
+        if views or not served.learned.token.weight:
             served.view = None
 
 
@@ -418,7 +498,7 @@ def _load_left(served: _Served, now: float) -> float:
     return max(whole * LOAD_TAIL, whole - (now - since))
 
 
-def _view(served: _Served, backend: Backend, now: float) -> DeploymentView:
+def _view(served: _Served, backend: Backend, now: float, pace: float = 1.0) -> DeploymentView:
     facts, status, learned = served.facts, served.status, served.learned
     told = (status.capabilities if status else frozenset({"chat"})) | backend.assumed
     return DeploymentView(
@@ -429,8 +509,8 @@ def _view(served: _Served, backend: Backend, now: float) -> DeploymentView:
         parameters=facts.parameters or (status.parameters if status else None),
         quality=facts.quality,
         load_seconds=_load_left(served, now),
-        seconds_per_prompt_token=learned.prefill.value,
-        seconds_per_token=learned.token.value,
+        seconds_per_prompt_token=learned.prefill.value * pace,
+        seconds_per_token=learned.token.value * pace,
         overhead_seconds=learned.overhead.value,
         output_tokens=learned.output_tokens.value,
         bytes_per_token=learned.bytes_per_token.value,

@@ -198,7 +198,9 @@ class Router:
                 now = self._clock()
                 if not run.attempts:
                     run.queued = now - run.started
-                return decision, self._fleet.lease(decision.chosen.deployment, now)
+                chosen = decision.chosen
+                expected = chosen.estimate.total if chosen.estimate else None
+                return decision, self._fleet.lease(chosen.deployment, now, expected)
 
     async def _without_anybody(self, question: Question, run: Run, refusal: ZoeError, seat: Seat) -> Question:
         """Nobody may serve now: waits if that helps, tries once more what failed if that may help, else raises."""

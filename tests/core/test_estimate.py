@@ -1,12 +1,24 @@
 """The formula for the time and cost of a request."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from fakes import a_backend, a_view, an_ask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.domain import Generation, Phase
-from zoe_grpcd.core.estimate import Size, estimate, prompt_tokens, queue_seconds, sharing, size_of
+from zoe_grpcd.core.domain import Generation, LoadState, Phase
+from zoe_grpcd.core.estimate import (
+    IDLE,
+    Size,
+    estimate,
+    prompt_tokens,
+    queue_seconds,
+    sharing,
+    size_of,
+    wait_of,
+)
 from zoe_grpcd.core.views import BackendView
 
 
@@ -95,3 +107,37 @@ def test_one_request_more_never_makes_it_faster(in_flight: int, foreign: int, sl
     now, then = backend(in_flight, foreign, slots), backend(in_flight + 1, foreign, slots)
     assert 0 <= queue_seconds(now) <= queue_seconds(then)
     assert 1 <= sharing(now) <= sharing(then)
+
+
+def occupied(slots: int, remaining: dict[str, tuple[float, ...]], **fields: Any) -> BackendView:
+    count = sum(map(len, remaining.values()))
+    return replace(backend(count, slots=slots), remaining=remaining, **fields)
+
+
+@pytest.mark.parametrize(
+    ("state", "busy", "queue", "slowdown"),
+    [
+        ("LOADED", occupied(1, {}), 0.0, 1.0),
+        ("LOADED", occupied(1, {"m": (4.0,)}), 4.0, 1.0),
+        ("LOADED", occupied(2, {"m": (4.0,)}), 0.0, 1.3),
+        ("LOADED", occupied(2, {"m": (1.0, 4.0, 9.0)}), 4.0, 1.3),
+        ("LOADED", occupied(1, {"n": (4.0,)}), 0.0, 1.7),  # another model: beside it, not before it
+        ("UNLOADED", occupied(1, {"n": (4.0,)}), 4.0, 1.7),  # it may have to go first
+        ("LOADED", occupied(4, {"m": (1.0, 2.0), "n": (9.0,)}, model_slots=2), 1.0, 2.0),
+        ("LOADED", occupied(1, {"m": (4.0,)}, foreign=1), 6.0, 1.7),
+        ("LOADED", occupied(4, {}, foreign=2), 0.0, 1.6),
+        ("LOADED", occupied(1, {"m": (2.0,), "n": (9.0,)}, swapping=True), 9.0, 1.7),
+    ],
+)
+def test_what_a_request_waits_for(state: str, busy: BackendView, queue: float, slowdown: float) -> None:
+    assert wait_of(a_view("a", state=LoadState(state)), busy) == pytest.approx((queue, slowdown))
+
+
+def test_an_idle_backend_costs_nothing() -> None:
+    assert wait_of(a_view("a"), backend()) == IDLE
+
+
+def test_a_load_that_others_wait_for_already_is_not_waited_for_twice() -> None:
+    view = a_view("a", state=LoadState.LOADING, load_seconds=5.0)
+    assert estimate(Size(0, 0, None), view, 8.0, 1.0).load == 0.0
+    assert estimate(Size(0, 0, None), view, 3.0, 1.0).load == 2.0

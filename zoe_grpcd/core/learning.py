@@ -55,6 +55,8 @@ class Learned:
         "success",
         "token",
         "ttft",
+        "usual_prefill",
+        "usual_token",
     )
 
     def __init__(self, size_bytes: int = 0, parameters: float | None = None) -> None:
@@ -70,10 +72,16 @@ class Learned:
 
     def assume(self, size_bytes: int, parameters: float | None) -> None:
         """Sets the priors that depend on how big the model is: bytes, 0 unknown; billions of parameters."""
-        size = parameters or 3.0
+        size = parameters or USUAL_SIZE
         self.load.reset_prior(load_prior(size_bytes))
-        self.prefill.reset_prior(0.0003 * size)
-        self.token.reset_prior(0.007 * size)
+        self.usual_prefill = max(MIN_PREFILL_PRIOR, PREFILL_PER_BILLION * size)
+        self.usual_token = max(MIN_TOKEN_PRIOR, TOKEN_PER_BILLION * size)
+        self.scale(1.0, 1.0)
+
+    def scale(self, reading: float, writing: float) -> None:
+        """Sets the priors for a machine that reads and writes so many times slower than a usual one."""
+        self.prefill.reset_prior(self.usual_prefill * reading)
+        self.token.reset_prior(self.usual_token * writing)
 
     def learn(self, lesson: Lesson, now: float) -> None:
         """Takes in one attempt."""
@@ -96,28 +104,52 @@ class Learned:
             self.bytes_per_token.add(min(high, max(low, lesson.prompt_bytes / text_tokens)), now)
         if measured.prefill is None or not measured.prefill_tokens:
             return text_tokens * self.prefill.value
-        if measured.prefill_tokens >= MIN_PREFILL_TOKENS:
-            self.prefill.add(measured.prefill / measured.prefill_tokens, now)
+        if (seconds := seconds_per_prompt_token(lesson)) is not None:
+            self.prefill.add(seconds, now)
         return measured.prefill
 
     def _learn_decode(self, lesson: Lesson, now: float) -> None:
-        measured, tokens = lesson.measured, lesson.output_tokens
-        if measured.decode is not None and measured.decode_tokens:
-            seconds, tokens = measured.decode, measured.decode_tokens
-        else:
-            seconds, tokens = lesson.duration - (lesson.first_token or 0.0), tokens - 1
-        if tokens >= MIN_DECODE_TOKENS and seconds > 0:
-            self.token.add(seconds / tokens / lesson.slowdown, now)
+        if (seconds := seconds_per_token(lesson)) is not None:
+            self.token.add(seconds / lesson.slowdown, now, 1.0 / lesson.slowdown**2)
 
     def _learn_load(self, lesson: Lesson, prefill: float, now: float) -> None:
         rest = (lesson.first_token or 0.0) - prefill
         told = lesson.measured.load
         if told is not None and told >= MIN_LOAD_SECONDS:
-            self.load.add(told, now)
+            if not lesson.waited:  # Ollama counts the wait for memory, and for other loads, into the load
+                self.load.add(told, now)
         elif lesson.cold and told is None and not lesson.waited and rest > 0:
             self.load.add(max(0.0, rest - self.overhead.value), now)
         elif not lesson.cold and not lesson.waited and rest >= 0:
             self.overhead.add(min(rest, 5.0), now)
+
+
+def seconds_per_token(lesson: Lesson) -> float | None:
+    """How fast the answer was written; None: it failed, or was too short to tell."""
+    if lesson.failed or lesson.first_token is None:
+        return None
+    measured, tokens = lesson.measured, lesson.output_tokens
+    if measured.decode is not None and measured.decode_tokens:
+        seconds, tokens = measured.decode, measured.decode_tokens
+    else:
+        seconds, tokens = lesson.duration - lesson.first_token, tokens - 1
+    return seconds / tokens if tokens >= MIN_DECODE_TOKENS and seconds > 0 else None
+
+
+def seconds_per_prompt_token(lesson: Lesson) -> float | None:
+    """How fast the prompt was read, as the backend measured it; None: it failed, or does not tell, or read too little."""
+    measured = lesson.measured
+    if lesson.failed or measured.prefill is None or (measured.prefill_tokens or 0) < MIN_PREFILL_TOKENS:
+        return None
+    return measured.prefill / measured.prefill_tokens if measured.prefill_tokens else None
+
+
+def seconds_of_service(lesson: Lesson, load: float) -> float:
+    """How long it kept a slot: what the backend measured, else all that was no load; `load` is what that is learned to be."""
+    measured = lesson.measured
+    if measured.decode is not None and measured.prefill is not None:
+        return measured.prefill + measured.decode
+    return lesson.duration - (measured.load or (load if lesson.cold else 0.0))
 
 
 def load_prior(size_bytes: int) -> float:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from zoe_grpcd.core.domain import Ask, Candidate, Estimate, Locality, Phase, Reason, ScoreTerm
-from zoe_grpcd.core.estimate import Size, estimate, prompt_tokens, queue_seconds, sharing
+from zoe_grpcd.core.estimate import Size, estimate, prompt_tokens, wait_of
 from zoe_grpcd.core.resolve import Policy, Resolution, Tier
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
@@ -58,8 +58,7 @@ class Gate(NamedTuple):
 
     view: BackendView
     closed: tuple[Reason, ...]
-    queue: float
-    slowdown: float
+    idle: bool
     weight: float
 
 
@@ -124,7 +123,7 @@ def views_of(tier: Tier, snapshot: Snapshot) -> Sequence[DeploymentView]:
 def _gate(question: Question, view: BackendView) -> Gate:
     backend = view.backend
     weight = backend.weight * (DEGRADED_WEIGHT if view.phase is Phase.DEGRADED else 1.0)
-    return Gate(view, _closed(question.ask, view), queue_seconds(view), sharing(view), weight)
+    return Gate(view, _closed(question.ask, view), not view.in_flight + view.foreign, weight)
 
 
 def _closed(ask: Ask, view: BackendView) -> tuple[Reason, ...]:
@@ -164,7 +163,8 @@ def _eligible(question: Question, views: Sequence[DeploymentView], gates: Mappin
             or too_long(question, view, gate.view)
         ):
             continue
-        expected = estimate(size, view, gate.queue, gate.slowdown)
+        queue, slowdown = (0.0, 1.0) if gate.idle else wait_of(view, gate.view)
+        expected = estimate(size, view, queue, slowdown)
         if limit is None or expected.cost_usd <= limit:
             options.append(Option(view, gate, expected))
     return options

@@ -16,6 +16,10 @@ class BackendView:
     foreign: int = 0  # requests of others, as far as the last probe saw
     slots: int = 1  # requests it works on at the same time, >= 1
     service: float = 5.0  # seconds that a request keeps a slot, mean
+    model_slots: int = 0  # of `slots`, those that one model has; 0: all
+    # Seconds until each request of ours is expected to end, by public model, ascending; empty: not known.
+    remaining: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    swapping: bool = False  # a load waits for others to end, and they for it: nothing starts before it
 
 
 @dataclass(slots=True)

@@ -1,0 +1,59 @@
+"""How fast a backend is, beside what is usual for models of their size: what one model shows is true of its machine.
+
+    reading, writing   seconds a token / those that the size lets expect; over days. The priors of all its models
+                       are scaled by them, so that a model that was never used there is not taken for a usual one.
+    pace               seconds a token lately / those learned so far; over minutes, for all models at once. A box that
+                       is throttled, or used by somebody else, shows it in whatever it is asked. Forgotten by and by,
+                       so that it gets another chance.
+
+A backend that nobody has used yet is taken for the mean of the others.
+"""
+
+from zoe_grpcd.core.learning import Learned, Lesson, seconds_per_prompt_token, seconds_per_token
+from zoe_grpcd.core.usage import DecayedMean
+
+DAY = 86400.0
+PACE_HALF_LIFE = 120.0
+# A single answer may not say more than that.
+SLOWEST, FASTEST = 8.0, 0.125
+
+
+class Speed:
+    """The decayed ratios of one backend; of all of them together, where no other is given."""
+
+    __slots__ = ("_others", "_pace", "_reading", "_writing")
+
+    def __init__(self, others: "Speed | None" = None) -> None:
+        self._others = others
+        self._reading = DecayedMean(1.0, prior_weight=0.3, half_life=DAY)
+        self._writing = DecayedMean(1.0, prior_weight=0.3, half_life=DAY)
+        self._pace = DecayedMean(1.0, half_life=PACE_HALF_LIFE)
+
+    @property
+    def reading(self) -> float:
+        """Times slower in reading a prompt than usual."""
+        unused = self._others is not None and not self._reading.weight
+        return self._others.reading if unused and self._others else self._reading.value
+
+    @property
+    def writing(self) -> float:
+        """Times slower in writing an answer than usual."""
+        unused = self._others is not None and not self._writing.weight
+        return self._others.writing if unused and self._others else self._writing.value
+
+    def pace(self, now: float) -> float:
+        """Times slower than it was."""
+        return self._pace.at(now)
+
+    def learn(self, lesson: Lesson, learned: Learned, now: float) -> None:
+        """Takes in one attempt, before the deployment itself has learned from it."""
+        written, read = seconds_per_token(lesson), seconds_per_prompt_token(lesson)
+        if written is not None:
+            if learned.token.weight > 1.0:
+                ratio = written / lesson.slowdown / learned.token.value
+                self._pace.add(min(SLOWEST, max(FASTEST, ratio)), now, 1.0 / lesson.slowdown)
+            self._writing.add(written / lesson.slowdown / learned.usual_token, now)
+        if read is not None:
+            self._reading.add(read / learned.usual_prefill, now)
+        if self._others is not None:
+            self._others.learn(lesson, learned, now)
