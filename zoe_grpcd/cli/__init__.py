@@ -4,6 +4,7 @@ Exit status: 0 ok, 1 the call failed, 2 usage, 78 bad configuration, 130 interru
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from zoe_grpcd.cli import arguments
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else gRPC prints a line when a connection ends as it should
     parser = arguments.parser(__version__)
     options = parser.parse_args(argv)
     try:
