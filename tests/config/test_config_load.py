@@ -245,7 +245,7 @@ def test_what_was_loaded_tells_its_source(loaded: Load, tmp_path: Path) -> None:
         ),
         (
             "backends: [{name: a, kind: vllm, url: 'http://h'}]",
-            "1: backends[0].kind: is not in effect yet: kind openai",
+            "1: backends[0].kind: is not in effect yet: it gets no requests",
         ),
         (
             "routing: {intents: {code: {strategy: weighted}}}",
