@@ -1,0 +1,114 @@
+"""What comes out of a run: how long requests took, how many models were loaded, and how good the estimates were."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks.simulation.daemon import Daemon
+from benchmarks.simulation.fleets import Home
+from benchmarks.simulation.rivals import POLICIES
+from benchmarks.simulation.traces import Trace
+from benchmarks.simulation.world import World, loads, unloaded_seconds
+
+DEADLINE_FACTOR, DEADLINE_GRACE = 3.0, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request's end. `expected`: the daemon's estimate at its first decision; None: there was none, or it was disturbed."""
+
+    seconds: float
+    deadline: float
+    answered: bool
+    expected: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All of one policy's runs of one trace."""
+
+    samples: tuple[Sample, ...]
+    loads: int
+
+    def __add__(self, other: "Outcome") -> "Outcome":
+        return Outcome((*self.samples, *other.samples), self.loads + other.loads)
+
+    def seconds(self) -> list[float]:
+        """Of the answered ones, sorted."""
+        return sorted(sample.seconds for sample in self.samples if sample.answered)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One row of the table. Seconds; `missed` and `loads` are per 100 requests."""
+
+    requests: int
+    mean: float
+    p50: float
+    p95: float
+    p99: float
+    loads: float
+    missed: float
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How good the estimates were. `bias`: the median of truth / estimate."""
+
+    error: float
+    bias: float
+    ninety: float  # 0.9-quantile of truth / estimate
+
+
+def simulate(home: Home, trace: Trace, policy: str, seed: int) -> Outcome:
+    """Plays a trace with one policy, to the end of its last request."""
+    world = World(home, trace)
+    daemon = Daemon(world, POLICIES[policy](seed))
+    for request in trace.requests:
+        world.at(request.at, partial(daemon.begin, request))
+    world.run(lambda: len(daemon.runs) == len(trace.requests) and not daemon.open)
+    samples = []
+    for run in daemon.runs:
+        models = _models(home, run.request.target)
+        alone = unloaded_seconds(world, run.request, models)
+        expected = run.expected.total if run.expected and run.answered and not run.disturbed else None
+        deadline = DEADLINE_FACTOR * alone + DEADLINE_GRACE
+        samples.append(Sample(run.ended - run.started, deadline, run.answered, expected))
+    return Outcome(tuple(samples), loads(world))
+
+
+def _models(home: Home, target: str) -> set[str]:
+    if target:
+        return set(home.aliases.get(target, (target,)))
+    return {model for _, server in home.servers().values() for model in server.models}
+
+
+def figures(outcome: Outcome) -> Figures:
+    """The row of one policy."""
+    seconds, count = outcome.seconds(), len(outcome.samples)
+    missed = sum(not s.answered or s.seconds > s.deadline for s in outcome.samples)
+    return Figures(
+        count,
+        sum(seconds) / len(seconds),
+        quantile(seconds, 0.5),
+        quantile(seconds, 0.95),
+        quantile(seconds, 0.99),
+        100.0 * outcome.loads / count,
+        100.0 * missed / count,
+        count - len(seconds),
+    )
+
+
+def calibration(outcome: Outcome) -> Calibration:
+    """Of all undisturbed requests."""
+    pairs = [(s.seconds, s.expected) for s in outcome.samples if s.expected]
+    errors = sorted(abs(seconds - expected) / seconds for seconds, expected in pairs)
+    ratios = sorted(seconds / expected for seconds, expected in pairs)
+    return Calibration(quantile(errors, 0.5), quantile(ratios, 0.5), quantile(ratios, 0.9))
+
+
+def quantile(ordered: Sequence[float], q: float) -> float:
+    """Nearest rank."""
+    return ordered[max(0, math.ceil(q * len(ordered)) - 1)]

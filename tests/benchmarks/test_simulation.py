@@ -1,0 +1,27 @@
+"""The simulator: the same seed gives the same figures, and whoever knows more does better."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+def figures(trace: str, *policies: str) -> dict[str, dict[str, Any]]:
+    named = [word for policy in policies for word in ("--policy", policy)]
+    command = [sys.executable, "-m", "benchmarks.simulation", "--quick", "--json", "--fleet", "home"]
+    done = subprocess.run([*command, "--trace", trace, *named], cwd=ROOT, capture_output=True, check=True)
+    return {row["policy"]: row for row in json.loads(done.stdout)["rows"]}
+
+
+def test_a_trace_is_played_the_same_twice() -> None:
+    assert figures("calm", "ours") == figures("calm", "ours")
+
+
+def test_luck_is_worse_than_our_choice_and_that_is_not_better_than_to_know_the_future() -> None:
+    rows = figures("failing", "random", "ours", "oracle")
+    assert rows["oracle"]["mean"] <= 1.05 * rows["ours"]["mean"]
+    assert rows["ours"]["mean"] < 0.7 * rows["random"]["mean"]
+    assert len({row["requests"] for row in rows.values()}) == 1
