@@ -20,7 +20,7 @@ from zoe_grpcd.core.views import BackendReport, BackendView, DeploymentView, Mod
 COLD = {LoadState.UNLOADED, LoadState.SLEEPING, LoadState.FAILED}
 # A load that takes longer than expected is taken to need this share of it still.
 LOAD_TAIL = 0.1
-# A request that takes longer than expected is taken to need this share of its time so far still: answers have long tails.
+# A request is taken to need at least this share of its time so far still: the lengths of answers have long tails.
 LONG_TAIL = 0.5
 # A server that was asked for a model begins to load it within this, unless it waits for memory (seconds).
 LOAD_BEGINS = 0.5
