@@ -1,0 +1,284 @@
+"""The only mutable state of the daemon: backends, their models, warmth, what is in flight, what was learned.
+
+Every method is synchronous, so that on one event loop each change is whole. Nothing awaits between `snapshot` and
+`lease`. Times are seconds of one monotonic clock, and always an argument.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from zoe_grpcd.core import phases
+from zoe_grpcd.core.domain import Backend, Deployment, LoadState, ModelFacts, ModelStatus, Observation, Phase
+from zoe_grpcd.core.estimate import queue_seconds
+from zoe_grpcd.core.learning import Lesson, seconds_of_service
+from zoe_grpcd.core.phases import Signal
+from zoe_grpcd.core.speed import Speed
+from zoe_grpcd.core.usage import DecayedMean
+from zoe_grpcd.core.views import BackendReport, DeploymentView, Snapshot
+from zoe_grpcd.fleet.pictures import backend_view_of, can_chat, report_of, view_of
+from zoe_grpcd.fleet.probes import foreign_of, is_named, signal_of
+from zoe_grpcd.fleet.state import Host, Lease, Served
+
+NO_FACTS = ModelFacts()
+
+
+class Fleet:
+    """All backends. `facts` and `deployments` are what the operator states about models."""
+
+    def __init__(
+        self, facts: Mapping[str, ModelFacts] | None = None, deployments: Sequence[Deployment] = ()
+    ) -> None:
+        self._facts = dict(facts or {})
+        self._deployments = tuple(deployments)
+        self._hosts: dict[str, Host] = {}
+        self._subscribers: list[Callable[[str], None]] = []
+        self._usual = Speed()  # of all backends
+        # An answer's length is a matter of the model, whoever runs it; a mean for each backend would compare their luck.
+        self._output_tokens: dict[str, DecayedMean] = {}
+        self._snapshot: Snapshot | None = None
+        self.revision = 0
+
+    # ------------------------------------------------------------------------------------------------- backends
+
+    def add(self, backend: Backend, now: float) -> None:
+        """Takes in a backend; its models are unknown until the first probe, but for the configured ones."""
+        configured = [d for d in self._deployments if d.backend == backend.name]
+        host = self._hosts[backend.name] = Host(backend, configured, now, self._usual)
+        host.served = {d.model: self._serve(d) for d in configured}
+        self._changed(host)
+
+    def observe(self, name: str, observation: Observation, now: float) -> None:
+        """Takes in what a probe saw."""
+        host = self._hosts[name]
+        before = (host.phase, host.observation and host.observation.models)
+        revision, host.probed_at = self.revision, now
+        if not observation.ok:
+            host.observation = replace(host.observation or observation, ok=False, error=observation.error)
+            self._signal(host, Signal.BROKEN, observation.error, now)
+            return
+        if observation.models is None and host.observation is not None:
+            observation = replace(observation, models=host.observation.models)
+        host.foreign = foreign_of(host, observation, now)
+        host.own_since_probe = len(host.leases)
+        host.ended.clear()
+        host.observation = observation
+        self._take_models(host, observation, now)
+        self._signal(host, signal_of(observation), observation.detail, now)
+        host.let_fade(now)
+        host.view = None
+        self._snapshot = None
+        if revision == self.revision and before != (host.phase, observation.models):
+            self._changed(host)
+
+    def observe_silence(self, name: str, seconds: float, now: float) -> None:
+        """A probe had no answer in its time."""
+        host = self._hosts[name]
+        host.probed_at = now
+        error = f"no answer to a probe within {seconds:g} s"
+        host.observation = replace(host.observation or Observation(ok=False), ok=False, error=error)
+        self._signal(host, Signal.SILENT, error, now)
+
+    def signal(self, name: str, signal: Signal, detail: str, now: float) -> None:
+        """Takes in what an attempt, or the operator, showed of a backend."""
+        self._signal(self._hosts[name], signal, detail, now)
+
+    def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Calls back with a backend's name after each change that an operator would see; returns the way out."""
+        self._subscribers.append(callback)
+        return lambda: self._subscribers.remove(callback)
+
+    def _signal(self, host: Host, signal: Signal, detail: str, now: float) -> None:
+        phase = phases.after(host.phase, signal)
+        if phase is host.phase:
+            return
+        host.phase, host.since, host.detail = phase, now, detail
+        if phase is Phase.DOWN:
+            for lease in host.leases:
+                if lease.abandon:
+                    lease.abandon()
+        self._changed(host)
+
+    def _changed(self, host: Host) -> None:
+        self.revision += 1
+        host.revision = self.revision
+        host.view = None
+        self._snapshot = None
+        for callback in tuple(self._subscribers):
+            callback(host.backend.name)
+
+    # --------------------------------------------------------------------------------------------------- models
+
+    def _serve(self, deployment: Deployment) -> Served:
+        served = Served(deployment, self._facts.get(deployment.model, NO_FACTS))
+        learned = served.learned
+        learned.output_tokens = self._output_tokens.setdefault(deployment.model, learned.output_tokens)
+        return served
+
+    def _take_models(self, host: Host, observation: Observation, now: float) -> None:
+        if observation.models is None:
+            return
+        found: dict[str, Served] = {}
+        for deployment in host.configured:
+            served = found[deployment.model] = host.served.get(deployment.model) or self._serve(deployment)
+            status = next((s for s in observation.models if is_named(s, deployment.backend_model)), None)
+            serves = status is not None or observation.loading  # who knows what a loading server will have
+            if served.served is not serves:
+                served.served, served.view = serves, None
+            if status:
+                self._take_status(served, status, now)
+        taken = {d.backend_model for d in host.configured}
+        for status in observation.models:
+            public = status.alias or status.name
+            if public in found:
+                continue
+            stands = any(is_named(status, name) for name in taken)
+            deployment = Deployment(public, host.backend.name, status.name, auto=not stands)
+            known = host.served.get(public)
+            # the same name for another file is another model: nothing that was learned holds
+            served = known if known and known.deployment == deployment else self._serve(deployment)
+            self._take_status(served, status, now)
+            found[public] = served
+        host.served = found
+
+    @staticmethod
+    def _take_status(served: Served, status: ModelStatus, now: float) -> None:
+        if status == served.status and served.loading_since is None:
+            return
+        served.learned.assume(status.size_bytes, served.facts.parameters or status.parameters)
+        if status.state is LoadState.LOADING:
+            served.loading_since = now if served.loading_since is None else served.loading_since
+        elif (
+            status.state is LoadState.LOADED
+            or served.status is None
+            or status.state is not served.status.state
+        ):
+            served.loading_since = None
+        served.status = status
+        served.view = None
+
+    # --------------------------------------------------------------------------------------------------- leases
+
+    def lease(self, deployment: Deployment, now: float, expected: float | None = None) -> Lease:
+        """Counts a request in, which is expected to take so long (seconds; None: as others did here).
+
+        A cold model counts as loading from now on.
+        """
+        host = self._hosts[deployment.backend]
+        served = host.served[deployment.model]
+        view = backend_view_of(host, now)
+        lease = Lease(served, view, now)
+        lease.due = now + (queue_seconds(view) + view.service if expected is None else expected)
+        host.leases.add(lease)
+        host.own_since_probe += 1
+        host.view = None
+        if lease.cold:
+            served.loading_since, served.view = now, None
+        self._snapshot = None
+        return lease
+
+    def first_token(self, lease: Lease) -> None:
+        """The deployment answers: it is warm, and its backend is no longer given up for this request."""
+        lease.abandon = None
+        host = self._hosts.get(lease.backend.name)
+        served = host.served.get(lease.deployment.model) if host else None
+        if served is not None and served.loading_since is not None:
+            served.loading_since = None
+            if served.status:
+                served.status = replace(served.status, state=LoadState.LOADED)
+            served.view = None
+            self._snapshot = None
+
+    def release(self, lease: Lease, lesson: Lesson | None, now: float) -> None:
+        """Counts a request out and learns from it; `lesson` None: it taught nothing (cancelled, the caller's mistake)."""
+        host = self._hosts.get(lease.backend.name)
+        if host is None or lease not in host.leases:
+            return
+        host.leases.discard(lease)
+        host.ended.append(now)
+        host.view = None
+        self._snapshot = None
+        served = host.served.get(lease.deployment.model)
+        if served is None:
+            return
+        if lesson is None or lesson.failed:
+            self._give_up_load(host, served)
+        if lesson is not None:
+            host.speed.learn(lesson, served.learned, now)
+            served.learned.learn(lesson, now)
+            host.rescale()
+            for other in self._hosts.values():  # they share the length of its answers
+                if same := other.served.get(lease.deployment.model):
+                    same.view = None
+            if not lesson.failed and lesson.first_token is not None:
+                host.service.add(max(0.01, seconds_of_service(lesson, served.learned.load.value)), now)
+
+    @staticmethod
+    def _give_up_load(host: Host, served: Served) -> None:
+        """Nobody of ours waits for this load any longer: whether it goes on, the next probe will tell."""
+        waits = any(lease.deployment == served.deployment for lease in host.leases)
+        told = served.status is not None and served.status.state is LoadState.LOADING
+        if served.loading_since is not None and not waits and not told:
+            served.loading_since = None
+            served.view = None
+
+    # ---------------------------------------------------------------------------------------------------- views
+
+    def snapshot(self, now: float) -> Snapshot:
+        """The picture that decisions look at; the same object as long as nothing changed."""
+        loading = [s for h in self._hosts.values() for s in h.served.values() if s.loading_since is not None]
+        if self._snapshot is not None and not loading:
+            return self._with_time(self._snapshot, now)
+        for served in loading:
+            served.view = None
+        by_model: dict[str, list[DeploymentView]] = {}
+        for host in self._hosts.values():
+            for model, served in host.served.items():
+                if served.view is None:
+                    served.view = view_of(served, host.backend, now, host.speed.pace(now))
+                by_model.setdefault(model, []).append(served.view)
+        self._snapshot = Snapshot(
+            backends={name: backend_view_of(host, now) for name, host in self._hosts.items()},
+            by_model={model: tuple(views) for model, views in by_model.items()},
+            auto=tuple(v for views in by_model.values() for v in views if v.deployment.auto and can_chat(v)),
+        )
+        return self._snapshot
+
+    def _with_time(self, snapshot: Snapshot, now: float) -> Snapshot:
+        """The same picture, with what is left of the requests in flight by now."""
+        busy = [host for host in self._hosts.values() if host.leases and host.view_at != now]
+        if busy:
+            fresh = {host.backend.name: backend_view_of(host, now) for host in busy}
+            self._snapshot = replace(snapshot, backends={**snapshot.backends, **fresh})
+            return self._snapshot
+        return snapshot
+
+    def names(self) -> list[str]:
+        """The backends' names, sorted."""
+        return sorted(self._hosts)
+
+    def backend(self, name: str) -> Backend:
+        """One backend as it was set up."""
+        return self._hosts[name].backend
+
+    def in_flight(self, name: str) -> int:
+        """Requests of ours on one backend."""
+        return len(self._hosts[name].leases)
+
+    def phase(self, name: str) -> Phase:
+        """The phase of one backend."""
+        return self._hosts[name].phase
+
+    def detail(self, name: str) -> str:
+        """Why it is in that phase, in words."""
+        return self._hosts[name].detail
+
+    def is_loading(self, name: str) -> bool:
+        """One of its models is being loaded, as far as we know."""
+        return any(served.loading_since is not None for served in self._hosts[name].served.values())
+
+    def report(self, name: str, now: float) -> BackendReport:
+        """What an operator sees of one backend; KeyError if there is none of that name."""
+        return report_of(self._hosts[name], now)
+
+
+__all__ = ["Fleet", "Lease"]

@@ -1,0 +1,133 @@
+"""Pictures of the state: what decisions look at, and what an operator sees. Made here, kept by the state."""
+
+from zoe_grpcd.core.domain import Backend, LoadState, ModelStatus, Observation
+from zoe_grpcd.core.views import BackendReport, BackendView, DeploymentView, ModelReport
+from zoe_grpcd.fleet.state import Host, Served
+
+# A load that takes longer than expected is taken to need this share of it still.
+LOAD_TAIL = 0.1
+
+
+def backend_view_of(host: Host, now: float) -> BackendView:
+    """A backend at this moment; the same object as long as nothing changed and nothing is in flight."""
+    if host.view is None or (host.leases and host.view_at != now):
+        host.view_at = now
+        host.view = BackendView(
+            host.backend,
+            host.phase,
+            len(host.leases),
+            host.foreign,
+            host.slots,
+            host.service.value,
+            host.model_slots,
+            host.remaining(now),
+            host.swapping(now),
+        )
+    return host.view
+
+
+def view_of(served: Served, backend: Backend, now: float, pace: float = 1.0) -> DeploymentView:
+    """A deployment at this moment; `pace`: times slower than it was, of its backend."""
+    facts, status, learned = served.facts, served.status, served.learned
+    told = (status.capabilities if status else frozenset({"chat"})) | backend.assumed
+    return DeploymentView(
+        served.deployment,
+        served.state,
+        told | facts.capabilities if facts.capabilities else told,
+        context_tokens=_window(served, backend),
+        parameters=facts.parameters or (status.parameters if status else None),
+        quality=facts.quality,
+        load_seconds=_load_left(served, now),
+        seconds_per_prompt_token=learned.prefill.value * pace,
+        seconds_per_token=learned.token.value * pace,
+        overhead_seconds=learned.overhead.value,
+        output_tokens=learned.output_tokens.value,
+        bytes_per_token=learned.bytes_per_token.value,
+        bytes_known=learned.bytes_per_token.weight >= 1.0,
+        success=learned.success.at(now),
+        input_usd_per_token=facts.input_usd_per_mtok / 1e6,
+        output_usd_per_token=facts.output_usd_per_mtok / 1e6,
+        served=served.served,
+    )
+
+
+def can_chat(view: DeploymentView) -> bool:
+    """A request that names no model may get it."""
+    return "chat" in view.capabilities
+
+
+def _load_left(served: Served, now: float) -> float:
+    state = served.state
+    if state is LoadState.LOADED:
+        return 0.0
+    whole = served.learned.load.value
+    if state is not LoadState.LOADING:
+        return whole
+    if served.status and served.status.load_fraction is not None and served.status.state is LoadState.LOADING:
+        return whole * max(LOAD_TAIL, 1.0 - served.status.load_fraction)
+    since = now if served.loading_since is None else served.loading_since
+    return max(whole * LOAD_TAIL, whole - (now - since))
+
+
+def _window(served: Served, backend: Backend) -> int:
+    """The window that a request gets: the bundle's num_ctx decides where the kind sets its window by request (such
+    kinds truncate), then the operator's word, then the server's.
+    """
+    told = (served.status.context_tokens if served.status else None) or 0
+    bundle = served.deployment.backend_options.get("num_ctx")
+    if isinstance(bundle, int) and backend.truncates:
+        return bundle
+    return served.facts.context_tokens or told
+
+
+def report_of(host: Host, now: float) -> BackendReport:
+    """A backend as an operator sees it."""
+    seen = host.observation or Observation(ok=False)
+    learned = [s.learned for s in host.served.values() if s.learned.token.weight > 0]
+    windows = [s.learned.ttft for s in host.served.values()]
+    ttft = [(window.quantile(0.5, now), window.quantile(0.95, now)) for window in windows]
+    success = min((s.learned.success.at(now) for s in host.served.values()), default=1.0)
+    return BackendReport(
+        host.backend,
+        host.phase,
+        host.detail,
+        host.since,
+        tuple(_model_report(served, host.backend, now) for _, served in sorted(host.served.items())),
+        in_flight=len(host.leases),
+        max_in_flight=host.backend.max_in_flight or host.slots,
+        foreign=host.foreign,
+        deferred=seen.deferred or 0,
+        tokens_per_second=max((1 / x.token.value for x in learned), default=0.0),
+        prefill_tokens_per_second=max(
+            (1 / x.prefill.value for x in learned if x.prefill.weight), default=0.0
+        ),
+        error_ratio=1.0 - success,
+        ttft_p50=max((a for a, _ in ttft if a is not None), default=None),
+        ttft_p95=max((b for _, b in ttft if b is not None), default=None),
+        kv_cache_usage=seen.kv_cache_usage,
+        probed_at=host.probed_at,
+        probe_ok=seen.ok,
+        probe_error=seen.error,
+        probe_duration=seen.duration,
+        revision=host.revision,
+    )
+
+
+def _model_report(served: Served, backend: Backend, now: float) -> ModelReport:
+    view, status = (
+        view_of(served, backend, now),
+        served.status or ModelStatus(served.deployment.backend_model),
+    )
+    fraction = 1.0 if view.state is LoadState.LOADED else status.load_fraction or 0.0
+    return ModelReport(
+        served.deployment,
+        view.state,
+        fraction,
+        view.context_tokens,
+        view.capabilities,
+        view.parameters,
+        status.expire_at,
+        status.size_bytes,
+        status.vram_bytes,
+        view.load_seconds,
+    )
