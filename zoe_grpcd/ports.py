@@ -32,7 +32,7 @@ class Probe(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RawFacts:
     """What a raw upstream object tells that LiteLLM's parsed chunk does not carry on."""
 

@@ -5,7 +5,7 @@ The one rule: its classes are called with keyword arguments only, and get copies
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from json import dumps
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,11 +13,14 @@ from zoe_grpcd.core.domain import Call, Json
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.ports import Dialect
 
-REMEMBERED: Final = 256  # parameter sets
+REMEMBERED: Final = 256  # parameter sets, and bodies without their messages
 LONGEST_REMEMBERED: Final = (
     8192  # characters of a parameter set; mapping a longer one anew is no great part of it
 )
 NEUTRAL_MODEL: Final = "local"  # a name that LiteLLM has no rules for
+
+Form = tuple[str, Mapping[str, str], Json]
+"""URL, headers and body of a request."""
 
 
 class Provider:
@@ -34,19 +37,41 @@ class Provider:
         self._configs: dict[str, Any] = {}
         self._addresses: dict[tuple[str, str], tuple[str, Mapping[str, str]]] = {}
         self._mapped: OrderedDict[tuple[str, str], Json] = OrderedDict()
+        self._forms: OrderedDict[tuple[str, ...], Form] = OrderedDict()
 
-    def request(self, call: Call) -> tuple[str, Mapping[str, str], Json]:
-        """URL, headers and body of a streamed call. Raises `UpstreamError` for what LiteLLM cannot express."""
+    def request(self, call: Call) -> Form:
+        """URL, headers and body of a streamed call. Raises `UpstreamError` for what LiteLLM cannot express.
+
+        Where LiteLLM has been seen to leave the messages of a plain conversation as they are, others with the same
+        roles and parameters go into the body that it made then: that saves half of the work.
+        """
+        parameters, fields = self._dialect.spell(call)
+        messages = self._dialect.messages(call.generation)
+        roles = _roles_of(messages)
+        key = (call.backend.url, call.api_key, call.backend_model, roles, repr((parameters, fields)))
+        form = self._forms.get(key) if roles else None
+        if form is None:
+            before = [dict(message) for message in messages] if roles else None
+            form = self._transformed(call, messages, parameters, fields)
+            messages = form[2].pop("messages")
+            if messages == before:
+                _remember(self._forms, key, form)
+        url, headers, rest = form
+        body = {**rest, "messages": messages}
+        self._dialect.amend(body, call)
+        return url, headers, body
+
+    def _transformed(self, call: Call, messages: list[Json], parameters: Json, fields: Json) -> Form:
+        """The request as LiteLLM makes it, with the fields that it has no words for."""
         rules = self._rules(call)
         config = self._config(rules)
-        parameters, fields = self._dialect.spell(call)
         where: Json = {"custom_llm_provider": self._dialect.provider, "api_base": call.backend.url}
         try:
             optional = self._optional(rules, parameters)
             url, headers = self._address(config, call, where)
             body: Json = config.transform_request(
                 model=call.backend_model,
-                messages=self._dialect.messages(call.generation),
+                messages=messages,
                 optional_params=optional,
                 litellm_params=where,
                 headers=dict(headers),
@@ -57,7 +82,6 @@ class Provider:
         for name, value in fields.items():
             mine = body.get(name)
             body[name] = {**mine, **value} if isinstance(mine, dict) and isinstance(value, dict) else value
-        self._dialect.amend(body, call)
         return url, headers, body
 
     def parser(self, call: Call) -> Callable[[Json], Any]:
@@ -96,7 +120,7 @@ class Provider:
 
     def _optional(self, rules: str, parameters: Json) -> Json:
         """LiteLLM's mapping of OpenAI's parameters (80 us), remembered since callers repeat themselves."""
-        key = (rules, dumps(parameters, sort_keys=True))
+        key = (rules, repr(parameters))
         known = self._mapped.get(key)
         if known is None:
             known = self._map(
@@ -108,15 +132,25 @@ class Provider:
             )
             known.pop("max_retries", None)
             known |= known.pop("extra_body", None) or {}
-            if len(key[1]) <= LONGEST_REMEMBERED:
-                self._mapped[key] = known
-                if len(self._mapped) > REMEMBERED:
-                    self._mapped.popitem(last=False)
-        else:
-            self._mapped.move_to_end(key)
+            _remember(self._mapped, key, known)
         return {name: list(value) if isinstance(value, list) else value for name, value in known.items()}
 
 
+def _roles_of(messages: list[Json]) -> str:
+    """The roles of a conversation in plain text, in order; empty if there is more in it than roles and texts."""
+    plain = all(len(m) == 2 and type(m.get("content")) is str and m["content"] for m in messages)
+    return " ".join([m["role"] for m in messages]) if plain else ""
+
+
+def _remember(memory: OrderedDict[Any, Any], key: tuple[str, ...], value: Any) -> None:
+    """Keeps what was made last; very long keys are not worth their memory."""
+    if sum(map(len, key)) <= LONGEST_REMEMBERED:
+        memory[key] = value
+        if len(memory) > REMEMBERED:
+            memory.popitem(last=False)
+
+
+@lru_cache(maxsize=REMEMBERED)  # taking an address apart costs more than building the rest of the body
 def _is_openai(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     return host == "openai.com" or host.endswith(".openai.com")
