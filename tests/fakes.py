@@ -5,7 +5,6 @@ The one rule: a fake records what it was asked and does what its script says, no
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -227,9 +226,11 @@ class World:
 
     async def collect(self, into: list[Item], ask: Ask | None = None, **how: Any) -> None:
         """The same, into a list that can be looked at on the way."""
-        async with aclosing(self.router.run(ask or an_ask(), **how)) as items:
-            async for item in items:
-                into.append(item)  # noqa: PERF401 - what came before an error stays
+
+        async def deliver(item: Item) -> None:
+            into.append(item)
+
+        await self.router.run(ask or an_ask(), deliver, **how)
 
     @property
     def left_behind(self) -> int:

@@ -159,11 +159,14 @@ async def test_events_and_the_end_may_come_in_one_batch() -> None:
 async def test_the_backend_is_free_as_soon_as_the_answer_is_whole() -> None:
     world = World()
     world.add("a")
-    items = world.router.run(an_ask())
-    async for item in items:
+    left: list[int] = []
+
+    async def deliver(item: Item) -> None:
         if isinstance(item, Completed):
-            assert world.left_behind == 0
-    await items.aclose()
+            left.append(world.left_behind)
+
+    await world.router.run(an_ask(), deliver)
+    assert left == [0]
 
 
 async def test_whole_hands_out_everything_at_the_end() -> None:
@@ -722,24 +725,34 @@ async def test_a_cancelled_request_frees_its_backend(how: dict[str, Any], script
     assert upstream.closed_in == upstream.opened_in == [task]
 
 
-async def test_a_reader_that_stops_in_the_middle_frees_the_backend() -> None:
+async def test_a_caller_that_takes_no_more_frees_the_backend() -> None:
     world = World()
     upstream = world.add("a", [said(), said(), Hang()])
-    items = world.router.run(an_ask())
-    assert isinstance(await anext(items), Decision)
-    assert upstream.running == 1
-    await items.aclose()
+    running: list[int] = []
+
+    async def deliver(item: Item) -> None:
+        running.append(upstream.running)
+        raise Exhausted("the client reads nothing", cause="SLOW_CONSUMER")
+
+    with pytest.raises(Exhausted):
+        await world.router.run(an_ask(), deliver)
+    assert running == [1]
     assert world.left_behind == 0
     assert upstream.closed_in == upstream.opened_in == [asyncio.current_task()]
 
 
-async def test_a_reader_that_stops_at_the_announcement_frees_the_backend() -> None:
+async def test_a_caller_that_takes_not_even_the_announcement_frees_the_backend() -> None:
     world = World()
     world.add("a")
-    items = world.router.run(an_ask(), eager=True)
-    await anext(items)
-    assert world.fleet.in_flight("a") == 1
-    await items.aclose()
+    in_flight: list[int] = []
+
+    async def deliver(item: Item) -> None:
+        in_flight.append(world.fleet.in_flight("a"))
+        raise Exhausted("the client reads nothing", cause="SLOW_CONSUMER")
+
+    with pytest.raises(Exhausted):
+        await world.router.run(an_ask(), deliver, eager=True)
+    assert in_flight == [1]
     assert world.left_behind == 0
 
 

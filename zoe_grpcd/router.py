@@ -6,7 +6,7 @@ Deciding and leasing are one synchronous stretch, so that a burst sees its own r
 import asyncio
 import math
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -53,6 +53,8 @@ from zoe_grpcd.ports import Dispatcher
 LAST_WORDS = 3.0
 
 Item = Decision | Progress | Switched | list[Event] | Completed
+Deliver = Callable[[Item], Awaitable[None]]
+"""Takes one item of an answer, and returns when the next one may come; what it raises ends the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Run:
 
     started: float
     patience: Patience
+    deliver: Deliver
     eager: bool = False
     whole: bool = False
     explain: bool = False
@@ -164,25 +167,24 @@ class Router:
     # --------------------------------------------------------------------------------------------------- doing
 
     async def run(
-        self, ask: Ask, *, explain: bool = False, eager: bool = False, whole: bool = False
-    ) -> AsyncGenerator[Item]:
-        """The decision, once a backend has accepted (with `eager`: at once), then events as they come, then the end.
+        self, ask: Ask, deliver: Deliver, *, explain: bool = False, eager: bool = False, whole: bool = False
+    ) -> None:
+        """Delivers the decision, once a backend has accepted (with `eager`: at once), then events as they come, then
+        the end.
 
         With `eager`, what is waited for, and each change of backend, comes too. With `whole`, decision and events
-        come at the end, all at once. Raises a ZoeError. Closing it, or cancelling its task, frees the backend at
-        once. The caller bounds its time.
+        come at the end, all at once. Raises a ZoeError. Cancelling its task frees the backend at once. The caller
+        bounds its time. It is no generator, since two of those, one in the other, cost a token as much as reading it.
         """
-        run = Run(self._clock(), Patience(), eager, whole, explain)
+        run = Run(self._clock(), Patience(), deliver, eager, whole, explain)
         question = self._question(ask)
         try:
-            while not run.done:
+            while True:
                 decision, lease = await self._start(question, run)
-                attempt = self._attempt(question, decision, lease, run)
-                async with aclosing(attempt):
-                    async for item in attempt:
-                        yield item
-                if not run.done:
-                    question = self._next(question, decision, run)
+                await self._attempt(question, decision, lease, run)
+                if run.done:
+                    return
+                question = self._next(question, decision, run)
         finally:
             run.patience.close()
 
@@ -221,9 +223,7 @@ class Router:
         await asyncio.sleep(pause)
         return replace(question, excluded=question.excluded - {k for k, v in waits.items() if v <= pause})
 
-    async def _attempt(
-        self, question: Question, decision: Decision, lease: Lease, run: Run
-    ) -> AsyncGenerator[Item]:
+    async def _attempt(self, question: Question, decision: Decision, lease: Lease, run: Run) -> None:
         """One attempt. Sets `run.done` at the proper end; raises only what ends the request."""
         transcript = Transcript(
             decision.chosen,
@@ -234,32 +234,18 @@ class Router:
             lease.slowdown,
             lease.facts,
         )
-        held: list[Event] = []
         try:
             if run.eager:
                 for item in _announcement(decision, lease, run):
-                    yield item
+                    await run.deliver(item)
             call = call_of(question.ask, question.resolution, decision, lease.backend)
             async with aclosing(self._dispatchers[lease.backend.name].stream(call)) as upstream:
-                batch: list[Event] | None = await self._first(upstream, lease, transcript, run)
-                self._fleet.first_token(lease)
-                lease.abandon = partial(run.patience.shorten, LAST_WORDS)
-                if run.announced is None and not run.whole:
-                    run.announced = decision
-                    yield decision
-                while batch is not None:
-                    events = transcript.take(batch, self._clock())
-                    if run.whole:
-                        held += events
-                    elif events:
-                        transcript.delivered = True
-                        yield events
-                    batch = None if transcript.finish else await self._more(upstream, lease.backend, run)
+                held = await self._answer(upstream, decision, lease, transcript, run)
             run.done = self._ended(transcript, lease)
             if run.whole:
-                yield decision
-                yield held
-            yield transcript.completed(run.attempts, run.started, run.queued, self._clock())
+                await run.deliver(decision)
+                await run.deliver(held)
+            await run.deliver(transcript.completed(run.attempts, run.started, run.queued, self._clock()))
         except UpstreamError as error:
             self._failed(transcript, lease, run, error)
         finally:
@@ -267,6 +253,32 @@ class Router:
             if lease.cold:
                 self._nudge(lease.backend.name)
             self._waiting.stir()
+
+    async def _answer(
+        self,
+        upstream: AsyncGenerator[list[Event]],
+        decision: Decision,
+        lease: Lease,
+        transcript: Transcript,
+        run: Run,
+    ) -> list[Event]:
+        """Delivers an answer as it comes, the decision before it; with `run.whole` returns it, and delivers nothing."""
+        held: list[Event] = []
+        batch: list[Event] | None = await self._first(upstream, lease, transcript, run)
+        self._fleet.first_token(lease)
+        lease.abandon = partial(run.patience.shorten, LAST_WORDS)
+        if run.announced is None and not run.whole:
+            run.announced = decision
+            await run.deliver(decision)
+        while batch is not None:
+            events = transcript.take(batch, self._clock())
+            if run.whole:
+                held += events
+            elif events:
+                transcript.delivered = True
+                await run.deliver(events)
+            batch = None if transcript.finish else await self._more(upstream, lease.backend, run)
+        return held
 
     async def _first(
         self, upstream: AsyncGenerator[list[Event]], lease: Lease, transcript: Transcript, run: Run

@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import dataclass
 
 import grpc
@@ -63,25 +61,13 @@ class InferenceServicer:
     async def complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
         """The whole answer at once; a backend that dies in the middle of it is never seen."""
         ask = self._ask(request, request_id_of(request.request_id, context), context)
-        answer = encode.Answer(reasoning=ask.include_reasoning)
-        decision: Decision | None = None
-        end: Completed | None = None
-        items = self.router.run(ask, explain=request.explain, whole=True)
-        async with aclosing(items):
-            async for item in items:
-                if isinstance(item, Decision):
-                    decision = item
-                elif isinstance(item, Completed):
-                    end = item
-                elif isinstance(item, list):
-                    for event in item:
-                        if isinstance(event, Delta | ToolDelta):
-                            answer.take(event)
-        assert decision is not None  # run ends with both, or raises
-        assert end is not None
-        context.set_trailing_metadata(_trailers(decision))
-        _log_call(ask, decision, end)
-        return answer.response(decision, end, ask.request_id)
+        answer = _Whole(encode.Answer(reasoning=ask.include_reasoning))
+        await self.router.run(ask, answer.take, explain=request.explain, whole=True)
+        assert answer.decision is not None  # run delivers both, or raises
+        assert answer.end is not None
+        context.set_trailing_metadata(_trailers(answer.decision))
+        _log_call(ask, answer.decision, answer.end)
+        return answer.text.response(answer.decision, answer.end, ask.request_id)
 
     async def stream_complete(self, request: pb.StreamCompleteRequest, context: Context) -> None:
         """The answer as it comes. What arrives while a write is pending is merged upstream, in the next read."""
@@ -90,11 +76,9 @@ class InferenceServicer:
         if coalesce > MAX_COALESCE:
             notes.add("options.max_coalesce", f"must be at most {MAX_COALESCE:g} s")
         ask = self._ask(request, request_id_of(request.request_id, context), context, notes)
-        items = self.router.run(ask, explain=request.explain, eager=request.options.progress)
         stream = _Stream(ask, context, coalesce, self.write_timeout)
         try:
-            async with aclosing(items):
-                await stream.pump(items)
+            await self.router.run(ask, stream.write, explain=request.explain, eager=request.options.progress)
         finally:
             stream.close()
 
@@ -120,6 +104,26 @@ class InferenceServicer:
         )
 
 
+@dataclass(slots=True)
+class _Whole:
+    """One Complete call: what the router delivers, put together."""
+
+    text: encode.Answer
+    decision: Decision | None = None
+    end: Completed | None = None
+
+    async def take(self, item: Item) -> None:
+        """Adds an item."""
+        if isinstance(item, Decision):
+            self.decision = item
+        elif isinstance(item, Completed):
+            self.end = item
+        elif isinstance(item, list):
+            for event in item:
+                if isinstance(event, Delta | ToolDelta):
+                    self.text.take(event)
+
+
 class _Stream:
     """One StreamComplete call, as it is written."""
 
@@ -138,14 +142,12 @@ class _Stream:
         """Leaves no timer behind."""
         self._patience.close()
 
-    async def pump(self, items: AsyncGenerator[Item]) -> None:
-        """Writes every item; between two of them, lets `max_coalesce` pass so that more arrives at once."""
-        async for item in items:
-            if isinstance(item, list):
-                if await self._events(item) and self._coalesce:
-                    await asyncio.sleep(self._coalesce)
-            else:
-                await self._step(item)
+    async def write(self, item: Item) -> None:
+        """Writes an item; after a piece of the answer, lets `max_coalesce` pass so that more arrives at once."""
+        if not isinstance(item, list):
+            await self._step(item)
+        elif await self._events(item) and self._coalesce:
+            await asyncio.sleep(self._coalesce)
 
     async def _step(self, item: Decision | Progress | Switched | Completed) -> None:
         """Writes what is no piece of the answer."""
