@@ -373,6 +373,19 @@ def test_all_mistakes_come_at_once() -> None:
     )
 
 
+def test_a_part_of_a_wrong_kind_hides_no_mistake_of_those_beside_it() -> None:
+    answers = result("other")
+    answers["parts"].insert(0, text("x"))
+    spec = {"messages": [assistant({"image": {}}, call(name="bad name")), answers]}
+
+    assert [field for field, _ in violations(spec_of(spec))] == [
+        "spec.messages[0].parts[0]",
+        "spec.messages[0].parts[1].tool_call.name",
+        "spec.messages[1].parts[0]",
+        "spec.messages[1].parts[1].tool_result.tool_call_id",
+    ]
+
+
 def test_the_text_of_the_error_is_the_first_mistake_and_how_many_follow() -> None:
     with pytest.raises(InvalidRequest) as refused:
         ask_of(spec_of({"max_output_tokens": 0, "stop": [""], "top_logprobs": 21}))

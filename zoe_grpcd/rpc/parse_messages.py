@@ -23,6 +23,7 @@ PARTS = {
     "tool": {"tool_result"},
 }
 INSTRUCTING = {"system", "developer"}
+Parts = list[tuple[str, pb.ContentPart]]  # each with its path
 
 
 class Conversation:
@@ -51,8 +52,10 @@ class Conversation:
                     f"{path}.role", "must not be SYSTEM or DEVELOPER after another role has spoken"
                 )
             instructing = instructing and role in INSTRUCTING
-            if self._is_readable(path, role, message):
-                self._read(path, role, message)
+            if role:
+                self._read(role, message, self._parts(path, role, message))
+            else:
+                self._notes.add(f"{path}.role", "must be SYSTEM, DEVELOPER, USER, ASSISTANT or TOOL")
         if not roles:
             self._notes.add("spec.messages", "must hold at least one message")
         elif roles[-2:] == ["assistant", "assistant"]:
@@ -86,41 +89,39 @@ class Conversation:
         self.prompt_bytes += len(text) if text.isascii() else len(text.encode())
         return text
 
-    def _is_readable(self, path: str, role: str, message: pb.Message) -> bool:
-        """Its role is known, and its parts are of kinds that the role may have; notes all that are not."""
-        if not role:
-            self._notes.add(f"{path}.role", "must be SYSTEM, DEVELOPER, USER, ASSISTANT or TOOL")
-            return False
-        wrong = [i for i, part in enumerate(message.parts) if part.WhichOneof("part") not in PARTS[role]]
-        for index in wrong:
-            allowed = " or ".join(sorted(PARTS[role]))
-            self._notes.add(
-                f"{path}.parts[{index}]", f"must be {allowed} in a message of role {role.upper()}"
-            )
+    def _parts(self, path: str, role: str, message: pb.Message) -> Parts:
+        """The parts of kinds that the role may have, each with its path; notes all others."""
+        allowed, parts = PARTS[role], []
+        for index, part in enumerate(message.parts):
+            if part.WhichOneof("part") in allowed:
+                parts.append((f"{path}.parts[{index}]", part))
+            else:
+                rule = f"must be {' or '.join(sorted(allowed))} in a message of role {role.upper()}"
+                self._notes.add(f"{path}.parts[{index}]", rule)
         if not message.parts and role != "assistant":
             self._notes.add(f"{path}.parts", "must hold at least one part")
-        return not wrong
+        return parts
 
-    def _read(self, path: str, role: str, message: pb.Message) -> None:
+    def _read(self, role: str, message: pb.Message, parts: Parts) -> None:
         if role == "tool":
-            spoken = self._results(path, message)
+            spoken = self._results(parts)
         elif role == "assistant":
-            spoken = [self._assistant(path, message)]
+            spoken = [self._assistant(parts)]
         else:
-            spoken = [{"role": role, "content": self._content(path, message)}]
+            spoken = [{"role": role, "content": self._content(parts)}]
         if role == "user":
             self._open_calls.clear()
-            self.last_user_text = "\n".join(p.text for p in message.parts if p.HasField("text"))
+            self.last_user_text = "\n".join(part.text for _, part in parts if part.HasField("text"))
         if message.name:
             self.features.add("messages.name")
             for one in spoken:
                 one["name"] = message.name
         self.messages += spoken
 
-    def _content(self, path: str, message: pb.Message) -> str | list[Json]:
-        if len(message.parts) == 1 and message.parts[0].HasField("text"):
-            return self.count(message.parts[0].text)
-        return [self._part(f"{path}.parts[{index}]", part) for index, part in enumerate(message.parts)]
+    def _content(self, parts: Parts) -> str | list[Json]:
+        if len(parts) == 1 and parts[0][1].HasField("text"):
+            return self.count(parts[0][1].text)
+        return [self._part(path, part) for path, part in parts]
 
     def _part(self, path: str, part: pb.ContentPart) -> Json:
         if not part.HasField("image"):
@@ -130,23 +131,21 @@ class Conversation:
         shown = image_of(f"{path}.image", part.image, self._notes, allow_http=self._allow_http)
         return {"type": "image_url", "image_url": shown}
 
-    def _assistant(self, path: str, message: pb.Message) -> Json:
+    def _assistant(self, parts: Parts) -> Json:
         """An earlier answer, which may have been empty."""
-        spoken: Json = {"role": "assistant", "content": "".join(p.text for p in message.parts)}
-        reasoning = "".join(part.reasoning.text for part in message.parts)
-        refusal = "".join(part.refusal for part in message.parts)
+        spoken: Json = {"role": "assistant", "content": "".join(part.text for _, part in parts)}
+        reasoning = "".join(part.reasoning.text for _, part in parts)
+        refusal = "".join(part.refusal for _, part in parts)
         self.count(spoken["content"] + reasoning + refusal)
         spoken |= {"reasoning_content": reasoning} if reasoning else {}
         spoken |= {"refusal": refusal} if refusal else {}
         self._open_calls.clear()
         calls = []
-        for index, part in enumerate(message.parts):
+        for path, part in parts:
             if part.HasField("tool_call"):
-                calls.append(self._call(f"{path}.parts[{index}].tool_call", part.tool_call))
+                calls.append(self._call(f"{path}.tool_call", part.tool_call))
             if part.reasoning.opaque:
-                self._notes.add(
-                    f"{path}.parts[{index}].reasoning.opaque", "must be empty: no backend here has given it"
-                )
+                self._notes.add(f"{path}.reasoning.opaque", "must be empty: no backend here has given it")
         if calls:
             spoken |= {"tool_calls": calls, "content": spoken["content"] or None}
         return spoken
@@ -161,14 +160,14 @@ class Conversation:
         function = {"name": call.name, "arguments": self.count(call.arguments_json or "{}")}
         return {"id": call.id, "type": "function", "function": function}
 
-    def _results(self, path: str, message: pb.Message) -> list[Json]:
+    def _results(self, parts: Parts) -> list[Json]:
         """Each result is a message of its own in OpenAI's shape."""
         spoken: list[Json] = []
-        for index, part in enumerate(message.parts):
+        for path, part in parts:
             result = part.tool_result
             if result.tool_call_id not in self._open_calls:
                 self._notes.add(
-                    f"{path}.parts[{index}].tool_result.tool_call_id",
+                    f"{path}.tool_result.tool_call_id",
                     "must be the id of a tool call of the assistant message before it, not answered yet",
                 )
             self._open_calls.discard(result.tool_call_id)
