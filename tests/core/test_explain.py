@@ -1,5 +1,6 @@
 """What a caller reads: reasons, the sentence, and why nobody may serve."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -230,6 +231,25 @@ def test_the_unhealthy_are_named_with_their_reasons() -> None:
     error = refusal(snapshot_of(DOWN_A, pair(backend("b", Phase.DRAINING), model="x")))
     assert error.message == "no healthy backend: a (UNHEALTHY), b (DRAINING)"
     assert error.retry_after == 0.5
+
+
+def test_a_backend_that_never_told_what_it_serves_may_yet_serve_it() -> None:
+    down, up = backend("b", Phase.DOWN), backend("c")
+    seen = snapshot_of(A)
+    snapshot = replace(seen, backends={**seen.backends, "b": down, "c": up})
+
+    def refused(*allowed: str, excluded: str = "") -> ZoeError:
+        return refusal(
+            snapshot,
+            an_ask(target=Target(allowed_backends=frozenset(allowed), excluded_backends=frozenset(excluded))),
+        )
+
+    error = refused("b", "c")
+    assert type(error) is NoHealthyBackend
+    assert error.message == "no healthy backend: b (DOWN), and what is served there is not known yet"
+    assert error.retry_after == 0.5
+    assert type(refused("c")) is NoCapableBackend
+    assert type(refused("b", "c", excluded="b")) is NoCapableBackend
 
 
 def test_a_prompt_too_long_says_how_long_it_may_be() -> None:

@@ -1,6 +1,6 @@
 """Decisions and refusals in the open: from a choice to what the caller reads, and from no choice to the right error."""
 
-from zoe_grpcd.core.domain import Candidate, Decision, Reason
+from zoe_grpcd.core.domain import Candidate, Decision, Phase, Reason
 from zoe_grpcd.core.errors import (
     ContextTooLong,
     InvalidRequest,
@@ -27,6 +27,8 @@ PASSING = {Reason.UNHEALTHY, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED, Reason.DR
 PASSING |= {Reason.SATURATED, Reason.MODEL_NOT_SERVED}
 # These end without anybody's doing, so a request may wait for them.
 WAITED_FOR = {Reason.LOADING, Reason.SATURATED}
+# What a backend in one of these serves is known from before, or not at all.
+NOT_UP = {Phase.UNKNOWN, Phase.DOWN, Phase.LOADING}
 
 
 def decision_of(
@@ -110,6 +112,9 @@ def refusal_of(question: Question, snapshot: Snapshot, retry_after: float) -> Zo
         return NoHealthyBackend("no backend serves any model yet", retry_after=retry_after)
     if any(not reasons for reasons in lasting):
         return _unhealthy(candidates, retry_after)
+    if silent := _silent(question, candidates, snapshot):
+        text = f"no healthy backend: {', '.join(silent)}, and what is served there is not known yet"
+        return NoHealthyBackend(text, retry_after=retry_after)
     if {Reason.CONTEXT_TOO_LONG} in lasting:
         return _too_long(question, snapshot)
     if {Reason.MISSING_CAPABILITY} in lasting and (refused := _refused_features(question, snapshot)):
@@ -130,6 +135,16 @@ def _unhealthy(candidates: tuple[Candidate, ...], retry_after: float) -> NoHealt
     hopeful = [c for c in candidates if set(c.reasons) <= PASSING]
     names = ", ".join(sorted({f"{c.deployment.backend} ({', '.join(c.reasons)})" for c in hopeful}))
     return NoHealthyBackend(f"no healthy backend: {names}", retry_after=retry_after)
+
+
+def _silent(question: Question, candidates: tuple[Candidate, ...], snapshot: Snapshot) -> list[str]:
+    """The backends that the caller insists on, if none of them has ever told what it serves and one may yet."""
+    target = question.ask.target
+    wanted = target.allowed_backends - target.excluded_backends
+    if any(candidate.deployment.backend in wanted for candidate in candidates):
+        return []
+    views = (snapshot.backends[name] for name in sorted(wanted & snapshot.backends.keys()))
+    return [f"{view.backend.name} ({view.phase})" for view in views if view.phase in NOT_UP]
 
 
 def lengths(question: Question, snapshot: Snapshot) -> dict[str, str]:
