@@ -20,7 +20,7 @@ from zoe_grpcd.adapters.passive import PassiveProbe
 from zoe_grpcd.adapters.systemd import notify
 from zoe_grpcd.admission import WaitingRoom
 from zoe_grpcd.config import Config
-from zoe_grpcd.core.domain import Backend, Phase
+from zoe_grpcd.core.domain import Backend, Observation, Phase
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.kinds import KINDS, with_kind
 from zoe_grpcd.monitor import Monitor
@@ -119,10 +119,14 @@ class Roster:
             log.warning("backend %s: kind %s is not supported yet; it gets no requests", backend.name, kind)
 
     def _note_unknown(self, backend: Backend, notes: tuple[str, ...]) -> None:
-        """Shows a backend whose kind is not known yet, and says so once."""
+        """Shows a backend whose kind is not known yet, with the reason, and logs that once."""
+        if backend.name in self._settled:
+            return  # its probe tells what is wrong
+        why = ", ".join(notes)
         if backend.name not in self._fleet.names():
             self._fleet.add(backend, time.monotonic())
-            log.warning("backend %s: its kind is not known yet: %s", backend.name, ", ".join(notes))
+            log.warning("backend %s: its kind is not known yet: %s", backend.name, why)
+        self._fleet.observe(backend.name, Observation(ok=False, error=why), time.monotonic())
 
     def _enlist(self, backend: Backend) -> None:
         backend = with_kind(backend)

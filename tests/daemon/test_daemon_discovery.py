@@ -46,7 +46,8 @@ async def test_servers_that_come_later_are_found_and_followed_when_they_change(
         backends=[{"name": "box", "kind": "auto", "url": url, "probe_interval": "100ms"}],
         log={"level": "info"},
     )
-    assert guessing.state("box") == "UNKNOWN"
+    assert guessing.state("box") == "DOWN"
+    assert guessing.backends()["box"].state_detail == "nothing answers there"
     with ollama_server(tools, tmp_path / "ollama", OllamaOptions(port=port)).start().wait_ready() as ollama:
         create_model(ollama, OllamaModel("late:1b", quick_gguf))
         await eventually(lambda: at(searching, ollama) == "READY", SEARCH)
