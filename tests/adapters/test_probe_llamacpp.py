@@ -214,7 +214,8 @@ async def test_what_a_model_told_while_loaded_is_known_when_it_is_unloaded(
 ) -> None:
     router = llama_router(tool_gguf)
     probe = probe_of(session, router)
-    assert only(await probe()).capabilities == TEXT | {"tools"}  # the benefit of the doubt, until it is loaded
+    # the benefit of the doubt, until it is loaded
+    assert only(await probe()).capabilities == TEXT | {"tools"}
     load(router, "tool")
     await wait_for(probe, "tool", LoadState.LOADED)
     assert router.request("POST", "/models/unload", {"model": "tool"})[0] == 200

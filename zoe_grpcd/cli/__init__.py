@@ -14,7 +14,8 @@ from zoe_grpcd.cli import arguments
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else gRPC prints a line when a connection ends as it should
+    # else gRPC prints a line when a connection ends as it should
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     parser = arguments.parser(__version__)
     options = parser.parse_args(argv)
     try:
