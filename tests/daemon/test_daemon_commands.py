@@ -280,12 +280,13 @@ def test_the_demo_shows_a_model_that_is_there(ollama_server: Any, quick_gguf: Pa
     assert "mine:1b" in done.stdout
 
 
-def test_the_demo_ends_with_ctrl_c_and_needs_no_model_of_yours(ollama_server: Any) -> None:
+@pytest.mark.parametrize("whole_group", [True, False], ids=["ctrl-c", "sigterm"])
+def test_the_demo_ends_when_told_and_needs_no_model_of_yours(ollama_server: Any, whole_group: bool) -> None:
     empty = ollama_server()
     with subprocess.Popen(
         [*COMMAND, "demo", "--keep"],
         env=environment(OLLAMA_HOST=f"127.0.0.1:{empty.port}"),
-        stdin=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -294,7 +295,7 @@ def test_the_demo_ends_with_ctrl_c_and_needs_no_model_of_yours(ollama_server: An
         assert process.stdout is not None
         children = descendants(process)
         assert any("serving on unix:" in line for line in process.stdout)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT) if whole_group else process.terminate()
         _, said = process.communicate(timeout=20)
     assert process.returncode == 0
     assert "Traceback" not in said

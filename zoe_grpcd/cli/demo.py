@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ START_LIMIT = 30.0
 
 def run(*, keep: bool = False) -> int:
     """Shows it; with `keep` serves on until Ctrl-C. Returns the exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it so wants nothing left, either
     with ExitStack() as open_things, suppress(KeyboardInterrupt):
         folder = Path(open_things.enter_context(tempfile.TemporaryDirectory(prefix="zoe-grpcd-demo-")))
         try:
@@ -42,8 +44,7 @@ def run(*, keep: bool = False) -> int:
             return 1
         if keep:
             print(f"\nserving on {target}; Ctrl-C ends it", flush=True)
-            while True:
-                input()
+            signal.pause()
     return 0
 
 
