@@ -140,8 +140,7 @@ class Router:
                 "spec.routing.strategy", f"{ask.strategy!r} is unknown here; must be one of {known}"
             )
             raise InvalidRequest("the strategy does not exist", violations=(violation,))
-        snapshot = self._fleet.snapshot(self._clock())
-        resolution = self._resolver.resolve(ask, snapshot.by_model)
+        resolution = self._resolver.resolve(ask, self._fleet.models())
         window = ask.generation.backend_options.get("num_ctx")
         return Question(
             ask,

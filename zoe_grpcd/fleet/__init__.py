@@ -36,6 +36,7 @@ class Fleet:
         # An answer's length is a matter of the model, whoever runs it; a mean for each backend would compare their luck.
         self._output_tokens: dict[str, DecayedMean] = {}
         self._snapshot: Snapshot | None = None
+        self._models: dict[str, None] | None = None
         self.revision = 0
 
     # ------------------------------------------------------------------------------------------------- backends
@@ -45,6 +46,7 @@ class Fleet:
         configured = [d for d in self._deployments if d.backend == backend.name]
         host = self._hosts[backend.name] = Host(backend, configured, now, self._usual)
         host.served = {d.model: self._serve(d) for d in configured}
+        self._models = None
         self._changed(host)
 
     def observe(self, name: str, observation: Observation, now: float) -> None:
@@ -139,6 +141,7 @@ class Fleet:
             self._take_status(served, status, now)
             found[public] = served
         host.served = found
+        self._models = None
 
     @staticmethod
     def _take_status(served: Served, status: ModelStatus, now: float) -> None:
@@ -222,6 +225,12 @@ class Fleet:
             served.view = None
 
     # ---------------------------------------------------------------------------------------------------- views
+
+    def models(self) -> Mapping[str, None]:
+        """The public names of all models, as keys. They last, while each request makes a snapshot out of date."""
+        if self._models is None:
+            self._models = {model: None for host in self._hosts.values() for model in host.served}
+        return self._models
 
     def snapshot(self, now: float) -> Snapshot:
         """The picture that decisions look at; the same object as long as nothing changed."""

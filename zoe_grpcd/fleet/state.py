@@ -101,14 +101,14 @@ class Host:
 
     def remaining(self, now: float) -> dict[str, tuple[float, ...]]:
         """Seconds until each request of ours is expected to end, by model, ascending."""
-        ends: dict[str, tuple[float, ...]] = {}
+        ends: dict[str, list[float]] = {}
         left = sorted(
             (max(lease.due - now, LONG_TAIL * (now - lease.started)), lease.deployment.model)
             for lease in self.leases
         )
-        for seconds, model in left:
-            ends[model] = (*ends.get(model, ()), seconds)
-        return ends
+        for left_over, model in left:
+            ends.setdefault(model, []).append(left_over)
+        return {model: tuple(seconds) for model, seconds in ends.items()}
 
     def swapping(self, now: float) -> bool:
         """Somebody of ours waits for a load that the server has not begun."""

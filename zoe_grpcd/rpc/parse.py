@@ -221,7 +221,7 @@ def _able(capability: str) -> Target:
 
 
 def _target(target: routing_pb2.Target, notes: Violations) -> Target:
-    if [field.name for field, _ in target.ListFields()] == ["model"] and target.model:
+    if target.model and len(target.ListFields()) == 1:
         return Target(target.model)  # the usual one
     hint = target.capability
     if target.WhichOneof("selector") == "model" and not target.model:
