@@ -50,7 +50,8 @@ class Backend(Section):
     labels: Mapping[str, str] = option({}, "Free facts that a caller or a rule can ask for.")
     weight: PositiveNumber = option(1.0, "Factor on its score; above 0.")
     max_in_flight: PositiveCount | None = option(
-        None, "Requests that it gets at the same time. Unset: what it tells, else no limit."
+        None,
+        "Requests that it gets at the same time. Unset: no limit; what exceeds its slots waits inside it.",
     )
     probe_interval: PositiveSeconds = option("5s", "Time between two looks at its state.")
     probe_timeout: PositiveSeconds = option("2s", "Time for one such look.")

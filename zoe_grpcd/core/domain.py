@@ -110,7 +110,7 @@ class Backend:
     url: str
     local: bool = True
     weight: float = 1.0  # multiplies the score of its deployments; > 0
-    max_in_flight: int | None = None  # None: what the server tells, else no limit of ours
+    max_in_flight: int | None = None  # None: no limit of ours; what exceeds its slots waits inside it
     labels: Mapping[str, str] = field(default_factory=dict)
     api_key: str = field(default="", repr=False)
     probe_interval: float = 5.0

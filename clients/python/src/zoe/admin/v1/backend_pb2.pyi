@@ -287,7 +287,9 @@ class BackendLoad(_message.Message):
     in_flight: _builtins.int
     """Requests of this daemon that it works on."""
     max_in_flight: _builtins.int
-    """Most requests that the daemon sends it at a time. 0: no limit."""
+    """Requests that it works on at a time: the limit of the configuration, else what it tells, else what is usual for
+    its kind. Only the limit of the configuration is kept; without one, what comes on top waits inside the backend.
+    """
     queued: _builtins.int
     """Requests that wait for a place on it."""
     foreign_in_flight: _builtins.int

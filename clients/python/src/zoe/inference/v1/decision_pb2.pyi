@@ -251,7 +251,9 @@ class Candidate(_message.Message):
     eligible: _builtins.bool
     """True if it could have been chosen."""
     score: _builtins.float
-    """Weighted sum of the terms, 0 to 1, higher is better. 0 for the ineligible."""
+    """Weighted mean of the terms, times the weights of the backend and the deployment in the configuration; higher is
+    better, and without such weights at most 1. 0 for the ineligible.
+    """
     @_builtins.property
     def backend(self) -> Global___BackendRef:
         """The model and its backend."""
@@ -300,7 +302,7 @@ class ScoreTerm(_message.Message):
     value: _builtins.float
     """The term, 0 to 1 over the candidates, higher is better."""
     weight: _builtins.float
-    """Its weight, 0 to 1."""
+    """Its weight. Only its part of the sum of all weights counts: what the intent wants most adds 1."""
     def __init__(
         self,
         *,
