@@ -250,4 +250,5 @@ async def test_what_servers_refuse_is_told_apart(
     tools = await fault_of(dispatch("ollama"), asking(ollama, "quick:1b", tools=(WEATHER,)))
     assert (tools.fault, tools.http_status) == (Fault.REJECTED, 400)
     llama.stop()
-    assert (await fault_of(dispatch("llamacpp"), asking(llama, "quick"))).fault is Fault.REFUSED
+    error = await fault_of(dispatch("llamacpp"), asking(llama, "quick"))
+    assert (error.fault, error.message) == (Fault.REFUSED, "connection refused")

@@ -86,7 +86,7 @@ class Inquiry:
         try:
             reply = await self._exchange(path, query, body)
         except (aiohttp.ClientError, OSError) as exc:
-            raise Unusable(_in_words(exc)) from exc
+            raise Unusable(in_words(exc)) from exc
         if reply.status == 401:
             raise Unusable("401: the api_key is wrong" if self._key else "401: it wants an api_key")
         return reply
@@ -123,7 +123,8 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def _in_words(exc: Exception) -> str:
+def in_words(exc: Exception) -> str:
+    """Why there was no answer, or no whole one; short, and without addresses and secrets."""
     for kind, words in _WORDS:
         if isinstance(exc, kind):
             return words

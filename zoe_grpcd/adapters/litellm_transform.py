@@ -13,6 +13,7 @@ from typing import Final
 
 import aiohttp
 
+from zoe_grpcd.adapters.inquiry import in_words
 from zoe_grpcd.adapters.litellm_provider import Provider
 from zoe_grpcd.adapters.reading import Reading
 from zoe_grpcd.core.domain import Call, Event
@@ -111,12 +112,12 @@ class TransformDispatcher:
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 stale = not isinstance(error, aiohttp.ClientConnectorError) and perf_counter() - sent < STALE
                 if not (try_again and stale):
-                    raise UpstreamError(Fault.REFUSED, _told(error)) from error
+                    raise UpstreamError(Fault.REFUSED, in_words(error)) from error
             except TimeoutError as error:
                 text = f"no connection within {connect:g} s"
                 raise UpstreamError(Fault.REFUSED, text) from error
             except (aiohttp.ClientError, ValueError) as error:
-                raise UpstreamError(Fault.SERVER, _told(error)) from error
+                raise UpstreamError(Fault.SERVER, in_words(error)) from error
         raise AssertionError("the second try returns or raises")
 
 
@@ -124,7 +125,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     try:
         return await response.content.readany()
     except (aiohttp.ClientError, OSError) as error:
-        raise UpstreamError(Fault.CUT, f"the connection broke: {_told(error)}") from error
+        raise UpstreamError(Fault.CUT, f"the connection broke: {in_words(error)}") from error
 
 
 async def _leave(response: aiohttp.ClientResponse, *, finished: bool) -> None:
@@ -136,7 +137,3 @@ async def _leave(response: aiohttp.ClientResponse, *, finished: bool) -> None:
                     await response.content.read(LONGEST_REFUSAL)
     finally:
         response.close()
-
-
-def _told(error: Exception) -> str:
-    return str(error) or type(error).__name__
