@@ -100,6 +100,7 @@ async def test_a_backend_that_does_not_exist_is_not_found(stage: Stage) -> None:
 
 async def test_models_are_listed_with_aliases_and_where_they_run() -> None:
     async with staged(PAIR) as stage:
+        stage.observe("one", tiny(parameters=0.5))
         stage.observe("two", tiny(), tiny("big", capabilities=frozenset({"chat"}), parameters=7.0))
 
         async def models(**wanted: object) -> dict[str, backend_pb2.Model]:
@@ -110,7 +111,7 @@ async def test_models_are_listed_with_aliases_and_where_they_run() -> None:
         assert list(found) == ["big", "tiny"]
         assert list(found["tiny"].aliases) == ["any", "quick"]
         assert [d.backend for d in found["tiny"].deployments] == ["one", "two"]
-        assert found["big"].size == "7B"
+        assert (found["big"].size, found["tiny"].size) == ("7B", "500M")
         assert found["big"].available
         assert list(await models(backend="one")) == ["tiny"]
         assert list(await models(capabilities=["chat"])) == ["big", "tiny"]

@@ -27,7 +27,7 @@ NUMBERS = [("temperature", bad, "must be between 0 and 2") for bad in (-0.1, 2.1
     ("presence_penalty", -2.5, "must be between -2 and 2"),
     ("repetition_penalty", 0.0, "must be above 0 and at most 10"),
     ("repetition_penalty", INF, "must be above 0 and at most 10"),
-    ("top_k", 2**31, "must be between 0 and 2.14748e+09"),
+    ("top_k", 2**31, "must be between 0 and 2147483647"),
 ]
 
 

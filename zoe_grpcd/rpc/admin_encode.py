@@ -98,6 +98,10 @@ def models(reports: list[BackendReport], aliases: dict[str, list[str]]) -> list[
     return [_model(name, places, aliases.get(name, [])) for name, places in sorted(by_name.items())]
 
 
+def _size(billions: float) -> str:
+    return f"{billions:.3g}B" if billions >= 1.0 else f"{billions * 1000:.3g}M"
+
+
 def _model(name: str, places: list[tuple[BackendReport, ModelReport]], aliases: list[str]) -> pb.Model:
     sizes = [model.parameters for _, model in places if model.parameters]
     return pb.Model(
@@ -105,7 +109,7 @@ def _model(name: str, places: list[tuple[BackendReport, ModelReport]], aliases: 
         aliases=sorted(aliases),
         capabilities=sorted({c for _, model in places for c in model.capabilities}),
         context_tokens=max(model.context_tokens for _, model in places),
-        size=f"{max(sizes):.3g}B" if sizes else "",
+        size=_size(max(sizes)) if sizes else "",
         available=any(report.phase in USABLE for report, _ in places),
         deployments=[
             pb.ModelDeployment(

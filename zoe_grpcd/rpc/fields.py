@@ -38,7 +38,7 @@ class Violations:
     def between(self, field: str, value: float, low: float, high: float) -> None:
         """Notes a number outside of low..high, or none at all (NaN)."""
         if not low <= value <= high:
-            self.add(field, f"must be between {low:g} and {high:g}")
+            self.add(field, f"must be between {low:.10g} and {high:.10g}")
 
     def above(self, field: str, value: float, low: float, high: float) -> None:
         """The same, without `low` itself."""
