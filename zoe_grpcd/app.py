@@ -14,6 +14,7 @@ import aiohttp
 from zoe_grpcd.adapters import litellm_setup
 from zoe_grpcd.adapters.dialects import DIALECTS
 from zoe_grpcd.adapters.discovery import discover, recognise
+from zoe_grpcd.adapters.inquiry import together
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
 from zoe_grpcd.adapters.passive import PassiveProbe
@@ -83,8 +84,7 @@ class Roster:
         if not self._backends:
             await self._discover()
             return True
-        for backend in self._backends:
-            await self._enlist_configured(backend)
+        await together(*(self._enlist_configured(backend) for backend in self._backends))
         return any(backend.kind == "auto" for backend in self._backends)
 
     async def _discover(self) -> None:

@@ -1,5 +1,8 @@
 """Backends that nobody configured, or whose kind nobody said: found when they are there, and when they come."""
 
+import socketserver
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,37 @@ def test_an_ollama_is_found_where_its_own_variable_says(
     assert at(daemon, ollama) == "READY"
     answer = daemon.client().complete(PROMPT, model="found:1b", max_output_tokens=3)
     assert len(answer.text.split()) == 3
+
+
+class Mute(socketserver.ThreadingTCPServer):
+    """Takes connections and answers nothing; `peak` is the most that were open at once."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        self._lock = threading.Lock()
+        self._now = self.peak = 0
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._now += 1
+            self.peak = max(self.peak, self._now)
+        with request, suppress(ConnectionError):
+            while request.recv(4096):
+                pass
+        with self._lock:
+            self._now -= 1
+
+
+def test_backends_that_answer_nothing_do_not_hold_up_each_other(serve: Any) -> None:
+    with Mute() as mute:
+        threading.Thread(target=mute.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{mute.server_address[1]}"
+        daemon: Daemon = serve(backends=[{"name": f"box-{n}", "kind": "auto", "url": url} for n in range(4)])
+        assert {daemon.state(f"box-{n}") for n in range(4)} == {"DOWN"}
+        assert mute.peak >= 4
+        mute.shutdown()
 
 
 async def test_servers_that_come_later_are_found_and_followed_when_they_change(
