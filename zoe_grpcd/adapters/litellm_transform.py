@@ -23,9 +23,6 @@ from zoe_grpcd.ports import Dialect
 KEEP_ALIVE: Final = 4.0  # seconds; llama-server and uvicorn close an idle connection after 5
 LONGEST_REFUSAL: Final = 64 * 1024  # bytes of an error body that are read
 LARGE: Final = 1024 * 1024  # bytes; aiohttp wants a larger body as a file
-STALE: Final = (
-    0.1  # seconds; a kept-alive connection that the server has closed fails at once, a dying server later
-)
 LINGER: Final = (
     0.05  # seconds to wait for the end of a finished answer's bytes, so that its connection is kept
 )
@@ -51,6 +48,7 @@ class TransformDispatcher:
         self._dialect = dialect
         self._provider = Provider(dialect)
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+        self._kept: dict[str, float] = {}  # when a backend's connection was last kept, by url
 
     async def stream(self, call: Call) -> AsyncGenerator[list[Event]]:
         """See `Dispatcher.stream`. An empty list comes first, when the backend has accepted the request."""
@@ -75,7 +73,10 @@ class TransformDispatcher:
                 raise reading.error
             yield last
         finally:
-            await _leave(response, finished=reading.over and reading.error is None)
+            finished = reading.over and reading.error is None
+            if finished:
+                self._kept[call.backend.url] = perf_counter()
+            await _leave(response, finished=finished)
 
     async def _accepted(self, call: Call) -> aiohttp.ClientResponse:
         """The response, with status 200. Raises `UpstreamError` for all else."""
@@ -99,7 +100,8 @@ class TransformDispatcher:
         timeout = self._timeouts.get(connect) or self._timeouts.setdefault(
             connect, aiohttp.ClientTimeout(total=None, sock_connect=connect)
         )
-        sent = perf_counter()
+        # only a connection that was kept can have been closed behind our back
+        kept = perf_counter() - self._kept.get(call.backend.url, -KEEP_ALIVE) < KEEP_ALIVE
         for try_again in (True, False):
             try:
                 return await self._session.post(
@@ -110,8 +112,7 @@ class TransformDispatcher:
                     allow_redirects=False,
                 )
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                stale = not isinstance(error, aiohttp.ClientConnectorError) and perf_counter() - sent < STALE
-                if not (try_again and stale):
+                if not (try_again and kept) or isinstance(error, aiohttp.ClientConnectorError):
                     raise UpstreamError(Fault.REFUSED, in_words(error)) from error
             except TimeoutError as error:
                 text = f"no connection within {connect:g} s"
