@@ -92,6 +92,7 @@ class Fleet:
     def _signal(self, host: Host, signal: Signal, detail: str, now: float) -> None:
         phase = phases.after(host.phase, signal)
         if phase is host.phase:
+            host.detail = detail or host.detail  # down for another reason than at first, say
             return
         host.phase, host.since, host.detail = phase, now, detail
         if phase is Phase.DOWN:
