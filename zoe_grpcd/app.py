@@ -32,7 +32,7 @@ from zoe_grpcd.rpc.admin_encode import USABLE
 from zoe_grpcd.rpc.guard import Gate
 from zoe_grpcd.rpc.notice import Watchers
 from zoe_grpcd.rpc.server import UNIX, Locks, Server, listen, make_server
-from zoe_grpcd.settings import settings_of
+from zoe_grpcd.settings import Settings, settings_of
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,7 @@ SEARCH_INTERVAL = 5.0
 class Roster:
     """Which backends there are, and what speaks to each: configured, recognised, or discovered."""
 
-    def __init__(self, config: Config, fleet: Fleet, monitor: Monitor, resources: AsyncExitStack) -> None:
-        settings = settings_of(config)
+    def __init__(self, settings: Settings, fleet: Fleet, monitor: Monitor, resources: AsyncExitStack) -> None:
         self._backends = settings.backends
         self._deployments = settings.deployments
         self._params = settings.litellm_params
@@ -166,7 +165,7 @@ class Daemon:
         self._watchers = Watchers(self._fleet.subscribe)
         self._gate = Gate(config.server.max_request_time)
         self._resources = AsyncExitStack()
-        self._roster = Roster(config, self._fleet, self._monitor, self._resources)
+        self._roster = Roster(settings, self._fleet, self._monitor, self._resources)
         self._router = Router(
             self._fleet, settings.rules, self._roster.dispatchers, self._waiting, self._around
         )
@@ -175,10 +174,10 @@ class Daemon:
         self._aliases = settings.rules.policy.aliases
         self.addresses: list[str] = []
 
-    async def run(self, ready: asyncio.Event | None = None) -> None:
+    async def run(self) -> None:
         """Serves until the first SIGTERM or SIGINT, then drains; the second ends it at once.
 
-        `ready` is set when it serves. Raises CannotListen before it serves, if an address is taken.
+        Raises CannotListen before it serves, if an address is taken.
         """
         data, admin_server = self._servers()
         async with self._resources:
@@ -190,8 +189,6 @@ class Daemon:
             with _signals(self.stop):
                 notify("READY=1", f"STATUS={self._status()}")
                 log.info("ready on %s: %s", ", ".join(self.addresses), self._status())
-                if ready is not None:
-                    ready.set()
                 await self._stop.wait()
                 searching.cancel()
                 with suppress(asyncio.CancelledError):
