@@ -29,11 +29,11 @@ from zoe_grpcd.core.domain import (
     Target,
     Usage,
 )
+from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.estimate import size_of
 from zoe_grpcd.core.intents import configured
 from zoe_grpcd.core.resolve import Policy, Resolution, Resolver
-from zoe_grpcd.core.scoring import Question
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.router import Around, Item, Reliability, Router, Rules

@@ -123,7 +123,8 @@ class Daemon:
             self.signal()
         assert self.ended() == 0, self.log
         assert [p.pid for p in _processes() if p.group == self.process.pid] == []
-        assert self.complaints() == []
+        complaints = self.complaints()
+        assert not complaints, "\n".join(complaints)
 
     def kill(self) -> None:
         """Ends what is left of it, and lets go of what was opened for it."""

@@ -28,6 +28,7 @@ from zoe_grpcd.core.domain import (
     Reason,
     Switched,
 )
+from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import (
     BackendLost,
     ContextTooLong,
@@ -42,7 +43,8 @@ from zoe_grpcd.core.merge import call_of
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.recovery import AFTER, ends_request, failure_of, pauses
 from zoe_grpcd.core.resolve import Policy, Resolver
-from zoe_grpcd.core.scoring import STRATEGIES, Question, choose
+from zoe_grpcd.core.scoring import choose
+from zoe_grpcd.core.strategies import STRATEGIES
 from zoe_grpcd.core.transcript import Transcript
 from zoe_grpcd.fleet import Fleet, Lease
 from zoe_grpcd.patience import Patience

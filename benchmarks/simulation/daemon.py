@@ -27,6 +27,7 @@ from zoe_grpcd.core.domain import (
     Target,
     Usage,
 )
+from zoe_grpcd.core.eligible import Question, views_of, why_not
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.estimate import estimate, size_of, wait_of
 from zoe_grpcd.core.explain import waited_for
@@ -34,7 +35,6 @@ from zoe_grpcd.core.intents import SHIPPED
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.recovery import AFTER, pauses
 from zoe_grpcd.core.resolve import Policy, Resolver
-from zoe_grpcd.core.scoring import Question, views_of, why_not
 from zoe_grpcd.core.transcript import Transcript
 from zoe_grpcd.core.views import DeploymentView, Snapshot
 from zoe_grpcd.fleet import Fleet, Lease

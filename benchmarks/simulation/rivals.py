@@ -12,8 +12,9 @@ from typing import Protocol
 from benchmarks.simulation.traces import Request
 from benchmarks.simulation.world import World
 from zoe_grpcd.core.domain import Deployment, LoadState
+from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.resolve import Policy
-from zoe_grpcd.core.scoring import Question, choose
+from zoe_grpcd.core.scoring import choose
 from zoe_grpcd.core.views import DeploymentView, Snapshot
 
 

@@ -7,18 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoe_grpcd.core.domain import Ask, Deployment, LoadState, Locality, Phase, Target
+from zoe_grpcd.core.eligible import Question, eligible_of, gate_of, views_of, why_not
 from zoe_grpcd.core.explain import decision_of, refusal_of
 from zoe_grpcd.core.resolve import Policy
-from zoe_grpcd.core.scoring import (
-    Question,
-    _eligible,
-    _gate,
-    candidate_of,
-    choose,
-    ranking,
-    views_of,
-    why_not,
-)
+from zoe_grpcd.core.scoring import candidate_of, choose, ranking
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
 RESOLVER = a_resolver(Policy(default_model="n"))
@@ -182,10 +174,10 @@ def test_whoever_may_not_serve_is_told_why_and_nobody_else(
     question = question_of(snapshot, ask, excluded)
     if question is None:
         return
-    gates = {name: _gate(question, view) for name, view in snapshot.backends.items()}
+    gates = {name: gate_of(question, view) for name, view in snapshot.backends.items()}
     for tier in question.resolution.tiers:
         found = views_of(tier, snapshot)
-        able = {id(option.view) for option in _eligible(question, found, gates)}
+        able = {id(option.view) for option in eligible_of(question, found, gates)}
         for view in found:
             reasons = why_not(question, view, snapshot.backends[view.deployment.backend])
             assert (id(view) in able) == (not reasons), reasons

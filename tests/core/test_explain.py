@@ -7,6 +7,7 @@ import pytest
 from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
 
 from zoe_grpcd.core.domain import Ask, Decision, Deployment, Locality, Phase, Reason, Target
+from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import (
     ContextTooLong,
     InvalidRequest,
@@ -16,7 +17,7 @@ from zoe_grpcd.core.errors import (
 )
 from zoe_grpcd.core.explain import decision_of, refusal_of, waited_for
 from zoe_grpcd.core.resolve import Policy
-from zoe_grpcd.core.scoring import Question, choose
+from zoe_grpcd.core.scoring import choose
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
 

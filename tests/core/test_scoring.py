@@ -7,18 +7,10 @@ import pytest
 from fakes import a_backend, a_question, a_snapshot, a_view, an_ask
 
 from zoe_grpcd.core.domain import Ask, Deployment, LoadState, Locality, Phase, Reason, Target
+from zoe_grpcd.core.eligible import Question, why_not
 from zoe_grpcd.core.resolve import Policy, Resolution
-from zoe_grpcd.core.scoring import (
-    Choice,
-    Question,
-    candidate_of,
-    choose,
-    ineligible,
-    passed_over,
-    quality_of,
-    ranking,
-    why_not,
-)
+from zoe_grpcd.core.scoring import Choice, candidate_of, choose, ineligible, passed_over, ranking
+from zoe_grpcd.core.strategies import quality_of
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
 POLICY = Policy()

@@ -1,6 +1,7 @@
 """Decisions and refusals in the open: from a choice to what the caller reads, and from no choice to the right error."""
 
 from zoe_grpcd.core.domain import Candidate, Decision, Phase, Reason
+from zoe_grpcd.core.eligible import Question, views_of
 from zoe_grpcd.core.errors import (
     ContextTooLong,
     InvalidRequest,
@@ -11,15 +12,7 @@ from zoe_grpcd.core.errors import (
 )
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.resolve import Policy
-from zoe_grpcd.core.scoring import (
-    Choice,
-    Question,
-    candidate_of,
-    ineligible,
-    passed_over,
-    ranking,
-    views_of,
-)
+from zoe_grpcd.core.scoring import Choice, candidate_of, ineligible, passed_over, ranking
 from zoe_grpcd.core.views import Snapshot
 
 # These pass with time; all others are there to stay, until the request or the config changes.

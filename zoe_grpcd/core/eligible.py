@@ -1,0 +1,167 @@
+"""Who may serve a request: the filter before the scores, and the same tests in words.
+
+Rule: what keeps a deployment out is tested in `eligible_of` and named in `why_not`; a test holds the two together.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from zoe_grpcd.core.domain import Ask, Estimate, Locality, Phase, Reason
+from zoe_grpcd.core.estimate import Size, estimate, prompt_tokens, wait_of
+from zoe_grpcd.core.resolve import Resolution, Tier
+from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
+
+DEGRADED_WEIGHT = 0.5
+# How far a guessed or learned prompt length may exceed a window before the prompt counts as too long for it.
+GUESSED_MARGIN, LEARNED_MARGIN = 1.25, 1.05
+
+_PHASE_REASONS = {
+    Phase.UNKNOWN: Reason.UNHEALTHY,
+    Phase.DOWN: Reason.UNHEALTHY,
+    Phase.LOADING: Reason.LOADING,
+    Phase.COOLING_DOWN: Reason.CIRCUIT_OPEN,
+    Phase.DRAINING: Reason.DRAINING,
+    Phase.DISABLED: Reason.DRAINING,
+}
+
+
+@dataclass(slots=True)
+class Question:
+    """One request on its way to a decision.
+
+    `features` are those that a backend must honour: all that the request uses, or none if they may be dropped.
+    `excluded` are the (backend, model) that already failed for it. `window`: the caller sets it with the request
+    (num_ctx), for kinds that allow that; 0: it does not. `min_window`: nothing smaller will do.
+    """
+
+    ask: Ask
+    resolution: Resolution
+    size: Size
+    features: frozenset[str] = frozenset()
+    excluded: frozenset[tuple[str, str]] = frozenset()
+    window: int = 0
+    min_window: int = 0
+
+
+class Gate(NamedTuple):
+    """What a backend means for a request, the same for all its deployments."""
+
+    view: BackendView
+    closed: tuple[Reason, ...]
+    idle: bool
+    weight: float
+
+
+class Gates(dict[str, Gate]):
+    """The gates by backend, each made when it is first asked for: a named model is on few of the backends."""
+
+    def __init__(self, question: "Question", backends: Mapping[str, BackendView]) -> None:
+        super().__init__()
+        self._question = question
+        self._backends = backends
+
+    def __missing__(self, name: str) -> Gate:
+        gate = self[name] = gate_of(self._question, self._backends[name])
+        return gate
+
+
+class Option(NamedTuple):
+    """An eligible deployment with its estimate."""
+
+    view: DeploymentView
+    gate: Gate
+    estimate: Estimate
+
+
+def views_of(tier: Tier, snapshot: Snapshot) -> Sequence[DeploymentView]:
+    """The deployments of a tier."""
+    if tier is None:
+        return snapshot.auto
+    return [view for model in sorted(tier) for view in snapshot.by_model.get(model, ())]
+
+
+def gate_of(question: Question, view: BackendView) -> Gate:
+    """What a backend means for this request."""
+    backend = view.backend
+    weight = backend.weight * (DEGRADED_WEIGHT if view.phase is Phase.DEGRADED else 1.0)
+    return Gate(view, _closed(question.ask, view), not view.in_flight + view.foreign, weight)
+
+
+def _closed(ask: Ask, view: BackendView) -> tuple[Reason, ...]:
+    """Why no deployment of this backend may serve the request."""
+    backend, target = view.backend, ask.target
+    reasons = []
+    if target.allowed_backends and backend.name not in target.allowed_backends:
+        reasons.append(Reason.EXCLUDED)
+    if target.excluded_backends and backend.name in target.excluded_backends:
+        reasons.append(Reason.EXCLUDED)
+    if target.labels and any(backend.labels.get(key) != value for key, value in target.labels.items()):
+        reasons.append(Reason.EXCLUDED)
+    if ask.locality is Locality.LOCAL_ONLY and not backend.local:
+        reasons.append(Reason.LOCALITY)
+    if view.phase in _PHASE_REASONS:
+        reasons.append(_PHASE_REASONS[view.phase])
+    if backend.max_in_flight is not None and view.in_flight >= backend.max_in_flight:
+        reasons.append(Reason.SATURATED)
+    return tuple(reasons)
+
+
+def eligible_of(
+    question: Question, views: Sequence[DeploymentView], gates: Mapping[str, Gate]
+) -> list[Option]:
+    """The hot loop of a decision: a few microseconds a deployment."""
+    ask, size, excluded = question.ask, question.size, question.excluded
+    required = ask.needs | question.resolution.required
+    features, limit = question.features, ask.max_cost_usd
+    options = []
+    for view in views:
+        deployment = view.deployment
+        gate = gates[deployment.backend]
+        if (
+            gate.closed
+            or not view.served
+            or not required <= view.capabilities
+            or (features and features & gate.view.backend.refuses)
+            or (excluded and (deployment.backend, deployment.model) in excluded)
+            or too_long(question, view, gate.view)
+        ):
+            continue
+        queue, slowdown = (0.0, 1.0) if gate.idle else wait_of(view, gate.view)
+        expected = estimate(size, view, queue, slowdown)
+        if limit is None or expected.cost_usd <= limit:
+            options.append(Option(view, gate, expected))
+    return options
+
+
+def too_long(question: Question, view: DeploymentView, backend: BackendView) -> bool:
+    """The prompt, or the window that the caller demands, does not fit into this deployment's window."""
+    truncates = backend.backend.truncates
+    window = question.window if question.window and truncates else view.context_tokens
+    if not window:
+        return False
+    if window < question.min_window:
+        return True
+    margin = LEARNED_MARGIN if view.bytes_known else GUESSED_MARGIN
+    return prompt_tokens(question.size, view) > window * (1.0 if truncates else margin)
+
+
+def why_not(question: Question, view: DeploymentView, backend: BackendView) -> tuple[Reason, ...]:
+    """All reasons that keep a deployment from serving; empty when it may. Says in words what `eligible_of` tests."""
+    ask, key = question.ask, (view.deployment.backend, view.deployment.model)
+    reasons = list(_closed(ask, backend))
+    if key in question.excluded:
+        reasons.append(Reason.EXCLUDED)
+    if not view.served:
+        reasons.append(Reason.MODEL_NOT_SERVED)
+    if (
+        not (ask.needs | question.resolution.required) <= view.capabilities
+        or question.features & backend.backend.refuses
+    ):
+        reasons.append(Reason.MISSING_CAPABILITY)
+    if too_long(question, view, backend):
+        reasons.append(Reason.CONTEXT_TOO_LONG)
+    cost = estimate(question.size, view, 0.0, 1.0).cost_usd
+    if ask.max_cost_usd is not None and cost > ask.max_cost_usd:
+        reasons.append(Reason.TOO_EXPENSIVE)
+    return tuple(reasons)
