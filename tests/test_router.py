@@ -19,6 +19,7 @@ from fakes import (
 )
 from waiting import eventually
 
+from zoe_grpcd.attempt import first_token_budget
 from zoe_grpcd.core.domain import (
     Completed,
     Decision,
@@ -466,7 +467,7 @@ async def test_the_time_for_a_first_token_grows_with_the_expected_load() -> None
     for name in world.fleet.names():
         ask = an_ask(target=Target(allowed_backends=frozenset({name})))
         chosen = world.router.route(ask).chosen
-        budgets[name] = world.router._first_token_budget(world.fleet.backend(name), chosen)
+        budgets[name] = first_token_budget(world.fleet.backend(name), chosen, reliability)
     assert budgets["warm"] == 1.0
     assert budgets["cold"] == pytest.approx(4 * 10.5, rel=0.05)
     assert budgets["huge"] == 50.0
