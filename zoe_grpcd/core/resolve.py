@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from zoe_grpcd.core.classify import KeywordClassifier, Shape
-from zoe_grpcd.core.domain import Ask, Reason
+from zoe_grpcd.core.classify import Classifier, KeywordClassifier, Shape
+from zoe_grpcd.core.domain import Ask, Reason, Target
 from zoe_grpcd.core.errors import InvalidRequest, ModelNotFound, Violation
 from zoe_grpcd.core.intents import Intent
 
@@ -60,26 +60,32 @@ class Resolution:
     )  # options of the intent, where the caller set nothing
     system_prompt: str = ""  # of the intent, where the caller sent none
     ends_with_default: bool = False  # the last tier is the default model
+    strategy: str = ""  # of the intent or capability; empty: the configured one
 
 
 class Resolver:
-    """Holds what the operator set up; made anew when the config changes."""
+    """Holds what the operator set up; made anew when the config changes.
 
-    def __init__(self, policy: Policy, intents: Sequence[Intent]) -> None:
+    `classifier` finds the intent of a request that brings no verdict; by default it goes by keywords. It is called in
+    the middle of a decision, so it has to be quick: a slow one gives its verdict in `Ask.verdict` before.
+    """
+
+    def __init__(
+        self, policy: Policy, intents: Sequence[Intent], classifier: Classifier | None = None
+    ) -> None:
         self._policy = policy
         self._intents = {intent.name: intent for intent in intents}
         self._defaults = {intent.name: _defaults(intent) for intent in intents}
-        self._classifier = KeywordClassifier(intents)
+        self._classifier = classifier or KeywordClassifier(intents)
 
     def resolve(self, ask: Ask, models: Mapping[str, object]) -> Resolution:
         """The models that may answer; `models` has the public names as keys.
 
         Raises ModelNotFound with the nearest names, or InvalidRequest for an intent that does not exist.
         """
-        target = ask.target
-        if target.model and target.model != AUTO:
+        if _is_named(ask.target):
             return self._named(ask, models)
-        if target.required or target.preferred or target.labels or target.min_context_tokens:
+        if _is_capable(ask.target):
             return self._capable(ask, models)
         return self._auto(ask, models)
 
@@ -183,16 +189,36 @@ class Resolver:
                     violations=(Violation("spec.target.auto.intent", f"must be one of {known}"),),
                 )
             return self._intents[ask.target.intent], f"intent {ask.target.intent}, given by the caller"
-        shape = Shape(
-            has_image=ask.images > 0,
-            has_tools=bool(ask.generation.tools),
-            has_context=ask.has_context,
-            prompt_tokens=int(ask.prompt_bytes / 3.6),
-            wants_json=ask.generation.response_format is not None,
-        )
-        verdict = self._classifier.classify(ask.text, shape)
+        verdict = ask.verdict
+        if verdict is None or verdict.intent not in self._intents:
+            verdict = self._classifier.classify(ask.text, shape_of(ask))
         signs = f" ({', '.join(verdict.signs[:3])})" if verdict.signs else ""
         return self._intents[verdict.intent], f"intent {verdict.intent}{signs}"
+
+
+def _is_named(target: Target) -> bool:
+    return bool(target.model) and target.model != AUTO
+
+
+def _is_capable(target: Target) -> bool:
+    return bool(target.required or target.preferred or target.labels or target.min_context_tokens)
+
+
+def reads_intent(ask: Ask) -> bool:
+    """Whether the intent of a request decides, and the caller has not given it."""
+    target = ask.target
+    return not (target.intent or _is_named(target) or _is_capable(target))
+
+
+def shape_of(ask: Ask) -> Shape:
+    """What a request shows besides its words."""
+    return Shape(
+        has_image=ask.images > 0,
+        has_tools=bool(ask.generation.tools),
+        has_context=ask.has_context,
+        prompt_tokens=int(ask.prompt_bytes / 3.6),
+        wants_json=ask.generation.response_format is not None,
+    )
 
 
 def _defaults(intent: Intent) -> dict[str, Any]:
