@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from zoe_grpcd.core.domain import Call, Event, Generation, Json, Measured, Observation, Usage
+from zoe_grpcd.core.domain import Call, Event, Generation, Json, Measured, Observation, Usage, Verdict
 from zoe_grpcd.core.errors import UpstreamError
+from zoe_grpcd.core.reading import Shape
 
 
 class Dispatcher(Protocol):
@@ -29,6 +30,14 @@ class Probe(Protocol):
 
         Sets no limit on its own time: the monitor cancels it.
         """
+        ...
+
+
+class Understanding(Protocol):
+    """Finds the intent of a request in more time than a decision has."""
+
+    async def __call__(self, text: str, shape: Shape) -> Verdict | None:
+        """What the last message of the user is about; None: the quick classifier decides. Never raises."""
         ...
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Protocol
 
+from zoe_grpcd.core.domain import Verdict
 from zoe_grpcd.core.intents import CHAT, Intent
 from zoe_grpcd.core.phrases import Found, PhraseBook, parts_of, spelled, written_out
 from zoe_grpcd.core.reading import FACTS, SHORT_WORDS, Reading, Shape, read
@@ -23,15 +24,6 @@ _NEAR = 45  # words from either end that are not the middle
 # Facts of short messages: what needs them is not looked for in longer ones.
 _SHORT = frozenset(("@short", "@tiny"))
 _SIGNS_SHOWN = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a request is about. `confidence` is 0..1; `signs` say why and hold no text but the operator's keywords."""
-
-    intent: str
-    confidence: float
-    signs: tuple[str, ...] = ()
 
 
 class Classifier(Protocol):

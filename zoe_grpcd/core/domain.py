@@ -242,6 +242,15 @@ class Call:
         return self.backend.api_key
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a request is about. `confidence` is 0..1; `signs` say why and hold no text but the operator's keywords."""
+
+    intent: str
+    confidence: float
+    signs: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Ask:
     """One request, checked."""
@@ -265,6 +274,7 @@ class Ask:
     allow_different_model: bool = False
     include_reasoning: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
+    verdict: Verdict | None = None  # what it is about, where that was found before the decision
 
     @property
     def max_output_tokens(self) -> int | None:

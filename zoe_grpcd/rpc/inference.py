@@ -9,7 +9,9 @@ import grpc
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe_grpcd.core.domain import Ask, Completed, Decision, Delta, Event, Progress, Switched, ToolDelta
 from zoe_grpcd.core.errors import Exhausted, Unimplemented
+from zoe_grpcd.core.resolve import reads_intent, shape_of
 from zoe_grpcd.patience import Patience
+from zoe_grpcd.ports import Understanding
 from zoe_grpcd.router import Item, Router
 from zoe_grpcd.rpc import encode
 from zoe_grpcd.rpc.fields import Violations
@@ -27,13 +29,15 @@ class InferenceServicer:
     """The inference methods.
 
     `allow_http_images`: image addresses may be passed on to backends. `write_timeout`: a client that takes nothing for
-    this long, with its window full, is given up (seconds).
+    this long, with its window full, is given up (seconds). `understanding`: finds the intent before the decision; None:
+    the decision finds it.
     """
 
     router: Router
     gate: Gate
     allow_http_images: bool = False
     write_timeout: float = 30.0
+    understanding: Understanding | None = None
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """All methods as one generic handler."""
@@ -51,7 +55,7 @@ class InferenceServicer:
 
     async def route(self, request: pb.RouteRequest, context: Context) -> pb.RouteResponse:
         """Decides only."""
-        ask = self._ask(request, "", context)
+        ask = await self._understood(self._ask(request, "", context))
         decision = self.router.route(ask, explain=request.explain)
         context.set_trailing_metadata(_trailers(decision))
         response = pb.RouteResponse()
@@ -60,7 +64,7 @@ class InferenceServicer:
 
     async def complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
         """The whole answer at once; a backend that dies in the middle of it is never seen."""
-        ask = self._ask(request, request_id_of(request.request_id, context), context)
+        ask = await self._understood(self._ask(request, request_id_of(request.request_id, context), context))
         answer = _Whole(encode.Answer(reasoning=ask.include_reasoning))
         await self.router.run(ask, answer.take, explain=request.explain, whole=True)
         assert answer.decision is not None  # run delivers both, or raises
@@ -75,7 +79,9 @@ class InferenceServicer:
         coalesce = seconds_of("options.max_coalesce", request.options, "max_coalesce", notes) or 0.0
         if coalesce > MAX_COALESCE:
             notes.add("options.max_coalesce", f"must be at most {MAX_COALESCE:g} s")
-        ask = self._ask(request, request_id_of(request.request_id, context), context, notes)
+        ask = await self._understood(
+            self._ask(request, request_id_of(request.request_id, context), context, notes)
+        )
         stream = _Stream(ask, context, coalesce, self.write_timeout)
         try:
             await self.router.run(ask, stream.write, explain=request.explain, eager=request.options.progress)
@@ -87,6 +93,11 @@ class InferenceServicer:
     ) -> pb.RateResponseResponse:
         """Not in this version."""
         raise Unimplemented("RateResponse is not implemented in this version")
+
+    async def _understood(self, ask: Ask) -> Ask:
+        if self.understanding is not None and reads_intent(ask):
+            ask.verdict = await self.understanding(ask.text, shape_of(ask))
+        return ask
 
     def _ask(
         self,
