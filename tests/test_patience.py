@@ -1,6 +1,7 @@
-"""One timer for all waits of a call."""
+"""One timer for all waits of all calls."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from waiting import eventually
@@ -65,20 +66,50 @@ async def test_a_short_wait_after_a_long_one_uses_the_timer_that_ran_already() -
     patience.close()
 
 
-async def test_many_waits_make_few_timers(monkeypatch: pytest.MonkeyPatch) -> None:
-    patience, made = Patience(), list[float]()
-    arm = Patience._arm
+async def test_many_calls_with_many_waits_make_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, made = asyncio.get_running_loop(), list[float]()
+    call_at = loop.call_at
 
-    def counted(self: Patience) -> None:
-        made.append(self._deadline)
-        arm(self)
+    def counted(at: float, *rest: Any) -> asyncio.TimerHandle:
+        made.append(at)
+        return call_at(at, *rest)
 
-    monkeypatch.setattr(Patience, "_arm", counted)
-    for _ in range(1000):
-        with patience(LONG):
-            await asyncio.sleep(0)
+    monkeypatch.setattr(loop, "call_at", counted)
+    for _ in range(100):
+        patience = Patience()
+        for _ in range(10):
+            with patience(LONG):
+                await asyncio.sleep(0)
+        patience.close()
     assert len(made) == 1
+
+
+async def test_calls_that_wait_at_the_same_time_end_each_at_its_own_limit() -> None:
+    ended: list[float] = []
+
+    async def wait(limit: float) -> None:
+        patience = Patience()
+        with pytest.raises(TimeoutError), patience(limit):
+            await never()
+        ended.append(limit)
+        patience.close()
+
+    patient = asyncio.create_task(wait(LONG))
+    await asyncio.gather(*(wait(limit) for limit in (8 * SHORT, SHORT, 4 * SHORT)))
+    assert ended == [SHORT, 4 * SHORT, 8 * SHORT]
+    assert not patient.done()
+    patient.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await patient
+
+
+async def test_a_call_that_has_ended_is_forgotten() -> None:
+    patience = Patience()
+    with patience(LONG):
+        await asyncio.sleep(0)
+    assert patience in patience._timer.watched
     patience.close()
+    assert patience not in patience._timer.watched
 
 
 async def test_after_a_time_out_the_task_is_not_cancelled() -> None:
@@ -100,7 +131,7 @@ async def test_a_cancel_from_outside_stays_a_cancel() -> None:
             await never()
 
     task = asyncio.create_task(wait())
-    await eventually(lambda: patience._armed != NEVER)
+    await eventually(lambda: patience.deadline != NEVER)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -115,9 +146,9 @@ async def test_a_cancel_from_outside_in_the_very_moment_of_the_limit_wins() -> N
             await never()
 
     task = asyncio.create_task(wait())
-    await eventually(lambda: patience._armed != NEVER)
-    patience._deadline = 0.0
-    patience._fire()
+    await eventually(lambda: patience.deadline != NEVER)
+    patience.deadline = 0.0
+    patience._timer.fire()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -132,7 +163,7 @@ async def test_a_lost_wait_ends_at_once_and_may_be_lost_twice() -> None:
             await never()
 
     task = asyncio.create_task(wait())
-    await eventually(lambda: patience._armed != NEVER)
+    await eventually(lambda: patience.deadline != NEVER)
     patience.lose()
     patience.lose()
     with pytest.raises(TimeoutError):
@@ -161,10 +192,10 @@ async def test_an_answer_and_the_limit_in_one_turn_of_the_loop_leave_the_next_wa
         return "both"
 
     task = asyncio.create_task(wait())
-    await eventually(lambda: patience._armed != NEVER)
+    await eventually(lambda: patience.deadline != NEVER)
     answer.set()
     patience.lose()
-    patience._fire()  # the limit comes before the task has seen its answer
+    patience._timer.fire()  # the limit comes before the task has seen its answer
     with pytest.raises(TimeoutError):
         await task
     patience.close()

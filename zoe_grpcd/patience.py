@@ -1,10 +1,11 @@
-"""A limit on each wait of one call, by one timer for all of its waits.
+"""A limit on each wait of a call, by one timer for the waits of all calls.
 
-`asyncio.timeout` makes a timer for every wait, which costs more than a token does. Here a wait sets a number, and the
-timer moves itself on when it fires too early.
+`asyncio.timeout` makes a timer for every wait, which costs more than a token does. Here a wait sets a number; the timer
+is set for the first of these limits, and moves itself on when it fires too early.
 """
 
 import asyncio
+from functools import lru_cache
 from types import TracebackType
 
 NEVER = float("inf")
@@ -17,21 +18,20 @@ class Patience:
     at the end of the call.
     """
 
-    __slots__ = ("_armed", "_cancelling", "_deadline", "_expired", "_loop", "_task", "_timer", "lost")
+    __slots__ = ("_cancelling", "_expired", "_loop", "_task", "_timer", "deadline", "lost")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._timer = _timer_of(self._loop)
         self._task: asyncio.Task[object] | None = None  # whoever waits
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed = NEVER  # when the timer fires
-        self._deadline = NEVER  # of the wait that goes on
+        self.deadline = NEVER  # of the wait that goes on, on the loop's clock
         self._cancelling = 0
         self._expired = False
         self.lost = False  # a wait has taken too long
 
     def __call__(self, seconds: float) -> "Patience":
         """Sets the limit of the wait that begins now."""
-        self._deadline = self._loop.time() + seconds
+        self.deadline = self._loop.time() + seconds
         return self
 
     def __enter__(self) -> None:
@@ -41,15 +41,16 @@ class Patience:
                 self._loop
             )  # once: on some machines it costs more than the wait
             assert self._task is not None
+            self._timer.watched.add(self)
         self._cancelling = self._task.cancelling()
-        if self._deadline < self._armed:
-            self._arm()
+        if self.deadline < self._timer.at:
+            self._timer.set(self.deadline)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """The wait is over; a cancellation of ours becomes a TimeoutError, one of somebody else stays what it is."""
-        self._deadline = NEVER
+        self.deadline = NEVER
         if self._expired:
             self._expired, self.lost = False, True
             assert self._task is not None
@@ -62,28 +63,53 @@ class Patience:
 
     def shorten(self, seconds: float) -> None:
         """Gives the wait that goes on, if any, no more than that from now."""
-        if self._deadline != NEVER:
-            self._deadline = min(self._deadline, self._loop.time() + seconds)
-            self._arm()
+        if self.deadline != NEVER:
+            self.deadline = min(self.deadline, self._loop.time() + seconds)
+            if self.deadline < self._timer.at:
+                self._timer.set(self.deadline)
+
+    def expire(self) -> None:
+        """The wait that goes on has taken too long; for the timer to say."""
+        if not self._expired:
+            self._expired = True
+            assert self._task is not None
+            self._task.cancel()
 
     def close(self) -> None:
-        """Takes the timer away."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._armed = None, NEVER
+        """Nothing is waited for any more."""
+        self._timer.watched.discard(self)
 
-    def _arm(self) -> None:
-        self.close()
-        self._armed = self._deadline
-        self._timer = self._loop.call_at(self._armed, self._fire)
 
-    def _fire(self) -> None:
-        self._timer, self._armed = None, NEVER
-        if self._deadline == NEVER or self._expired:
-            return
-        if self._loop.time() < self._deadline:
-            self._arm()
-            return
-        self._expired = True
-        assert self._task is not None
-        self._task.cancel()
+class _Timer:
+    """The timer of one loop. It stays set when a call ends, for the next one: making it costs as much as all else here."""
+
+    __slots__ = ("_handle", "_loop", "at", "watched")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handle: asyncio.TimerHandle | None = None
+        self.at = NEVER  # when it fires, at the latest with the first limit
+        self.watched: set[Patience] = set()  # those that may wait
+
+    def set(self, at: float) -> None:
+        """Has it fire then."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self.at = at
+        self._handle = self._loop.call_at(at, self.fire)
+
+    def fire(self) -> None:
+        """Ends the waits that have taken too long, and is set for the next limit."""
+        self._handle, self.at = None, NEVER
+        now, following = self._loop.time(), NEVER
+        for patience in self.watched:
+            if patience.deadline <= now:
+                patience.expire()
+            else:
+                following = min(following, patience.deadline)
+        if following != NEVER:
+            self.set(following)
+
+
+# Of the latest loop only: an older one that still runs gets another timer, and is none the worse for it.
+_timer_of = lru_cache(maxsize=1)(_Timer)
