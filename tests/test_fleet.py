@@ -13,6 +13,7 @@ from zoe_grpcd.core.domain import (
     ModelStatus,
     Observation,
     Phase,
+    Price,
     Usage,
 )
 from zoe_grpcd.core.learning import Lesson
@@ -248,7 +249,7 @@ def test_who_decides_the_window(
 
 
 def test_facts_of_the_operator_and_of_the_kind_add_capabilities() -> None:
-    facts = {"m": ModelFacts(capabilities=frozenset({"code"}), parameters=7.0, input_usd_per_mtok=2.0)}
+    facts = {"m": ModelFacts(capabilities=frozenset({"code"}), parameters=7.0, price=Price(2.0))}
     fleet = a_fleet(facts=facts, assumed=frozenset({"tools"}))
     fleet.observe("a", seen(ModelStatus("m", capabilities=frozenset({"chat", "vision"}))), 0.0)
     view = view_of(fleet)

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from zoe_grpcd.adapters import litellm_setup
 from zoe_grpcd.adapters.dialects import DIALECTS
 from zoe_grpcd.adapters.discovery import discover, recognise
 from zoe_grpcd.adapters.inquiry import together
+from zoe_grpcd.adapters.listed import ListedProbe
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
 from zoe_grpcd.adapters.passive import PassiveProbe
@@ -138,6 +140,8 @@ class Roster:
             probe = PassiveProbe(d.backend_model for d in self._deployments if d.backend == backend.name)
         else:
             probe = kind.probe(self._session, backend, backend.api_key)
+        if not backend.local:
+            probe = ListedProbe(probe, backend, self._params.get(backend.name))
         self._monitor.watch(backend, probe)
         log.info("backend %s: %s at %s", backend.name, backend.kind, backend.url)
 
@@ -157,7 +161,7 @@ class Daemon:
     def __init__(self, config: Config) -> None:
         self._config = config
         settings = settings_of(config)
-        self._fleet = Fleet(settings.facts, settings.deployments)
+        self._fleet = Fleet(settings.facts, settings.deployments, random.getrandbits(63))
         self._monitor = Monitor(self._fleet, time.monotonic)
         self._around = Around(time.monotonic, self._monitor.nudge)
         self._waiting = WaitingRoom(config.admission.max_queue, config.admission.max_queue_time)

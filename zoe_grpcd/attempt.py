@@ -108,7 +108,7 @@ class Attempts:
             lease.cold,
             lease.waited,
             lease.slowdown,
-            lease.facts,
+            lease.price,
         )
         try:
             if run.eager:

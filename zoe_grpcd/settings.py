@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from zoe_grpcd.config import Config
 from zoe_grpcd.config import backends as sections
-from zoe_grpcd.core.domain import Backend, Deployment, ModelFacts
+from zoe_grpcd.core.domain import Backend, Deployment, ModelFacts, Price
 from zoe_grpcd.core.intents import configured
 from zoe_grpcd.core.options import normalise
 from zoe_grpcd.core.resolve import Policy, Resolver
@@ -74,7 +74,14 @@ def _backend(section: sections.Backend) -> Backend:
 def _deployment(model: str, section: sections.Deployment) -> Deployment:
     options, backend_options = normalise(section.params.given())
     return Deployment(
-        model, section.backend, section.model or model, section.weight, options, backend_options
+        model,
+        section.backend,
+        section.model or model,
+        section.weight,
+        options,
+        backend_options,
+        price=_price(section.cost),
+        any_name=section.any_name,
     )
 
 
@@ -84,6 +91,11 @@ def _facts(section: sections.Model) -> ModelFacts:
         frozenset(section.capabilities) if section.capabilities is not None else None,
         section.size,
         dict(section.quality),
-        section.cost.input_per_mtok_usd,
-        section.cost.output_per_mtok_usd,
+        _price(section.cost),
     )
+
+
+def _price(section: sections.Cost | None) -> Price | None:
+    if section is None:
+        return None
+    return Price(section.input_per_mtok_usd, section.output_per_mtok_usd, section.cached_input_per_mtok_usd)

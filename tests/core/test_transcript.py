@@ -12,8 +12,8 @@ from zoe_grpcd.core.domain import (
     Finish,
     FinishReason,
     Measured,
-    ModelFacts,
     Outcome,
+    Price,
     ToolDelta,
     Usage,
 )
@@ -25,13 +25,13 @@ CHOSEN = Candidate(Deployment("m", "a", "/m.gguf"), "llamacpp", local=True, elig
 STOP = Finish(FinishReason.STOP, Usage(100, 41, cached_prompt_tokens=7))
 
 
-def a_transcript(started: float = 10.0, facts: ModelFacts | None = None) -> Transcript:
-    return Transcript(CHOSEN, Size(360, 4, None), started, facts=facts or ModelFacts())
+def a_transcript(started: float = 10.0, price: Price | None = None) -> Transcript:
+    return Transcript(CHOSEN, Size(360, 4, None), started, price=price or Price())
 
 
-def finished(finish: Finish, facts: ModelFacts | None = None) -> Completed:
+def finished(finish: Finish, price: Price | None = None) -> Completed:
     """Asked at 8, started at 10, first token at 11, over at 13."""
-    transcript = a_transcript(facts=facts)
+    transcript = a_transcript(price=price)
     transcript.take([Delta("x", tokens=1)], 11.0)
     transcript.take([Delta("y", tokens=40), finish], 13.0)
     return transcript.completed((), 8.0, 2.0, 13.0)
@@ -89,9 +89,14 @@ def test_an_answer_in_no_time_has_no_rate() -> None:
 
 
 def test_the_cost_is_the_tokens_at_the_operators_price() -> None:
-    facts = ModelFacts(input_usd_per_mtok=3.0, output_usd_per_mtok=15.0)
-    assert finished(STOP, facts).cost_usd == pytest.approx((100 * 3 + 41 * 15) / 1e6)
+    price = Price(3.0, 15.0)
+    assert finished(STOP, price).cost_usd == pytest.approx((100 * 3 + 41 * 15) / 1e6)
     assert finished(STOP).cost_usd == 0.0
+
+
+def test_tokens_that_the_backend_still_had_have_a_price_of_their_own() -> None:
+    price = Price(3.0, 15.0, cached=0.3)
+    assert finished(STOP, price).cost_usd == pytest.approx((93 * 3 + 7 * 0.3 + 41 * 15) / 1e6)
 
 
 def test_earlier_attempts_are_counted() -> None:

@@ -32,6 +32,7 @@ from zoe_grpcd.core.domain import (
     Finish,
     FinishReason,
     ModelFacts,
+    Price,
     TokenLogprob,
     ToolDelta,
 )
@@ -200,7 +201,7 @@ async def test_every_reason_to_end_has_its_name_in_the_contract(stage: Stage, re
 
 
 async def test_what_has_a_price_is_told_what_it_cost() -> None:
-    prices = ModelFacts(input_usd_per_mtok=1.0, output_usd_per_mtok=2.0)
+    prices = ModelFacts(price=Price(1.0, 2.0))
     async with staged(Setting(facts={"tiny": prices})) as stage:
         answer = await stage.inference.Complete(whole())
 

@@ -109,7 +109,7 @@ class LlamaCppProbe:
         return Observation(
             ok=True,
             sleeping=asleep,
-            models=(replace(model, state=state, alias=_alias(model.name)),),
+            models=(replace(model, state=state, alias=_alias(model.name), sole=True),),
             slots=count(about.get("total_slots")) or None,
             busy=busy,
         )

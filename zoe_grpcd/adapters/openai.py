@@ -3,6 +3,7 @@
 The one rule: the list is not asked of llama-cpp-python, which cuts a running answer short to give it.
 """
 
+import re
 from collections.abc import Iterator
 
 import aiohttp
@@ -17,7 +18,7 @@ from zoe_grpcd.adapters.inquiry import (
     text,
     texts,
 )
-from zoe_grpcd.core.domain import Backend, Json, ModelStatus, Observation
+from zoe_grpcd.core.domain import Backend, Json, ModelStatus, Observation, Price
 
 # How servers name the largest window: vLLM, OpenRouter and others, Groq, Mistral and LM Studio.
 _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_context_length")
@@ -74,7 +75,21 @@ def _status(model: Json) -> ModelStatus:
         name=text(model["id"]),
         context_tokens=next((size for size in sizes if size), None),
         capabilities=frozenset({"chat"} | told),
+        price=_price(record(model.get("pricing"))),
     )
+
+
+def _price(pricing: Json) -> Price | None:
+    """OpenRouter's, US dollars for a token, as text."""
+    told = {name: _per_million(pricing.get(name)) for name in ("prompt", "completion", "input_cache_read")}
+    if told["prompt"] is None or told["completion"] is None:
+        return None
+    return Price(told["prompt"], told["completion"], told["input_cache_read"])
+
+
+def _per_million(price: object) -> float | None:
+    plain = isinstance(price, str) and re.fullmatch(r"\d{1,3}(\.\d{1,15})?(e-\d{1,2})?", price)
+    return round(float(price) * 1e6, 9) if plain else None
 
 
 def _words(model: Json) -> Iterator[str]:

@@ -108,20 +108,28 @@ class Params(Sampling, extra="allow"):
     keep_alive: KeepAlive | None = option(None, "Ollama: how long the model stays loaded; -1 is for ever.")
 
 
-class Deployment(Section):
-    """A model on a backend."""
-
-    backend: Name = needed("The name of one of `backends`.")
-    model: Name | None = option(None, "What that server calls the model. Unset: the same name.")
-    weight: Number = option(1.0, "Share of the requests among equals; 0 takes none.")
-    params: Params = option({}, "What goes along with each request that does not say otherwise.")
-
-
 class Cost(Section):
     """What tokens cost."""
 
     input_per_mtok_usd: Number = option(0.0, "US dollars for a million prompt tokens.")
     output_per_mtok_usd: Number = option(0.0, "US dollars for a million answered tokens.")
+    cached_input_per_mtok_usd: Number | None = option(
+        None, "US dollars for a million prompt tokens that the server still had. Unset: as any others."
+    )
+
+
+class Deployment(Section):
+    """A model on a backend."""
+
+    backend: Name = needed("The name of one of `backends`.")
+    model: Name | None = option(None, "What that server calls the model. Unset: the same name.")
+    any_name: Flag = option(
+        OFF,
+        "Whether a llama-server's only model is meant, whatever that server calls it. false: only by its name.",
+    )
+    weight: Number = option(1.0, "Share of the requests among equals; 0 takes none.")
+    params: Params = option({}, "What goes along with each request that does not say otherwise.")
+    cost: Cost | None = option(None, "What its tokens cost here. Unset: as the model says.")
 
 
 class Model(Section):
@@ -135,7 +143,9 @@ class Model(Section):
         None, "What it can do: chat, tools, vision, code, reasoning, ... Unset: what the backend tells."
     )
     quality: Mapping[str, Share] = option({}, "Intent or capability -> how good it is at that, 0 to 1.")
-    cost: Cost = option({}, "What its tokens cost.")
+    cost: Cost | None = option(
+        None, "What its tokens cost. Unset: what the backend, or LiteLLM's price list, says; else nothing."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -127,6 +127,25 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million tokens. `cached`: for a prompt token that the backend still had; None: as `input`."""
+
+    input: float = 0.0
+    output: float = 0.0
+    cached: float | None = None
+
+    def of(self, usage: "Usage") -> float:
+        """US dollars for an answer."""
+        known = usage.cached_prompt_tokens if self.cached is not None else 0
+        fresh = max(0, usage.prompt_tokens - known)
+        paid = fresh * self.input + known * (self.cached or 0.0) + usage.completion_tokens * self.output
+        return paid / 1e6
+
+
+FREE = Price()
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """A model on a backend: how callers name it, how the server names it, and what goes along with each request."""
 
@@ -141,6 +160,8 @@ class Deployment:
         default_factory=dict
     )  # the rest of it, as the backend spells it
     auto: bool = True  # False: reachable by its exact name only, since a configured name stands for it
+    price: Price | None = None  # where it differs from that of the model elsewhere
+    any_name: bool = False  # a server's sole model is meant, whatever the server calls it
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +172,7 @@ class ModelFacts:
     capabilities: frozenset[str] | None = None
     parameters: float | None = None  # billions
     quality: Mapping[str, float] = field(default_factory=dict)  # intent or capability -> 0..1
-    input_usd_per_mtok: float = 0.0
-    output_usd_per_mtok: float = 0.0
+    price: Price | None = None
 
 
 # ------------------------------------------------------------------------------------------------ what a probe tells
@@ -172,6 +192,9 @@ class ModelStatus:
     load_fraction: float | None = None  # 0..1 while LOADING, where the server tells
     expire_at: float | None = None  # unix seconds at which the server will unload it
     alias: str | None = None  # a better public name than `name`, e.g. a file name without its folder
+    price: Price | None = None  # None: the backend does not tell
+    complete: bool = False  # `capabilities` are all that it has: what its kind is taken to have is not added
+    sole: bool = False  # the server has no other model and gives this one to whoever asks, whatever the name
 
 
 @dataclass(frozen=True, slots=True)

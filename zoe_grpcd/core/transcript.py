@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from zoe_grpcd.core.domain import (
+    FREE,
     Attempt,
     Candidate,
     Completed,
@@ -12,16 +13,14 @@ from zoe_grpcd.core.domain import (
     Finish,
     FinishReason,
     Measured,
-    ModelFacts,
     Outcome,
+    Price,
     Timings,
     Usage,
 )
 from zoe_grpcd.core.errors import UpstreamError
 from zoe_grpcd.core.estimate import Size
 from zoe_grpcd.core.learning import Lesson
-
-NO_FACTS = ModelFacts()
 
 
 @dataclass(slots=True)
@@ -34,7 +33,7 @@ class Transcript:
     cold: bool = False
     waited: bool = False
     slowdown: float = 1.0
-    facts: ModelFacts = NO_FACTS
+    price: Price = FREE
     accepted_at: float | None = None
     first_at: float | None = None
     tokens: int = 0
@@ -120,16 +119,8 @@ class Transcript:
             usage,
             self._timings(usage, request_started, queued, now),
             (*attempts, mine),
-            self._cost(usage),
+            self.price.of(usage),
         )
-
-    def _cost(self, usage: Usage) -> float:
-        """US dollars."""
-        facts = self.facts
-        return (
-            usage.prompt_tokens * facts.input_usd_per_mtok
-            + usage.completion_tokens * facts.output_usd_per_mtok
-        ) / 1e6
 
     def _timings(self, usage: Usage, request_started: float, queued: float, now: float) -> Timings:
         assert self.finish is not None

@@ -16,7 +16,7 @@ from zoe_grpcd.core.speed import Speed
 from zoe_grpcd.core.usage import DecayedMean
 from zoe_grpcd.core.views import BackendReport, DeploymentView, Snapshot
 from zoe_grpcd.fleet.pictures import backend_view_of, can_chat, report_of, view_of
-from zoe_grpcd.fleet.probes import foreign_of, is_named, signal_of
+from zoe_grpcd.fleet.probes import foreign_of, is_meant, signal_of
 from zoe_grpcd.fleet.state import Host, Lease, Served
 
 NO_FACTS = ModelFacts()
@@ -123,18 +123,17 @@ class Fleet:
         found: dict[str, Served] = {}
         for deployment in host.configured:
             served = found[deployment.model] = host.served.get(deployment.model) or self._serve(deployment)
-            status = next((s for s in observation.models if is_named(s, deployment.backend_model)), None)
+            status = next((s for s in observation.models if is_meant(s, deployment)), None)
             serves = status is not None or observation.loading  # who knows what a loading server will have
             if served.served is not serves:
                 served.served, served.view = serves, None
             if status:
                 self._take_status(served, status, now)
-        taken = {d.backend_model for d in host.configured}
         for status in observation.models:
             public = status.alias or status.name
             if public in found:
                 continue
-            stands = any(is_named(status, name) for name in taken)
+            stands = any(is_meant(status, d) for d in host.configured)
             deployment = Deployment(public, host.backend.name, status.name, auto=not stands)
             known = host.served.get(public)
             # the same name for another file is another model: nothing that was learned holds

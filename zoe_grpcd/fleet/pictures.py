@@ -29,7 +29,10 @@ def backend_view_of(host: Host, now: float) -> BackendView:
 def view_of(served: Served, backend: Backend, now: float, pace: float = 1.0) -> DeploymentView:
     """A deployment at this moment; `pace`: times slower than it was, of its backend."""
     facts, status, learned = served.facts, served.status, served.learned
-    told = (status.capabilities if status else frozenset({"chat"})) | backend.assumed
+    told = status.capabilities if status else frozenset({"chat"})
+    if not (status and status.complete):
+        told |= backend.assumed
+    price = served.price
     return DeploymentView(
         served.deployment,
         served.state,
@@ -45,8 +48,8 @@ def view_of(served: Served, backend: Backend, now: float, pace: float = 1.0) -> 
         bytes_per_token=learned.bytes_per_token.value,
         bytes_known=learned.bytes_per_token.weight >= 1.0,
         success=learned.success.at(now),
-        input_usd_per_token=facts.input_usd_per_mtok / 1e6,
-        output_usd_per_token=facts.output_usd_per_mtok / 1e6,
+        input_usd_per_token=price.input / 1e6,
+        output_usd_per_token=price.output / 1e6,
         served=served.served,
     )
 

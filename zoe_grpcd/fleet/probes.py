@@ -1,6 +1,6 @@
 """What a probe's observation says of a backend, beyond what stands in it."""
 
-from zoe_grpcd.core.domain import ModelStatus, Observation
+from zoe_grpcd.core.domain import Deployment, ModelStatus, Observation
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.fleet.state import Host
 
@@ -34,6 +34,8 @@ def foreign_of(host: Host, observation: Observation, now: float) -> int:
     return sum(1 for name, at in after.items() if name in before and at - before[name] > EXPIRY_DRIFT)
 
 
-def is_named(status: ModelStatus, name: str) -> bool:
+def is_meant(status: ModelStatus, deployment: Deployment) -> bool:
     """The name that an operator gave stands for this model; Ollama's ":latest" may be left out."""
-    return name in (status.name, status.alias) or f"{name}:latest" == status.name
+    name = deployment.backend_model
+    named = name in (status.name, status.alias) or f"{name}:latest" == status.name
+    return named or (status.sole and deployment.any_name)

@@ -6,7 +6,17 @@ Only `Fleet` changes it.
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from zoe_grpcd.core.domain import Backend, Deployment, LoadState, ModelFacts, ModelStatus, Observation, Phase
+from zoe_grpcd.core.domain import (
+    FREE,
+    Backend,
+    Deployment,
+    LoadState,
+    ModelFacts,
+    ModelStatus,
+    Observation,
+    Phase,
+    Price,
+)
 from zoe_grpcd.core.estimate import sharing
 from zoe_grpcd.core.learning import Learned
 from zoe_grpcd.core.speed import Speed
@@ -24,12 +34,12 @@ STEADY = 0.01  # a pace that differs by less is none
 class Lease:
     """One request's place on a deployment, from the decision to its last byte. Given back by `Fleet.release`."""
 
-    __slots__ = ("abandon", "backend", "cold", "deployment", "due", "facts", "slowdown", "started", "waited")
+    __slots__ = ("abandon", "backend", "cold", "deployment", "due", "price", "slowdown", "started", "waited")
 
     def __init__(self, served: "Served", view: BackendView, started: float) -> None:
         self.deployment = served.deployment
         self.backend = view.backend
-        self.facts = served.facts
+        self.price = served.price
         self.started = started
         self.due = started  # when it is expected to end
         self.cold = served.state in COLD
@@ -54,6 +64,12 @@ class Served:
         self.served = True
         self.loading_since: float | None = None
         self.view: DeploymentView | None = None
+
+    @property
+    def price(self) -> Price:
+        """What its tokens cost: the operator's word, then the backend's."""
+        told = self.status.price if self.status else None
+        return self.deployment.price or self.facts.price or told or FREE
 
     @property
     def state(self) -> LoadState:
