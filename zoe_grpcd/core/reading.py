@@ -82,6 +82,7 @@ _MATH = re.compile(
     r"[\dx)]\s?[*/×÷^]\s?[(\dxyn]|\d\s?[+=]\s?[\dxyn]|[\dxyabn)]\s?[+=-]\s?\d|[a-z]\^|\\(?:frac|sqrt|sum|int|cdot|times|begin)"
     r"|\$[^$\n]*[\\^_=][^$\n]*\$|[a-z]\([a-z]\)|[√∫∑π²³≤≥]"
 )
+_PERCENT = re.compile(r"\d\s?%\s+(?:of|off|tip|discount)\b")
 _ASKS = frozenset(
     "what how why when where who which whose is are do does did can could should would will has have".split()
 )
@@ -107,6 +108,14 @@ def _is_story(reading: Reading) -> bool:
     return sum(map(reading.words.count, ".,!?")) >= 2
 
 
+def _ends_with_question(reading: Reading) -> bool:
+    """A text of some length with a question below it."""
+    if reading.code or reading.length <= WINDOW or not reading.visible.rstrip().endswith("?"):
+        return False
+    last = words_of(reading.visible.rstrip(" ?\n").rsplit("\n", 1)[-1])
+    return bool(_ASKS.intersection(last[:4])) and not _ASKS.intersection(reading.words[:2])
+
+
 FACTS: Mapping[str, tuple[str, Callable[[Reading], bool]]] = {
     "@image": ("an image is attached", lambda r: r.shape.has_image),
     "@tools": ("tools are given", lambda r: r.shape.has_tools),
@@ -115,6 +124,8 @@ FACTS: Mapping[str, tuple[str, Callable[[Reading], bool]]] = {
     "@long": ("the prompt is long", lambda r: r.shape.prompt_tokens > _LONG_PROMPT or r.length > WINDOW),
     "@code": ("it shows code", lambda r: r.code),
     "@math": ("it shows a formula", _is_formula),
+    "@closing": ("a question ends a long text", _ends_with_question),
+    "@percent": ("it asks for a percentage", lambda r: "%" in r.visible and bool(_PERCENT.search(r.visible))),
     "@number": ("it has a number", lambda r: r.numbers >= 1),
     "@numbers": ("it has numbers", lambda r: r.numbers >= 2),
     "@foreign": ("it is not English", lambda r: language(r.visible, r.words) != "en"),

@@ -15,6 +15,19 @@ ACTION: Table = {
     2.4: """
         ^add|put|write|note|append|jot .. to|on|onto|in|down|into .. {agenda}
         ^remind me & !^remind me what|who|where|how|why|which|again
+        ^insert|place|put|add|drop|include|strike|scratch .. list|calendar|agenda|cart|basket
+        ^transfer|move|send .. from|to .. account|accounts|savings|checking
+        should|to|must be added|removed|deleted|cancelled|canceled|booked|paid|sent|turned|scheduled|moved|reset|set|ordered
+        ^pair|unpair|connect|disconnect|sync|link .. phone|device|bluetooth|yourself|speaker|tv|computer|laptop
+        ^reset .. settings|factory|device|password
+        ^share|send .. location
+        ^enter|leave|exit|activate|use|go|turn|start|stop|switch .. mode & @short & !{tech}
+        ^give|get|find|show|want me|us .. {agenda} & !about & !{prose} to
+        ^have|let the? {device} & @short
+        what|which|any|show|list .. upcoming|next|scheduled|set|active .. {agenda}
+        can|could|would|will you .. moving|finding|booking|setting|adding|making|getting|ordering|calling|sending|scheduling|paying|turning|playing
+        turn|switch|start|stop|run|dim|play|schedule|remind|book|delete|cancel|reserve .. {device}|{media}|{errand} & @short & @statement & !^i|my|we|he|she|they & !said|told|forgot|tried|did|was|always|used
+        schedule|remind|book|delete|cancel|remove|set|add .. {agenda} & @short & @statement & !^my|he|she|they & !said|told|forgot|tried|did|was|always|used|not
         ^remind|notify|alert|ping|warn us|him|her|everyone|me .. to|about|when|at|of
         ^wake .. up|at
         ^turn|switch|shut|power on|off|up|down
@@ -60,7 +73,29 @@ ACTION: Table = {
         any|new|unread emails|email|mail|messages|voicemails & @short
         ^i .. hear|listen|watch .. to? .. & @short
         i|we need|want|wanna|gotta .. {media} & @short
-        i|we need|want|would|wanna|gotta .. {errand} & @short & !how & !@foreign
+        i|we need|want|would|wanna|gotta|must .. {errand} & !how & !@foreign & !@narrative
+        i|we need|want|would|wanna|gotta|must .. {agenda} & !how & !@foreign & !@narrative & !{prose} about
+        i|we need|want|must|would .. up|awake|wakeup by|at
+        i|we need|want|would .. cancelled|canceled|removed|deleted|booked|paid|sent|locked|frozen|unlocked|blocked|scheduled|turned|played|moved|mailed|ordered|added|delivered
+        i|we need|want|would .. order|fly|book|reserve|buy|reschedule|cancel|schedule & !how & !@narrative & !{program}
+        can|could|may i|we have|get|order|buy .. & @question & @short & !@narrative & !explain|help|advice|recipe|information|idea|example
+        {agenda} .. should|needs|must|has
+        i .. hear|listen to|some|the|a & @short & ^i
+        what|which .. planned|scheduled|going|coming .. on|for|today|tomorrow|tonight & i|my|we
+        do|am|did i|we .. to|supposed .. buy|do|get|pick|attend & @question & @short
+        {agenda} .. have|has|include|contain|set|got|on & @question & @short & !{tech} & !remember & !{source} say
+        what|which {agenda} & @question & @short & my|i|set|there|active
+        {device} .. on|off|up|down|louder|quieter|brighter|darker & @short & !@question
+        need|want|like .. {device} .. on|off|up|down|brighter|darker|cleaned|started
+        toss|flip|throw|roll .. coin|dice|die & !@numbers
+        share|send .. my location
+        not so|too|so loud|bright|dark|hot|cold|fast|slow|slowly|quick|quickly|quiet & @short & @statement
+        speak|talk|say .. slower|slowly|faster|louder|quieter & @short
+        be more|less quiet|loud|silent & @tiny
+        whisper mode|voice|sound
+        call|name me|yourself & @short & !@question
+        from now on|onwards & @short
+        place|make|put|submit|start .. order|reservation|booking|request|call|payment|deposit|transfer & @short & !how
         i would like|love .. {errand} & @short & !how""",
     1.6: """
         ^call|ring|phone|dial & @short & !function & !method
@@ -89,7 +124,8 @@ ACTION: Table = {
         ^it is .. dark|cold|hot|bright|loud|warm in here
         ^i am cold|hot|freezing
         ^redeem|apply|enroll|sign|activate|order|renew|refill & @short
-        ^check|change|switch|get|bring|fetch|give|make|keep|let|tell|submit|file|contact|connect|log|stream|sync & @short & !story & !joke & !@question & !me a|an|some|about & !@code
+        ^check|change|switch|get|bring|fetch|make|keep|submit|file|contact|connect|log|stream|sync|drop|adjust|hush|quit|unsubscribe|dismiss|launch|email & @short & !story & !joke & !@question & !me a|an|some|about & !@code
+        ^up|down|off|on|mute|unmute|lights & @tiny
         ^make|get|bring|fetch|order me a|an|some & @short & !{prose} & !list
         {ask} {agenda} do|have|are|did i|we|there
         how many {agenda} do|have|are i|we|there
@@ -173,7 +209,16 @@ CODE: Table = {
         bug|bugs in
         time|space|big|runtime complexity & !@numbers
         segmentation fault
-        compile|compiles|compiling|compiler|recompile""",
+        compile|compiles|compiling|compiler|recompile
+        regular expression|expressions
+        array|arrays & !an|wide|vast array|arrays of & !solar
+        inheritance|polymorphism|encapsulation|transpiler|garbage in|of|collection|collector & programming|class|language|object|code|memory
+        write|create|construct|build|generate|design|develop .. {structure} & {structure} & !number|numbers|{prose}
+        write|create|construct|generate|build .. loop|statement|array|dictionary|tuple|regex|xpath|css|selector|schema|struct|enum|class|object|expression .. to|that|with|for|of|in & !numerical|algebraic
+        input|given|an|the|following array|dictionary|tuple|matrix|string|linked & {structure}
+        programming|coding language|languages|concept|paradigm|principle
+        in programming|coding
+        two|three given|input|sorted|integer|linked strings|arrays|lists|numbers & write|create|find|function|compute""",
     1.8: """
         {tech} & !^who
         given|takes|accepts|take|return|returns .. array|string|integer|integers|tuple|dictionary|matrix|linked|strings|arrays
@@ -225,6 +270,12 @@ RAG: Table = {
         passage question
         context & question & @question
         ^context & @question
+        @closing
+        using|from|with the|this information|text|passage|article|document|context given|provided|above|below
+        refer|referring to the|this {reference}
+        information in|from the|this {reference}
+        reference text|paragraph|passage|document
+        given the|this|these|following .. passage|passages|paragraph|document|documents|article .. answer|find|tell|who|what|when|where|how
         ^passage|document|article|paragraph|background & @question & !summarize
         knowledge base
         ^quote|cite|reference the|where|which|that section|paragraph|sentence|passage|page|part|clause
@@ -316,6 +367,20 @@ CREATIVE: Table = {
         write|compose|draft|pen .. {prose} & !^who|whose & !wrote & !{tech} & !@code
         write|compose|draft|pen|craft a|an|some|me|my|another .. {prose}|words & !{program}
         ^rewrite|paraphrase|rephrase|reword|polish|proofread|edit & !{program} & !{tech} & !@code
+        ^write .. sentence|sentences|conversation|paragraph|text|description|words|content|copy|outline & !{tech} & !@code & !{program}
+        rewrite|paraphrase|rephrase|reword|restate|revise .. {source}|sentence|sentences|it|this|following & !{tech} & !@code
+        ^reply|respond|answer .. {source} & !context & !@question
+        ^expand|elaborate|complete|continue|finish|extend|fill .. outline|article|paragraph|lyrics|story|text|letter|dialogue|poem
+        ^convert|change|turn|transform|make .. sentence|tone|paragraph|email|passage & !{tech} & !@code & !{agenda}
+        dad|knock joke|jokes|knock
+        joke|jokes|limerick|pun about|for|on|with|that & ^tell|write|give|create|make & {ask}|about|that
+        write|create|compose|draft|give .. for|about|on|to|of .. blog|website|product|company|brand|campaign|newsletter|linkedin|audience & !{tech} & !{program}
+        ^you are a|an|the & write|play|respond|act|stay
+        take|assume|embody|adopt|play .. role|persona|character & !{tech}
+        persona of
+        write|craft|construct|create|suggest|give|help|generate|design .. headline|headlines|slogan|tagline|catchphrase|jingle|ad|pitch|motto|hashtag & !{tech}
+        ^plan|design|organize|outline a|an|my|the .. party|trip|menu|syllabus|workshop|itinerary|event|campaign|week & !{agenda}
+        ^turn|decline .. offer|invitation & email|letter|writing|message
         come|coming up with & !{program} & !solution
         ^brainstorm|invent|dream|conceive
         think of|up a|an|some|five|three|ten|clever|creative|funny .. name|names|title|pun|titles|ideas|slogan|nickname
@@ -364,7 +429,27 @@ REASONING: Table = {
         ^convert .. to {unit}
         how many .. in|are .. {unit}
         how many {unit}
-        divided|multiplied|times|plus|minus|divisible by?  .. & @number""",
+        divided|multiplied|times|plus|minus|divisible by?  .. & @number
+        converting|conversion|convert|converted & {unit}
+        ^multiply|divide|subtract & !{tech}
+        direction|directions & facing|walks|walked|turns|turned|shadow|left|right & @question
+        true , false , or|and uncertain|unknown
+        statements .. true|false|uncertain
+        puzzle|puzzles & solve|answer|passage|read
+        converting|conversion|convert|converted & measurement|measurements|currency|unit|units
+        {unit} to|into|in|per|and {unit} & !@narrative
+        logically|deductively sound|valid|follows|follow
+        syllogism|analogy|anagram|tautology|palindromic
+        solve|solving|solved .. problem|problems|equation|equations|riddle|system|puzzle & !{tech}
+        math|maths|mathematical|arithmetic problem|problems|question|questions & !create|write|funny
+        find|compute|calculate|determine .. number|numbers|prime|integer|integers|digits & !{tech} & !phone & !write & !@code & !array & !function & !list
+        find .. age|speed|distance|time|length|weight|price|cost & @numbers & !{tech}
+        let|suppose|assume .. be|denote & @math
+        @percent
+        ^rank & !{tech}
+        relation|relationship between .. pairs|pair
+        in|won|run|running a|the race & second|last|overtake|pass|overtaken
+        related|relative to & brother|sister|father|mother|son|daughter|grandfather|uncle & @question""",
     2.0: """
         ^compare|weigh & !{tech} & decide|better|choose|which|best|recommend|and|pros
         ^compare|contrast
@@ -411,7 +496,22 @@ EXPLAIN: Table = {
         i|we do|can not quite|really? understand|get|grasp
         help|make me understand
         how does|do|did|is|are|was|were .. work|works|made|formed|function|happen|produced|occur|affect|measured|spread
-        the? concept|theory|principle|history|origin|origins|significance|importance|purpose of & !write""",
+        the? concept|theory|principle|history|origin|origins|significance|importance|purpose of & !write
+        i|we want|like|love|need|wish|interested|curious to|in know|learn|understand|find|knowing|learning & !{agenda} & !you|your
+        tell|show|teach|instruct|inform me|us .. how|why to|do|does|is|are|the|a|i|on & !{agenda} & !{tech}
+        let me know how|why|what .. & !you
+        figure out how|why
+        what .. mean|means|meaning|definition & !{language} & !{tech} & !you
+        mean|means|meaning|definition by|of|for & @short & !life & !{language}
+        nutrition|nutritional|calories|calorie|protein|carbs|vitamins|ingredients|recipe|recipes & !how many calories .. total & !write|create|invent & !order & !@narrative
+        ^give|tell|show me|us .. information|info|facts|details|examples|overview|reasons|definition|history & !my & !fun & !random
+        ^give|list|provide|name .. examples|example|facts|reasons|benefits|ways|steps|tips|causes|laws|advantages|description|instructions|list|things & !write & !name for
+        ^make|create a|the list of & !my & !{program}
+        can|could|would you tell|explain|teach|show|instruct|describe .. what|how|why|the|who|about
+        how to & !you & !say
+        how do|can|could|would|should i|we|one|people|you & !you feel & !say & !remember & !{agenda}
+        in your opinion
+        how .. is|are|was|were .. made|built|born|formed|called|used|different|grown|created & !you""",
     1.2: """
         ^what is|are|was|were|causes|caused|happens|happened|makes|does|kind|type|kinds|types|did
         ^how do|does|did|is|are|was|were|can|to|come|would|could|long|far|tall|big|old|many|much|fast|deep|high|often & !you feel
@@ -443,7 +543,25 @@ CLASSIFICATION: Table = {
         ^pull out
         ^parse & !{tech} & !@code
         extract|pull|find|list|identify|return|get .. from|in|out .. the|this|following|below|each .. {source}|text|message|sentence|receipt|list & !{tech} & !summarize
-        ^identify|decide|determine|tell|say|indicate|state|detect|judge if|whether|me & is|are|or & !prove & !@math & !{agenda}
+        ^identify|decide|determine|tell|say|indicate|state|detect|judge|predict|verify|check|assess me? if|whether & is|are|or|contains|contain|has|was|were & !prove & !@math & !{agenda} & !{service}
+        ^predict|detect|verify & !{tech} & !@math
+        tell me if the|this|these|it .. {source}|sentence|statement|sentences|claim|message|behavior|following
+        given a|an|the|some .. {source}|sentence|text|statement|review|tweet|headline|utterance|query|comment|dialogue .. determine|classify|detect|identify|decide|predict|output|tell|label|choose|select
+        ^find|replace|mark|link|highlight|underline|tag|fill .. in|of the|this {source}|sentence|text|list|blank & !{tech} & !write
+        output|return|answer|respond|reply .. yes|no|true|false|1|0 & !@short & !{tech}
+        answer|output|respond with|in|only yes|no|true|false
+        yes or no & !@short
+        true or false & !{tech}
+        true , false|or
+        is|are the|this|these|following .. {source}|sentence|statement|claim|tweet|comment|email .. true|false|correct|positive|negative|spam|grammatical|toxic|offensive|factual|subjective|ethical|sarcastic
+        choose|select|pick|pick .. topic|category|label|oldest|longest|largest|odd|option & !{tech}
+        options|candidates|categories|labels|choices include|are|: & !{tech}
+        entities|entity|keywords|hashtags|dates|addresses|names & ^find|identify|list|get|name
+        hate|hateful|toxic speech|language|content|word|comment
+        count .. times|occurrences & !{tech} & !@code & !function
+        multiple choice
+        ethical|moral or not|unethical|immoral
+        fact check|checking
         ^identify|recognize|recognise|detect the|which|all|each|what & !{tech} & !@math
         sentiment|emotion|tone .. of|this|in|the|expressed|does|is & !write & !explain
         what|which emotion|sentiment|tone|category|class|label|topic|genre|intent|type .. this|the|does|is|following|best|should & !explain & !explain
@@ -460,7 +578,7 @@ CLASSIFICATION: Table = {
         scale of|from 1|one|0|zero
         which .. of these|the .. are|is|belong & @question & @list
         ^which & or & @short & @question & !better & !best & !should & !i & !we & !cheaper
-        tell me|us? which|whether|if .. are|is .. or|and & @list
+        tell me|us? which|whether|if .. are|is .. or & @list
         ^group|sort|separate|split|divide .. into|as|by & !{tech}
         premise hypothesis
         premise|hypothesis & entailment|contradiction|neutral
@@ -487,8 +605,8 @@ STATUS: Table = {
     3.0: """
         is|are the|my|our|this|all? .. {service} .. up|down|running|online|offline|alive|working|ready|busy|reachable|responding|available|healthy|connected|operational|loaded|back|finished|complete|completed|done|live|stuck|slow & @short
         is|are|has|did .. {service} up|down|running|online|offline|alive|working|ready|busy|reachable|responding|available|healthy|finished|completed|succeed|fail|failed|succeeded|connected & @short
-        yes or no
-        yes no
+        yes or no & @short
+        yes no & @short
         ^status
         status of|report|check|update|please & @short & !marital & !social
         system|server|service|current|backup|job|health|build|network status|check|health
@@ -515,12 +633,32 @@ CHAT: Table = {
         your thoughts|views|take|mood|name|age|favourite|favorite|job|hobby|hobbies|birthday|opinion|purpose|gender|boss|creator|maker|family|feelings|day|night|weekend|plans
         who made|created|built|designed|programmed|owns|trained|developed you
         who|what|where|how|why are you|u & @short & @question
+        how old|young|tall|smart|big are|is|will|would you|your|u
+        what|where|who|when|which|why .. do|did|are|were|can|will|would|have|should you|u & @short & !remember|recall & !{tech} & !call a|an|someone & !say & !need|use|put|add|mix & !get if & !story
+        what|where|who|when|which|why .. i|we|they call|name|made|created|built|ask|give .. you|u & @short
+        you|your .. name|called|creator|company|owner|hobbies|pets|job|boss|age|birthday|language|capabilities|abilities & @short
+        you|yourself .. human|robot|person|computer|machine|bot|ai|real|alive & @short
+        describe|introduce|call .. yourself
+        what|how .. you|u .. help|assist me|with|us? & @short & !{tech} & !{program}
+        tell .. about|what|where|who .. you|yourself|your & @short & !know about|remember & !think .. of|about
+        what|how do i call you
+        meaning|point|purpose to|of|in life
+        trivia
+        let us do|go|start|continue|talk|chat & @tiny
+        not|no .. sure|idea|matter|care|preference|problem|worry|worries & @tiny
+        does not|do not matter|care|mind|know & @tiny
+        sounds|looks|seems|all good|great|fine|nice|right & @tiny
+        well|nicely|good|great|nice done|job|work|one & @tiny
+        you|that|it is|are|was|did|got|were .. right|correct|wrong|great|perfect|awesome|good|well|mistaken|incorrect|it & @tiny
+        confirm|repeat|clarify|rephrase|elaborate|explain .. that|it|please|again|said|more|last & @tiny
+        ^stop|cancel|quit|enough|wait|hold that|it|this|please|now|talking|on & @tiny
         where do|are|did|were you
         how old are you
         what do you|u think|do|like|want|eat|feel|say|reckon & !remember
         what can|could|should you|i do|ask|help|cook|eat|wear|make|watch
         tell me a|another|some|something joke|jokes|funny|interesting|yourself|fun
         joke|jokes & ^tell|know|say|another|hear|do|give & !write
+        joke|jokes & @tiny & !write
         ^tell me about yourself|you
         tell me .. fun|random|funny fact|story|thing & @short
         ^thank|thanks|thankyou|thx|cheers & @short
@@ -548,14 +686,14 @@ CHAT: Table = {
         score|game of|in|between|last .. & who|what & @short
         say again|that
         could|can you repeat
-        that is|was & @short
+        ^that is|was & @tiny
         recommend .. movie|book|show|restaurant|restaurants|song|place|series|film|game
         any .. recommendations|plans|advice|tips|suggestions & @short
         suggest .. movie|restaurant|book|place|show & @short""",
     1.4: """
         ^i am|feel|felt & @statement
         ^i had|just|got|have|was|have|went|love|hate|like|miss|finally|can|think|guess|hope|wish|feel|believe & @statement
-        ^i|my|we|our & @statement & !@numbers
+        ^i|my|we|our & @statement & !@numbers & !i|we need|want|would|must
         ^hi|hello|hey|hiya|yo|howdy|greetings|sup & @tiny
         ^yes|no|nope|yep|sure|okay|ok|maybe|cool|wow|lol|haha|hmm|nah|right|great|nice|awesome|perfect|fine|correct|exactly & @tiny
         ^never mind

@@ -99,6 +99,8 @@ CLASSES: Mapping[str, frozenset[str]] = {
             hundred thousand half twice double triple dozen third quarter""",
         "unit": """
             inches feet foot miles mile meters metres kilometers km cm kg grams pounds ounces cups gallons liters litres
+            inch mile meter metre kilometer kilo kilos kilogram kilograms gram pound ounce cup gallon liter litre centimeter
+            centimeters millimeters milliliters teaspoon tablespoon yard yards acre acres stone degrees euros dollars yen
             teaspoons tablespoons celsius fahrenheit kelvin minutes seconds hours days weeks months years percent""",
     }.items()
 }
@@ -127,7 +129,24 @@ LEADS: tuple[str, ...] = (
         "you can",
     ),
     *("i want you to", "i need you to", "i would like you to", "i want to", "i need to", "i would like to"),
-    *("i really want to", "i wanna", "help me to", "help me", "let us", "go ahead and", "make sure to"),
+    *(
+        "i really need you to",
+        "i really want you to",
+        "i must",
+        "we need to",
+        "please help me",
+        "can you help me",
+    ),
+    *(
+        "could you help me",
+        "i really want to",
+        "i wanna",
+        "help me to",
+        "help me",
+        "let us",
+        "go ahead and",
+        "make sure to",
+    ),
     *(
         "make sure you",
         "be sure to",
