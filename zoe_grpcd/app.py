@@ -66,6 +66,7 @@ class Roster:
         """Loads LiteLLM beside the event loop, and enlists every backend that is known by now."""
         calls = await self._resources.enter_async_context(open_session())
         self._session = await self._resources.enter_async_context(_probe_session())
+        self._resources.push_async_callback(self._monitor.close)  # before the session that its probes use
         broken = await asyncio.to_thread(litellm_setup.load, DIALECTS)
         for kind, why in broken.items():
             log.warning("kind %s goes through LiteLLM's own calls, since %s", kind, why)
@@ -229,7 +230,6 @@ class Daemon:
             listen(administration, self._config.server.admin_listen, self._locks)
         ports = (a.rpartition(":")[2] for a in self.addresses if not a.startswith(UNIX))
         self._roster.own_ports |= {int(port) for port in ports}
-        self._resources.push_async_callback(self._monitor.close)
 
     async def _search(self) -> None:
         """Looks on for servers that are not there yet."""

@@ -1,0 +1,27 @@
+"""The composition root: what is built on what ends before it."""
+
+from contextlib import AsyncExitStack
+
+from zoe_grpcd.app import Roster
+from zoe_grpcd.config import Config
+from zoe_grpcd.fleet import Fleet
+from zoe_grpcd.monitor import Monitor
+from zoe_grpcd.settings import settings_of
+
+
+async def test_probes_end_before_the_session_that_they_use() -> None:
+    class Recording(Monitor):
+        async def close(self) -> None:
+            closed.append(roster._session.closed)
+            await super().close()
+
+    closed: list[bool] = []
+    config = Config.model_validate(
+        {"backends": [{"name": "a", "kind": "openai", "url": "http://127.0.0.1:9"}]}
+    )
+    fleet = Fleet()
+    async with AsyncExitStack() as resources:
+        roster = Roster(settings_of(config), fleet, Recording(fleet, lambda: 0.0), resources)
+        await roster.open()
+        assert fleet.names() == ["a"]
+    assert closed == [False]
