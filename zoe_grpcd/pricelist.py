@@ -14,15 +14,15 @@ from urllib.parse import urlsplit
 from zoe_grpcd.core.domain import Price
 
 _FILE = "model_prices_and_context_window_backup.json"
-# What the list calls it -> the capability.
-_CAN = {
+CAPABILITIES: Mapping[str, str] = {
     "supports_vision": "vision",
     "supports_function_calling": "tools",
     "supports_response_schema": "json_schema",
     "supports_reasoning": "reasoning",
     "supports_audio_input": "audio",
 }
-LISTED_CAPABILITIES = frozenset(_CAN.values()) | {"chat"}
+"""What LiteLLM calls it -> the capability."""
+LISTED_CAPABILITIES = frozenset(CAPABILITIES.values()) | {"chat"}
 """Capabilities that the list knows of: a model that has none of these there does not have it."""
 
 SERVICES: Mapping[str, str] = {
@@ -135,7 +135,7 @@ def _capabilities(entry: Mapping[str, Any]) -> frozenset[str]:
     mode = str(entry.get("mode", "chat"))
     if mode not in {"chat", "responses"}:
         return frozenset({mode})
-    can = {name for flag, name in _CAN.items() if entry.get(flag) is True}
+    can = {name for flag, name in CAPABILITIES.items() if entry.get(flag) is True}
     if "tools" in can and entry.get("supports_response_schema") is not False:
         can.add("json_schema")  # LiteLLM makes a tool of the schema where a service has no word for it
     return frozenset(can | {mode})

@@ -51,9 +51,15 @@ class ListedProbe:
 def listed_for(kind: str, url: str, model: str, params: Mapping[str, object] | None = None) -> Listing | None:
     """The list's word on a model of a backend; None: it is no known service, or the model is not listed."""
     if kind == "litellm":
-        named = str((params or {}).get("base_model") or (params or {}).get("model") or "")
-        said = (params or {}).get("custom_llm_provider")
-        provider = str(said or provider_of(named))
-        return listing(provider, named) if provider else None
+        return _behind_litellm(params or {})
     provider = "anthropic" if kind == "anthropic" else service_of(url)
     return listing(provider, model) if provider else None
+
+
+def _behind_litellm(params: Mapping[str, object]) -> Listing | None:
+    """Somebody else's server with OpenAI's interface sells at prices of its own."""
+    named = str(params.get("base_model") or params.get("model") or "")
+    provider = str(params.get("custom_llm_provider") or provider_of(named))
+    base = str(params.get("api_base") or "")
+    foreign = provider == "openai" and base and service_of(base) != "openai" and "base_model" not in params
+    return listing(provider, named) if provider and not foreign else None

@@ -5,7 +5,7 @@ Rule: only the composition root and the commands read it; everyone else receives
 
 from zoe_grpcd.config.address import runtime_directory
 from zoe_grpcd.config.dump import dump
-from zoe_grpcd.config.load import Loaded, defaults, find, load
+from zoe_grpcd.config.load import Loaded, defaults, find, imported, load
 from zoe_grpcd.config.model import Config
 from zoe_grpcd.config.problem import ConfigError, Problem
 from zoe_grpcd.config.schema import json_schema
@@ -18,6 +18,7 @@ __all__ = [
     "defaults",
     "dump",
     "find",
+    "imported",
     "json_schema",
     "load",
     "runtime_directory",

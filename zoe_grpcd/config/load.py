@@ -5,7 +5,7 @@ Rule: loading touches the file, the files that it refers to, and nothing else: n
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from zoe_grpcd.config import crosscheck, not_yet, report
+from zoe_grpcd.config import crosscheck, litellm, not_yet, report
 from zoe_grpcd.config.document import Document, Unreadable, read
 from zoe_grpcd.config.interpolate import Interpolation
 from zoe_grpcd.config.model import Config
@@ -53,19 +53,55 @@ def load(path: Path, env: Mapping[str, str] = os.environ) -> Loaded:
     """Reads and checks `path`. Raises ConfigError with all mistakes in the order of the file."""
     file = str(path)
     content = _content(path)
+    document = _document(content, file, Interpolation(env, path.parent).fill)
+    notes: tuple[Problem, ...] = ()
+    if litellm.is_litellm(document.data):
+        theirs = _document(content, file, str)
+        translation = litellm.translate(theirs.data)
+        known = Interpolation({**env, **translation.values}, path.parent)
+        document, notes = (
+            litellm.as_ours(theirs, translation, known.fill),
+            _notes(translation.notes, theirs, file),
+        )
+    config, problems = _validated(document, file, {"env": env, "folder": path.parent})
+    if config is None or problems:
+        raise ConfigError(problems)
+    said = chain(crosscheck.advice(document.data), not_yet.warnings(document.data))
+    warnings = tuple(sorted((*notes, *(report.problem(finding, document, file) for finding in said))))
+    return Loaded(config, warnings, path, hashlib.sha256(content).hexdigest())
+
+
+def imported(path: Path) -> tuple[str, tuple[Problem, ...]]:
+    """A LiteLLM proxy file as a file of ours, and what is not carried over. Raises ConfigError if it is none.
+
+    No secret is in the text, and no variable has to be set for it.
+    """
+    file = str(path)
+    theirs = _document(_content(path), file, str)
+    if not litellm.is_litellm(theirs.data):
+        raise ConfigError((Problem(file, 0, "", "is no LiteLLM proxy file, which has a model_list"),))
+    translation = litellm.translate(theirs.data)
+    mistakes = [(note.path, theirs.line(note.path), note.message) for note in translation.mistakes]
+    if mistakes := [*theirs.mistakes, *mistakes]:
+        found = (Problem(file, line, path_text(at), message) for at, line, message in mistakes)
+        raise ConfigError(tuple(sorted(found)))
+    said = _notes((*translation.written, *translation.notes), theirs, file)
+    return litellm.text_of(translation, path.name), said
+
+
+def _notes(notes: Iterable[litellm.Note], theirs: Document, file: str) -> tuple[Problem, ...]:
+    found = (Problem(file, theirs.line(n.path), path_text(n.path), n.message) for n in notes)
+    return tuple(sorted(found))
+
+
+def _document(content: bytes, file: str, fill: Callable[[str], str]) -> Document:
     try:
-        document = read(content.decode("utf-8-sig"), Interpolation(env, path.parent).fill)
+        return read(content.decode("utf-8-sig"), fill)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError((Problem(file, line, "", "must be UTF-8 text"),)) from None
     except Unreadable as error:
         raise ConfigError((Problem(file, error.line, "", str(error)),)) from None
-    config, problems = _validated(document, file, {"env": env, "folder": path.parent})
-    if config is None or problems:
-        raise ConfigError(problems)
-    said = chain(crosscheck.advice(document.data), not_yet.warnings(document.data))
-    warnings = tuple(sorted(report.problem(finding, document, file) for finding in said))
-    return Loaded(config, warnings, path, hashlib.sha256(content).hexdigest())
 
 
 def _content(path: Path) -> bytes:
