@@ -41,7 +41,6 @@ from zoe_grpcd.core.errors import (
     ContextTooLong,
     Exhausted,
     Fault,
-    InvalidRequest,
     Misconfigured,
     ModelNotFound,
     NoHealthyBackend,
@@ -808,14 +807,6 @@ async def test_route_and_run_decide_alike() -> None:
     ask = an_ask("What is the capital of France?")
     routed, ran = world.router.route(ask), the(Decision, await world.run(ask))
     assert (routed.chosen, routed.explanation) == (ran.chosen, ran.explanation)
-
-
-async def test_an_unknown_strategy_is_named() -> None:
-    world = World()
-    world.add("a")
-    with pytest.raises(InvalidRequest) as caught:
-        world.router.route(an_ask(strategy="luck"))
-    assert [v.field for v in caught.value.violations] == ["spec.routing.strategy"]
 
 
 async def test_a_fleet_without_backends_is_unavailable() -> None:

@@ -14,12 +14,11 @@ from zoe_grpcd.attempt import Around, Attempts, Deliver, Item, Reliability, Run
 from zoe_grpcd.core import explain as explaining
 from zoe_grpcd.core.domain import Ask, Decision, Deployment, Reason
 from zoe_grpcd.core.eligible import Question
-from zoe_grpcd.core.errors import ContextTooLong, Fault, InvalidRequest, Violation, ZoeError
+from zoe_grpcd.core.errors import ContextTooLong, Fault, ZoeError
 from zoe_grpcd.core.estimate import size_of
 from zoe_grpcd.core.recovery import AFTER, ends_request, failure_of, pauses
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.core.scoring import choose
-from zoe_grpcd.core.strategies import STRATEGIES
 from zoe_grpcd.fleet import Fleet, Lease
 from zoe_grpcd.patience import Patience
 from zoe_grpcd.ports import Dispatcher
@@ -62,12 +61,6 @@ class Router:
         return self._decide(self._question(ask), explain=explain)
 
     def _question(self, ask: Ask) -> Question:
-        if ask.strategy and ask.strategy not in STRATEGIES:
-            known = ", ".join(sorted(STRATEGIES))
-            violation = Violation(
-                "spec.routing.strategy", f"{ask.strategy!r} is unknown here; must be one of {known}"
-            )
-            raise InvalidRequest("the strategy does not exist", violations=(violation,))
         resolution = self._resolver.resolve(ask, self._fleet.models())
         window = ask.generation.backend_options.get("num_ctx")
         return Question(
@@ -129,7 +122,7 @@ class Router:
                     run.queued = now - run.started
                 chosen = decision.chosen
                 expected = chosen.estimate.total if chosen.estimate else None
-                return decision, self._fleet.lease(chosen.deployment, now, expected)
+                return decision, self._fleet.lease(chosen.deployment, now, expected, decision.turn)
 
     async def _without_anybody(self, question: Question, run: Run, refusal: ZoeError, seat: Seat) -> Question:
         """Nobody may serve now: waits if that helps, tries once more what failed if that may help, else raises."""

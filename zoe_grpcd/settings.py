@@ -32,6 +32,8 @@ def settings_of(config: Config, generation: int = 1) -> Settings:
         {name: tuple(members) for name, members in routing.aliases.items()},
         routing.default_model or "",
         long_context_tokens=routing.long_context_tokens,
+        strategy=routing.strategy,
+        model_strategies={model.name: model.strategy for model in config.models if model.strategy},
         prefer_warm=routing.warm.prefer,
         drop_params=config.drop_params,
         config_generation=generation,

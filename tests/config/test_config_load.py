@@ -1,12 +1,15 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
 from zoe_grpcd.config import Config, ConfigError, Loaded, defaults, dump, find, load, runtime_directory
+from zoe_grpcd.config.backends import Strategy
 from zoe_grpcd.config.not_yet import NOT_YET
+from zoe_grpcd.core.strategies import STRATEGIES
 
 Load = Callable[..., Loaded]
 Mistakes = Callable[..., list[str]]
@@ -234,7 +237,6 @@ def test_what_was_loaded_tells_its_source(loaded: Load, tmp_path: Path) -> None:
             "server:\n  metrics_listen: 127.0.0.1:1",
             "2: server.metrics_listen: is not in effect yet: no metrics are served",
         ),
-        ("routing: {strategy: weighted}", "1: routing.strategy: is not in effect yet: usage_based is used"),
         (
             "routing: {classifier: embeddings}",
             "1: routing.classifier: is not in effect yet: keywords are used",
@@ -246,10 +248,6 @@ def test_what_was_loaded_tells_its_source(loaded: Load, tmp_path: Path) -> None:
         (
             "backends: [{name: a, kind: vllm, url: 'http://h'}]",
             "1: backends[0].kind: is not in effect yet: it gets no requests",
-        ),
-        (
-            "routing: {intents: {code: {strategy: weighted}}}",
-            "1: routing.intents.code.strategy: is not in effect yet",
         ),
         (
             "routing: {intents: {sumarize: {temperature: 0}}}",
@@ -275,13 +273,32 @@ def test_what_is_not_acted_on_is_a_warning(loaded: Load, text: str, warning: str
 @pytest.mark.parametrize(
     "text",
     [
-        "routing: {strategy: usage_based, classifier: keywords, rules: []}",
+        "routing: {strategy: weighted, classifier: keywords, rules: []}",
+        "routing: {intents: {code: {strategy: round_robin}}}",
         "state: {url: memory://}",
         "cache: {}",
     ],
 )
 def test_what_changes_nothing_is_no_warning(loaded: Load, text: str) -> None:
     assert loaded(text).warnings == ()
+
+
+def test_every_strategy_can_be_configured() -> None:
+    assert get_args(Strategy) == tuple(STRATEGIES)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_strategy_is_set_for_all_or_for_a_model_an_intent_or_a_capability(
+    loaded: Load, strategy: str
+) -> None:
+    config = loaded(
+        f"routing: {{strategy: {strategy}, intents: {{code: {{strategy: {strategy}}}}},"
+        f" capabilities: {{tools: {{strategy: {strategy}}}}}}}\n"
+        f"models: [{{name: m, strategy: {strategy}}}]"
+    ).config
+    intent, capability = config.routing.intents["code"], config.routing.capabilities["tools"]
+    found = (config.routing.strategy, intent.strategy, capability.strategy, config.models[0].strategy)
+    assert found == (strategy,) * 4
 
 
 @pytest.mark.parametrize(

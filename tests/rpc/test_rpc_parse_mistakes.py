@@ -11,6 +11,7 @@ from rpc.stage import asked
 from zoe.inference.v1 import message_pb2 as msg
 from zoe.inference.v1 import spec_pb2 as pb
 from zoe_grpcd.core.errors import InvalidRequest
+from zoe_grpcd.core.strategies import STRATEGIES
 from zoe_grpcd.rpc.parse import ask_of
 
 NAN, INF = math.nan, math.inf
@@ -231,6 +232,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
                 "locality": 9,
                 "priority": 9,
                 "latency_target": {"level": 9},
+                "strategy": "luck",
                 "failover": {"minimum_seam": 9, "max_attempts": 11},
             },
             "cache": {"mode": 9},
@@ -240,6 +242,10 @@ WRONG: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
             ("spec.routing.locality", "must be LOCAL_ONLY, PREFER_LOCAL or ANY"),
             ("spec.routing.priority", "must be BATCH, LOW, NORMAL, HIGH or CRITICAL"),
             ("spec.routing.latency_target.level", "must be ULTRA_LOW, LOW, MEDIUM or HIGH"),
+            (
+                "spec.routing.strategy",
+                f"must be one of {', '.join(STRATEGIES)}, or left out",
+            ),
             ("spec.routing.failover.max_attempts", "must be at most 10"),
             ("spec.routing.failover.minimum_seam", "must be EXACT_TOKENS, TEXT_PREFILL, RESTART or NONE"),
         ],

@@ -31,6 +31,16 @@ from zoe_grpcd.config.values import (
 )
 
 Kind = Literal["auto", "llamacpp", "ollama", "vllm", "openai", "anthropic", "triton", "litellm"]
+Strategy = Literal[
+    "usage_based",
+    "round_robin",
+    "weighted",
+    "least_loaded",
+    "fastest_response",
+    "most_capacity",
+    "lowest_cost",
+    "simple_shuffle",
+]
 CLOUD_URLS = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
 
 
@@ -145,6 +155,9 @@ class Model(Section):
     quality: Mapping[str, Share] = option({}, "Intent or capability -> how good it is at that, 0 to 1.")
     cost: Cost | None = option(
         None, "What its tokens cost. Unset: what the backend, or LiteLLM's price list, says; else nothing."
+    )
+    strategy: Strategy | None = option(
+        None, "How one of its deployments is chosen. Unset: as for the capability or intent, else globally."
     )
 
     @model_validator(mode="before")

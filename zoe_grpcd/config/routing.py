@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from zoe_grpcd.config.backends import Kind, Sampling
+from zoe_grpcd.config.backends import Kind, Sampling, Strategy
 from zoe_grpcd.config.section import ON, Section, needed, option
 from zoe_grpcd.config.values import (
     Billions,
@@ -25,16 +25,6 @@ from zoe_grpcd.config.values import (
     Text,
 )
 
-Strategy = Literal[
-    "usage_based",
-    "round_robin",
-    "weighted",
-    "least_loaded",
-    "fastest_response",
-    "most_capacity",
-    "lowest_cost",
-    "simple_shuffle",
-]
 Priority = Literal["batch", "low", "normal", "high", "critical"]
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from zoe_grpcd.core.turns import Turn
+
 Json = dict[str, Any]
 
 
@@ -443,6 +445,7 @@ class Decision:
     id: str = ""
     decide_seconds: float = 0.0
     config_generation: int = 1
+    turn: Turn | None = None  # the one that it takes when it is sent
 
 
 @dataclass(slots=True)

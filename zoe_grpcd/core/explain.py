@@ -13,6 +13,7 @@ from zoe_grpcd.core.errors import (
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.scoring import Choice, candidate_of, ineligible, passed_over, ranking
+from zoe_grpcd.core.strategies import DEFAULT
 from zoe_grpcd.core.views import Snapshot
 
 # These pass with time; all others are there to stay, until the request or the config changes.
@@ -46,12 +47,13 @@ def decision_of(
         candidates,
         requested_model=resolution.requested_model,
         intent=resolution.intent,
-        strategy=question.ask.strategy or policy.strategy,
+        strategy=choice.strategy,
         reason=_reason(question, choice),
         explanation=_sentence(question, choice, chosen, defaults, dropped),
         defaults=defaults,
         dropped=dropped,
         config_generation=policy.config_generation,
+        turn=choice.turn,
     )
 
 
@@ -73,7 +75,8 @@ def _sentence(
 ) -> str:
     expected = chosen.estimate
     count = len(choice.options)
-    place = "the only candidate" if count == 1 else f"best of {count}, score {chosen.score:.2f}"
+    by = "" if choice.strategy == DEFAULT else f" by {choice.strategy}"
+    place = "the only candidate" if count == 1 else f"best of {count}{by}, score {chosen.score:.2f}"
     parts = [f"{chosen.deployment.model} @ {chosen.deployment.backend}: {question.resolution.why}; {place}"]
     if expected is not None:
         load = f", {expected.load:.1f} s of it to load" if expected.load > 0 else ""

@@ -23,6 +23,8 @@ MIN_DECODE_TOKENS = 4
 MIN_LOAD_SECONDS = 0.1
 NOT_MEASURED = Measured()
 BYTES_PER_TOKEN = (1.0, 12.0)
+# How quickly a backend responds is told by so many of its last answers, none older than that (seconds).
+RESPONSES, RESPONSE_AGE = 64, 600.0
 
 
 @dataclass(slots=True)
@@ -52,6 +54,7 @@ class Learned:
         "output_tokens",
         "overhead",
         "prefill",
+        "response",
         "success",
         "token",
         "ttft",
@@ -68,6 +71,7 @@ class Learned:
         self.bytes_per_token = DecayedMean(3.6, prior_weight=0.5, half_life=86400.0)
         self.success = DecayedMean(1.0, prior_weight=2.0, half_life=300.0)
         self.ttft = Window()
+        self.response = Window(RESPONSES, RESPONSE_AGE)
         self.assume(size_bytes, parameters)
 
     def assume(self, size_bytes: int, parameters: float | None) -> None:
@@ -89,6 +93,8 @@ class Learned:
         if lesson.failed or lesson.first_token is None:
             return
         self.ttft.add(lesson.first_token, now)
+        if not lesson.cold and not lesson.waited:
+            self.response.add(lesson.first_token, now)
         prefill = self._learn_prefill(lesson, now)
         self._learn_decode(lesson, now)
         self._learn_load(lesson, prefill, now)

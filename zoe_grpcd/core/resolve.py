@@ -37,6 +37,7 @@ class Policy:
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     default_model: str = ""
     strategy: str = "usage_based"
+    model_strategies: Mapping[str, str] = field(default_factory=dict)  # by public name
     long_context_tokens: int = 8000
     prefer_warm: bool = True  # False: the time to load does not count in the score
     drop_params: bool = False  # True: what a backend cannot honour is dropped and reported, not refused
@@ -177,6 +178,7 @@ class Resolver:
             favours=favours,
             defaults=self._defaults[intent.name],
             system_prompt=intent.system_prompt,
+            strategy=intent.strategy,
             ends_with_default=default is not None,
         )
 

@@ -1,22 +1,29 @@
-"""Filter, score, choose. A score is in 0..1 before the weights of backend and deployment; ties break on the name."""
+"""Filter, score, choose. A score is in 0..1 before the standing of its deployment; ties break on the name."""
 
 from typing import NamedTuple
 
+from zoe_grpcd.core.contest import Contest, Scores, key_of
 from zoe_grpcd.core.domain import Candidate, Locality, Reason, ScoreTerm
 from zoe_grpcd.core.eligible import Gates, Option, Question, eligible_of, gate_of, views_of, why_not
 from zoe_grpcd.core.resolve import Policy
-from zoe_grpcd.core.strategies import STRATEGIES, Scores
+from zoe_grpcd.core.strategies import STRATEGIES, strategy_of
+from zoe_grpcd.core.turns import Turn
 from zoe_grpcd.core.views import Snapshot
 
 
 class Choice(NamedTuple):
-    """The options with their scores; `best` is the index of the chosen one, `step` the tier that they came from."""
+    """The options with their scores; `best` is the index of the chosen one, `step` the tier that they came from.
+
+    `turn`: the one that the chosen one takes if the request is sent, for a strategy that goes by turns.
+    """
 
     options: list[Option]
     scores: Scores
     totals: list[float]
     best: int
     step: int
+    strategy: str
+    turn: Turn | None = None
 
 
 def choose(question: Question, snapshot: Snapshot, policy: Policy) -> Choice | None:
@@ -25,10 +32,17 @@ def choose(question: Question, snapshot: Snapshot, policy: Policy) -> Choice | N
     for step, tier in enumerate(question.resolution.tiers):
         options = _narrow(question, eligible_of(question, views_of(tier, snapshot), gates))
         if options:
-            scores = STRATEGIES[question.ask.strategy or policy.strategy](options, question, policy)
-            totals = _totals(options, scores)
-            return Choice(options, scores, totals, _best(options, totals), step)
+            contest = Contest(options, question, policy, snapshot.number, snapshot.owing)
+            return _won(contest, strategy_of(contest), step)
     return None
+
+
+def _won(contest: Contest, strategy: str, step: int) -> Choice:
+    options, scores = contest.options, STRATEGIES[strategy](contest)
+    totals = _totals(options, scores)
+    best = _best(options, totals)
+    turn = scores.round.served_by(key_of(options[best])) if scores.round else None
+    return Choice(options, scores, totals, best, step, strategy, turn)
 
 
 def _narrow(question: Question, options: list[Option]) -> list[Option]:
@@ -45,29 +59,24 @@ def _narrow(question: Question, options: list[Option]) -> list[Option]:
 
 
 def _totals(options: list[Option], scores: Scores) -> list[float]:
-    """The weighted mean of the terms, times the weights of backend and deployment. By column: that is twice as fast."""
+    """The weighted mean of the terms, times the standing. By column: that is twice as fast."""
     plain = [0.0] * len(options)
     for weight, column in zip(scores.weights, scores.columns, strict=True):
         plain = [sum_ + weight * value for sum_, value in zip(plain, column, strict=True)]
     scale = 1.0 / (sum(scores.weights) or 1.0)  # nothing counts: all are equal
-    return [
-        sum_ * scale * option.gate.weight * option.view.deployment.weight
-        for sum_, option in zip(plain, options, strict=True)
-    ]
+    if scores.standing is None:
+        return [sum_ * scale for sum_ in plain]
+    return [sum_ * scale * times for sum_, times in zip(plain, scores.standing, strict=True)]
 
 
 def _best(options: list[Option], totals: list[float]) -> int:
     top = max(totals)
-    return min((i for i, total in enumerate(totals) if total == top), key=lambda i: _name(options[i]))
+    return min((i for i, total in enumerate(totals) if total == top), key=lambda i: key_of(options[i]))
 
 
 def ranking(choice: Choice) -> list[int]:
     """The indexes of all options, best first; equal scores by backend, then model."""
-    return sorted(range(len(choice.options)), key=lambda i: (-choice.totals[i], *_name(choice.options[i])))
-
-
-def _name(option: Option) -> tuple[str, str]:
-    return option.view.deployment.backend, option.view.deployment.model
+    return sorted(range(len(choice.options)), key=lambda i: (-choice.totals[i], *key_of(choice.options[i])))
 
 
 def candidate_of(choice: Choice, index: int) -> Candidate:
@@ -90,11 +99,11 @@ def passed_over(question: Question, choice: Choice, snapshot: Snapshot) -> tuple
     """What could serve as well as the options, but is not local, or has less of what is preferred. For explanations."""
     gates = {name: gate_of(question, view) for name, view in snapshot.backends.items()}
     able = eligible_of(question, views_of(question.resolution.tiers[choice.step], snapshot), gates)
-    kept = {_name(option) for option in choice.options}
+    kept = {key_of(option) for option in choice.options}
     local = choice.options[0].gate.view.backend.local
     candidates = []
     for option in able:
-        if _name(option) not in kept:
+        if key_of(option) not in kept:
             backend = option.gate.view.backend
             away = local and not backend.local and question.ask.locality is not Locality.ANY
             reasons = (Reason.LOCALITY if away else Reason.MISSING_CAPABILITY,)

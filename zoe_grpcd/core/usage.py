@@ -5,6 +5,7 @@ did an hour ago, and an idle box is not forgotten all at once.
 """
 
 import math
+from bisect import bisect_left, insort
 from collections import deque
 
 HALF_LIFE = 600.0
@@ -67,19 +68,27 @@ class DecayedMean:
 class Window:
     """The last `size` measurements of at most `max_age` seconds, for quantiles."""
 
-    __slots__ = ("_max_age", "_values")
+    __slots__ = ("_max_age", "_size", "_sorted", "_values")
 
     def __init__(self, size: int = 64, max_age: float = 3600.0) -> None:
-        self._values: deque[tuple[float, float]] = deque(maxlen=size)
+        self._values: deque[tuple[float, float]] = deque()
+        self._sorted: list[float] = []  # the same values: a decision asks for a quantile after each answer
+        self._size = size
         self._max_age = max_age
 
     def add(self, value: float, now: float) -> None:
         """Takes in one measurement."""
         self._values.append((now, value))
+        insort(self._sorted, value)
+        if len(self._values) > self._size:
+            _, oldest = self._values.popleft()
+            del self._sorted[bisect_left(self._sorted, oldest)]
 
     def quantile(self, q: float, now: float) -> float | None:
         """The q-quantile (0..1, nearest rank) of what is recent enough; None when there is nothing."""
-        recent = sorted(value for at, value in self._values if now - at <= self._max_age)
+        recent = self._sorted
+        if self._values and now - self._values[0][0] > self._max_age:
+            recent = sorted(value for at, value in self._values if now - at <= self._max_age)
         if not recent:
             return None
         return recent[max(0, math.ceil(q * len(recent)) - 1)]

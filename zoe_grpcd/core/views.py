@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from zoe_grpcd.core.domain import Backend, Deployment, LoadState, Phase
+from zoe_grpcd.core.turns import Owed, Scope
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class DeploymentView:
     bytes_per_token: float = 3.6  # of a prompt
     bytes_known: bool = False  # `bytes_per_token` was measured, not assumed
     success: float = 1.0  # 0..1
+    response_p95: float | None = None  # seconds to a first token, wait and load left out; None: unknown
     input_usd_per_token: float = 0.0
     output_usd_per_token: float = 0.0
     served: bool = True  # False: configured, but the backend was seen not to serve it
@@ -47,11 +49,16 @@ class DeploymentView:
 
 @dataclass(slots=True)
 class Snapshot:
-    """The whole fleet. `by_model` lists the deployments of each public name, ordered by backend."""
+    """The whole fleet. `by_model` lists the deployments of each public name, ordered by backend.
+
+    `number` changes with each request that is sent; random strategies draw from it. `owing`: where turns stand.
+    """
 
     backends: Mapping[str, BackendView]
     by_model: Mapping[str, tuple[DeploymentView, ...]]
     auto: tuple[DeploymentView, ...]  # those that a request which names no model may get
+    number: int = 0
+    owing: Mapping[Scope, Owed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from zoe_grpcd.core.estimate import queue_seconds
 from zoe_grpcd.core.learning import Lesson, seconds_of_service
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.speed import Speed
+from zoe_grpcd.core.turns import Owed, Scope, Turn, remembered
 from zoe_grpcd.core.usage import DecayedMean
 from zoe_grpcd.core.views import BackendReport, DeploymentView, Snapshot
 from zoe_grpcd.fleet.pictures import backend_view_of, can_chat, report_of, view_of
@@ -23,10 +24,16 @@ NO_FACTS = ModelFacts()
 
 
 class Fleet:
-    """All backends. `facts` and `deployments` are what the operator states about models."""
+    """All backends. `facts` and `deployments` are what the operator states about models.
+
+    `first_number`: the number of the first request, from which random strategies draw.
+    """
 
     def __init__(
-        self, facts: Mapping[str, ModelFacts] | None = None, deployments: Sequence[Deployment] = ()
+        self,
+        facts: Mapping[str, ModelFacts] | None = None,
+        deployments: Sequence[Deployment] = (),
+        first_number: int = 0,
     ) -> None:
         self._facts = dict(facts or {})
         self._deployments = tuple(deployments)
@@ -37,6 +44,8 @@ class Fleet:
         self._output_tokens: dict[str, DecayedMean] = {}
         self._snapshot: Snapshot | None = None
         self._models: dict[str, None] | None = None
+        self._number = first_number
+        self._owing: Mapping[Scope, Owed] = {}
         self.revision = 0
 
     # ------------------------------------------------------------------------------------------------- backends
@@ -161,10 +170,12 @@ class Fleet:
 
     # --------------------------------------------------------------------------------------------------- leases
 
-    def lease(self, deployment: Deployment, now: float, expected: float | None = None) -> Lease:
+    def lease(
+        self, deployment: Deployment, now: float, expected: float | None = None, turn: Turn | None = None
+    ) -> Lease:
         """Counts a request in, which is expected to take so long (seconds; None: as others did here).
 
-        A cold model counts as loading from now on.
+        `turn`: the one that it takes. A cold model counts as loading from now on.
         """
         host = self._hosts[deployment.backend]
         served = host.served[deployment.model]
@@ -176,6 +187,9 @@ class Fleet:
         host.view = None
         if lease.cold:
             served.loading_since, served.view = now, None
+        self._number += 1
+        if turn is not None:
+            self._owing = remembered(self._owing, turn)
         self._snapshot = None
         return lease
 
@@ -249,6 +263,8 @@ class Fleet:
             backends={name: backend_view_of(host, now) for name, host in self._hosts.items()},
             by_model={model: tuple(views) for model, views in by_model.items()},
             auto=tuple(v for views in by_model.values() for v in views if v.deployment.auto and can_chat(v)),
+            number=self._number,
+            owing=self._owing,
         )
         return self._snapshot
 

@@ -48,6 +48,7 @@ def view_of(served: Served, backend: Backend, now: float, pace: float = 1.0) -> 
         bytes_per_token=learned.bytes_per_token.value,
         bytes_known=learned.bytes_per_token.weight >= 1.0,
         success=learned.success.at(now),
+        response_p95=learned.response.quantile(0.95, now),
         input_usd_per_token=price.input / 1e6,
         output_usd_per_token=price.output / 1e6,
         served=served.served,

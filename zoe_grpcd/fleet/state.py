@@ -137,12 +137,14 @@ class Host:
         )
 
     def let_fade(self, now: float) -> None:
-        """Has the views made anew that show failures or a slow spell: both are forgotten with time, so that it gets another
-        chance.
+        """Has the views made anew that show failures, a slow spell or a slow response: all are forgotten with time, so
+        that it gets another chance.
         """
         self.rescale(views=abs(self.speed.pace(now) - 1.0) > STEADY)
         for served in self.served.values():
-            if served.learned.success.value < 1.0:
+            view, learned = served.view, served.learned
+            aged = view is not None and view.response_p95 != learned.response.quantile(0.95, now)
+            if aged or learned.success.value < 1.0:
                 served.view = None
 
     def rescale(self, *, views: bool = True) -> None:

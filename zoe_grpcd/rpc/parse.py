@@ -8,6 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from zoe.inference.v1 import routing_pb2, spec_pb2
 from zoe_grpcd.core.domain import Ask, Generation, Json, Locality, Target
 from zoe_grpcd.core.options import forbidden
+from zoe_grpcd.core.strategies import STRATEGIES
 from zoe_grpcd.rpc.fields import Violations, plain
 from zoe_grpcd.rpc.parse_messages import Conversation
 from zoe_grpcd.rpc.parse_tools import tool_choice_of, tools_of
@@ -265,6 +266,8 @@ def _preferences(routing: routing_pb2.RoutingPreferences, notes: Violations) -> 
         if routing.cost.max_cost_micro_usd < 0:
             notes.add("spec.routing.cost.max_cost_micro_usd", "must not be negative")
         limit = routing.cost.max_cost_micro_usd / 1e6
+    if routing.strategy and routing.strategy not in STRATEGIES:
+        notes.add("spec.routing.strategy", f"must be one of {', '.join(STRATEGIES)}, or left out")
     _check_failover(routing.failover, notes)
     for name in ("time_to_first_token", "total"):
         if routing.latency_target.HasField(name):
