@@ -179,7 +179,8 @@ class Fleet:
         """
         host = self._hosts[deployment.backend]
         served = host.served[deployment.model]
-        view = backend_view_of(host, now)
+        # the decision's own picture will do, unless the wait is asked for: all else in it does not age
+        view = host.view if host.view and expected is not None else backend_view_of(host, now)
         lease = Lease(served, view, now)
         lease.due = now + (queue_seconds(view) + view.service if expected is None else expected)
         host.leases.add(lease)

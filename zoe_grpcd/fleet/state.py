@@ -3,7 +3,7 @@
 Only `Fleet` changes it.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 
 from zoe_grpcd.core.domain import (
@@ -117,14 +117,12 @@ class Host:
 
     def remaining(self, now: float) -> dict[str, tuple[float, ...]]:
         """Seconds until each request of ours is expected to end, by model, ascending."""
-        ends: dict[str, list[float]] = {}
-        left = sorted(
-            (max(lease.due - now, LONG_TAIL * (now - lease.started)), lease.deployment.model)
-            for lease in self.leases
-        )
-        for left_over, model in left:
-            ends.setdefault(model, []).append(left_over)
-        return {model: tuple(seconds) for model, seconds in ends.items()}
+        ends: defaultdict[str, list[float]] = defaultdict(list)
+        for lease in self.leases:
+            left, least = lease.due - now, LONG_TAIL * (now - lease.started)
+            # at every decision for all that is in flight, where max() would cost as much as the rest of it
+            ends[lease.deployment.model].append(left if left > least else least)  # noqa: FURB136
+        return {model: tuple(sorted(seconds)) for model, seconds in ends.items()}
 
     def swapping(self, now: float) -> bool:
         """Somebody of ours waits for a load that the server has not begun."""
