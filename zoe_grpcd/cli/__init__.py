@@ -29,7 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     match options.command:
-        case "serve" | "check" | "config":
+        case "config":
+            from zoe_grpcd.cli import configs
+
+            return configs.run(options)
+        case "serve" | "check":
             from zoe_grpcd.cli import daemon
 
             return daemon.run(options)

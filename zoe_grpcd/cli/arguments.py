@@ -2,6 +2,8 @@
 
 import argparse
 
+from zoe_grpcd import examples
+
 DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -54,6 +56,12 @@ def _daemon(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         dest="tool", required=True, metavar="TOOL"
     )
     tools.add_parser("schema", help="print the JSON Schema of the configuration, for editors")
+    imported = tools.add_parser(
+        "import-litellm", help="print a LiteLLM proxy file as a configuration; notes go to standard error"
+    )
+    imported.add_argument("file", metavar="FILE")
+    example = tools.add_parser("example", help="print a configuration to begin with")
+    example.add_argument("name", choices=examples.NAMES)
 
 
 def _calls(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
