@@ -1,0 +1,123 @@
+"""The daemon started with a LiteLLM proxy file, in front of a real llama-server and a real Ollama."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import Daemon, environment, short_folder
+
+from zoe_client import ZoeError
+from zoe_grpcd.localbackends.fetch import Tools
+from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
+from zoe_grpcd.localbackends.ollama import OllamaModel, create_model, start_ollama
+from zoe_grpcd.localbackends.servers import Server
+
+PROMPT = "tell me of the river and the clock"
+
+
+@dataclass(frozen=True)
+class House:
+    """The daemon and its two servers."""
+
+    daemon: Daemon
+    llama: Server
+    ollama: Server
+
+
+def litellm_file(llama: Server, ollama: Server) -> dict[str, Any]:
+    """As people have them: names that the servers do not know, a group, an alias, fallbacks and a master key."""
+    box = {"api_base": ollama.url}
+    return {
+        "model_list": [
+            {
+                "model_name": "gpt-4o",
+                "litellm_params": {
+                    "model": "openai/whatever-it-has",
+                    "api_base": f"{llama.url}/v1",
+                    "api_key": "none",
+                },
+            },
+            {"model_name": "small", "litellm_params": {"model": "ollama/quick:1b", "max_tokens": 4, **box}},
+            {"model_name": "either", "litellm_params": {"model": "ollama_chat/quick:1b", **box}},
+            {
+                "model_name": "either",
+                "litellm_params": {"model": "openai/quick", "api_base": llama.url, "api_key": "none"},
+            },
+            {
+                "model_name": "embed",
+                "litellm_params": {"model": "ollama/e"},
+                "model_info": {"mode": "embedding"},
+            },
+        ],
+        "router_settings": {
+            "routing_strategy": "least-busy",
+            "num_retries": 1,
+            "model_group_alias": {"gpt-3.5-turbo": "small"},
+            "fallbacks": [{"gpt-4o": ["small"]}],
+        },
+        "litellm_settings": {"drop_params": True, "request_timeout": 60, "success_callback": ["langfuse"]},
+        "general_settings": {"master_key": "os.environ/MASTER_KEY"},
+    }
+
+
+@pytest.fixture(scope="module")
+def house(tools: Tools, tmp_path_factory: pytest.TempPathFactory, quick_gguf: Path) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("litellm")
+    with ExitStack() as running:
+        options = LlamaServerOptions(quick_gguf, alias="quick", slots=2)
+        llama = running.enter_context(start_llama_server(tools, folder, options))
+        ollama = running.enter_context(start_ollama(tools, folder / "ollama"))
+        create_model(ollama, OllamaModel("quick:1b", quick_gguf))
+        home = running.enter_context(short_folder())
+        env = environment(XDG_RUNTIME_DIR=str(home), MASTER_KEY="sk-1234")
+        daemon = Daemon(home, litellm_file(llama, ollama), env)
+        daemon.target = f"unix:{home}/zoe-grpcd/grpcd.sock"
+        daemon.admin_target = f"unix:{home}/zoe-grpcd/admin.sock"
+        yield House(running.enter_context(daemon), llama, ollama)
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"), [("gpt-4o", "llamacpp"), ("small", "ollama"), ("gpt-3.5-turbo", "ollama")]
+)
+def test_each_name_of_the_file_answers(house: House, model: str, kind: str) -> None:
+    answer = house.daemon.client().complete(PROMPT, model=model, max_output_tokens=8)
+    assert answer.text.strip()
+    assert answer.decision.chosen.kind == kind
+
+
+def test_a_parameter_of_the_file_holds_where_the_caller_says_nothing(house: House) -> None:
+    client = house.daemon.client()
+    assert client.complete(PROMPT, model="small").response.usage.completion_tokens == 4
+    answer = client.complete(PROMPT, model="small", max_output_tokens=7)
+    assert answer.response.usage.completion_tokens == 7
+
+
+def test_a_group_is_where_each_of_its_entries_says(house: House) -> None:
+    places = {d.backend: d.served.backend_model for d in house.daemon.models()["either"].deployments}
+    assert sorted(places.values()) == ["quick", "quick:1b"]
+    for backend in places:
+        answer = house.daemon.client().complete(
+            PROMPT, model="either", max_output_tokens=4, allowed_backends=[backend]
+        )
+        assert answer.decision.chosen.backend == backend
+
+
+def test_a_parameter_that_a_server_does_not_know_is_dropped_as_the_file_says(house: House) -> None:
+    answer = house.daemon.client().complete(PROMPT, model="small", logit_bias={5: 1.0}, max_output_tokens=3)
+    assert answer.text.strip()
+
+
+def test_models_that_the_file_does_not_have_are_not_found(house: House) -> None:
+    with pytest.raises(ZoeError, match="embed"):
+        house.daemon.client().complete(PROMPT, model="embed")
+
+
+def test_with_a_master_key_only_the_owners_sockets_are_listened_on(house: House) -> None:
+    assert "ready on unix:" in house.daemon.log
+    assert "127.0.0.1:50051" not in house.daemon.log
+    assert (house.daemon.folder / "zoe-grpcd" / "grpcd.sock").stat().st_mode & 0o077 == 0
+    assert "sk-1234" not in house.daemon.log
+    assert "general_settings.master_key: keys cannot be asked for yet" in house.daemon.log
