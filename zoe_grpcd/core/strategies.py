@@ -16,6 +16,7 @@ from collections.abc import Callable
 from operator import mul
 
 from zoe_grpcd.core.contest import (
+    TIE,
     Contest,
     Scores,
     after_warmth,
@@ -40,18 +41,19 @@ def usage_based(contest: Contest) -> Scores:
     latency       v = shortest expected total / this one's      (estimate.py; twice as long is half the value)
     success_rate  v = decayed share of attempts that the backend did not fail
     cost          v = 1 - cost / highest cost; 1 if nothing costs
-    quality       v = quality / best quality                    only for an intent that favours quality
+    quality       v = quality / best quality                    for an intent that favours quality; and, where the
+                                                                operator states any, if the caller weighs cost
     context       v = window / largest window                   only for an intent, or a prompt, that favours it
 
-    An intent that favours latency adds LEAN to the weight of latency. Times the standing.
+    An intent that favours latency adds LEAN to the weight of latency. The weight of cost that a caller gives is its
+    share: all others have the rest together, so that at 1 only the price counts. Times the standing.
     """
     options, question, policy = contest.options, contest.question, contest.policy
     favours = question.resolution.favours
     if question.ask.latency_level in ("ULTRA_LOW", "LOW"):
         favours = "latency"
     names = ["latency", "success_rate", "cost"]
-    cost_weight = policy.cost_weight if question.ask.cost_weight is None else question.ask.cost_weight
-    weights = [policy.latency_weight, policy.success_weight, cost_weight]
+    weights = [policy.latency_weight, policy.success_weight, policy.cost_weight]
     if favours == "latency":
         weights[0] += LEAN
     columns = [latency(options, policy), [o.view.success for o in options], _cheapness(options)]
@@ -61,7 +63,20 @@ def usage_based(contest: Contest) -> Scores:
         columns.append(
             _quality(options, question.resolution.intent) if favours == "quality" else _window(options)
         )
+    if (share := question.ask.cost_weight) is not None:
+        if favours != "quality" and any(option.view.quality for option in options):
+            names.append("quality")
+            weights.append(policy.latency_weight)
+            columns.append(_quality(options, question.resolution.intent))
+        weights = _with_cost_at(share, weights)
     return Scores(tuple(names), tuple(weights), tuple(columns), standing(options))
+
+
+def _with_cost_at(share: float, weights: list[float]) -> list[float]:
+    """The weights with cost, the third, at its share and the others in their ratio; at 1 those part equals only."""
+    rest = sum(weights) - weights[2]
+    scale = max(TIE, 1.0 - share) / rest if rest else 0.0
+    return [share if index == 2 else weight * scale for index, weight in enumerate(weights)]
 
 
 def round_robin(contest: Contest) -> Scores:

@@ -388,7 +388,7 @@ class CostPreference(_message.Message):
     WEIGHT_FIELD_NUMBER: _builtins.int
     MAX_COST_MICRO_USD_FIELD_NUMBER: _builtins.int
     weight: _builtins.float
-    """Weight of the cost term, 0 to 1. 0: the configuration's weight."""
+    """Share of cost in the score, 0 to 1; at 1 only the price counts. 0: the configuration's weight."""
     max_cost_micro_usd: _builtins.int
     """Highest acceptable expected cost in millionths of a US dollar, 0 allows free backends only. Absent: no limit."""
     def __init__(
