@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import Daemon, environment, short_folder
+from serving import Daemon, environment, serving, short_folder
 
 from zoe_client import ZoeError
+from zoe_grpcd.core.domain import Usage
 from zoe_grpcd.localbackends.fetch import Tools
 from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
 from zoe_grpcd.localbackends.ollama import OllamaModel, create_model, start_ollama
 from zoe_grpcd.localbackends.servers import Server
+from zoe_grpcd.pricelist import listing
 
+COUNTS = ("prompt_tokens", "completion_tokens", "cached_prompt_tokens")
 PROMPT = "tell me of the river and the clock"
 
 
@@ -45,6 +48,16 @@ def litellm_file(llama: Server, ollama: Server) -> dict[str, Any]:
             {
                 "model_name": "either",
                 "litellm_params": {"model": "openai/quick", "api_base": llama.url, "api_key": "none"},
+            },
+            {
+                "model_name": "service",
+                "litellm_params": {
+                    "model": "deepseek/deepseek-chat",
+                    "api_base": f"{llama.url}/v1",
+                    "api_key": "none",
+                    "input_cost_per_token": 0.001,
+                    "output_cost_per_token": 0.002,
+                },
             },
             {
                 "model_name": "embed",
@@ -108,6 +121,33 @@ def test_a_group_is_where_each_of_its_entries_says(house: House) -> None:
 def test_a_parameter_that_a_server_does_not_know_is_dropped_as_the_file_says(house: House) -> None:
     answer = house.daemon.client().complete(PROMPT, model="small", logit_bias={5: 1.0}, max_output_tokens=3)
     assert answer.text.strip()
+
+
+def test_what_only_litellm_speaks_to_answers_at_the_price_of_the_file(house: House) -> None:
+    answer = house.daemon.client().complete(PROMPT, model="service", max_output_tokens=5)
+    assert answer.text.strip()
+    assert answer.decision.chosen.kind == "litellm"
+    usage = answer.response.usage
+    assert usage.cost_micro_usd == usage.prompt_tokens * 1000 + usage.completion_tokens * 2000
+
+
+def test_a_service_has_price_and_window_of_the_list(house: House) -> None:
+    params = {"model": "deepseek/deepseek-chat", "api_base": f"{house.llama.url}/v1", "api_key": "none"}
+    backend = {"name": "cloud", "kind": "litellm", "local": False, "litellm_params": params}
+    listed = listing("deepseek", "deepseek-chat")
+    assert listed is not None
+    assert listed.price is not None
+    with serving(
+        backends=[backend], models=[{"name": "far", "deployments": [{"backend": "cloud"}]}]
+    ) as daemon:
+        far = daemon.models()["far"]
+        assert far.context_tokens == listed.context_tokens
+        assert set(listed.capabilities) <= set(far.capabilities)
+        assert "vision" not in far.capabilities
+        answer = daemon.client().complete(PROMPT, model="far", max_output_tokens=20)
+    expected = listed.price.of(Usage(**{name: getattr(answer.response.usage, name) for name in COUNTS}))
+    assert answer.response.usage.cost_micro_usd == pytest.approx(expected * 1e6, abs=1)
+    assert answer.response.usage.cost_micro_usd > 0
 
 
 def test_models_that_the_file_does_not_have_are_not_found(house: House) -> None:
