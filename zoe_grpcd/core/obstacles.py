@@ -1,0 +1,138 @@
+"""What keeps a deployment out, and what would let it in: for each reason how it is lifted, and how that is said.
+
+Rule: what a caller has ruled out itself is not held up to it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import ceil
+from typing import NamedTuple
+
+from zoe_grpcd.core.domain import Candidate, Locality, Phase, Reason
+from zoe_grpcd.core.eligible import Question
+from zoe_grpcd.core.estimate import prompt_tokens
+from zoe_grpcd.core.flip import winner_of
+from zoe_grpcd.core.quantities import Key, Situation, key_of, with_backend, with_view
+from zoe_grpcd.core.views import BackendView, DeploymentView
+
+# Of how many backends one deployment is looked at, and how many are told of.
+LOOKED_AT, TOLD = 4, 2
+
+
+class Obstacle(NamedTuple):
+    """One reason that keeps one deployment out, in its situation."""
+
+    situation: Situation
+    view: DeploymentView
+    backend: BackendView
+
+    @property
+    def question(self) -> Question:
+        """What is asked."""
+        return self.situation.question
+
+    @property
+    def key(self) -> Key:
+        """Which deployment it is about."""
+        return key_of(self.view)
+
+
+def _up(obstacle: Obstacle) -> Situation:
+    return with_backend(obstacle.situation, obstacle.key[0], phase=Phase.READY)
+
+
+def _with_room(obstacle: Obstacle) -> Situation:
+    limit = obstacle.backend.backend.max_in_flight or 1
+    return with_backend(obstacle.situation, obstacle.key[0], in_flight=limit - 1)
+
+
+def _lacking(obstacle: Obstacle) -> frozenset[str]:
+    """The capabilities that it must have and has not, else those that others have that it should."""
+    question, able = obstacle.question, obstacle.view.capabilities
+    needed = question.ask.needs | question.resolution.required
+    return needed - able or question.resolution.preferred - able
+
+
+def _able(obstacle: Obstacle) -> Situation:
+    view, backend = obstacle.view, obstacle.backend.backend
+    honours = replace(backend, refuses=backend.refuses - obstacle.question.features)
+    situation = with_backend(obstacle.situation, obstacle.key[0], backend=honours)
+    return with_view(situation, obstacle.key, capabilities=view.capabilities | _lacking(obstacle))
+
+
+def _lacks(obstacle: Obstacle) -> str:
+    lacking = sorted(_lacking(obstacle))
+    refused = sorted(obstacle.question.features & obstacle.backend.backend.refuses)
+    parts = [f"could do {', '.join(lacking)}"] if lacking else []
+    return " and ".join([*parts, *([f"honoured {', '.join(refused)}"] if refused else [])])
+
+
+def _tokens(obstacle: Obstacle) -> int:
+    question = obstacle.question
+    return max(question.min_window, ceil(prompt_tokens(question.size, obstacle.view)))
+
+
+def _free(obstacle: Obstacle) -> Situation:
+    return with_view(obstacle.situation, obstacle.key, input_usd_per_token=0.0, output_usd_per_token=0.0)
+
+
+def _anywhere(obstacle: Obstacle) -> Situation:
+    ask = replace(obstacle.question.ask, locality=Locality.ANY)
+    return obstacle.situation._replace(question=replace(obstacle.question, ask=ask))
+
+
+LIFTED: Mapping[Reason, tuple[Callable[[Obstacle], Situation], Callable[[Obstacle], str]]] = {
+    Reason.UNHEALTHY: (_up, lambda _: "were up"),
+    Reason.CIRCUIT_OPEN: (_up, lambda _: "had cooled down"),
+    Reason.RATE_LIMITED: (_up, lambda _: "did not limit our rate"),
+    Reason.LOADING: (_up, lambda _: "had finished loading"),
+    Reason.DRAINING: (_up, lambda _: "were not drained"),
+    Reason.SATURATED: (_with_room, lambda o: f"had fewer than {o.backend.backend.max_in_flight} in flight"),
+    Reason.MODEL_NOT_SERVED: (
+        lambda o: with_view(o.situation, o.key, served=True),
+        lambda o: f"served {o.view.deployment.backend_model}",
+    ),
+    Reason.MISSING_CAPABILITY: (_able, _lacks),
+    Reason.CONTEXT_TOO_LONG: (
+        lambda o: with_view(o.situation, o.key, context_tokens=_tokens(o)),
+        lambda o: f"had a window of {_tokens(o)} tokens",
+    ),
+    Reason.TOO_EXPENSIVE: (_free, lambda o: f"cost at most {o.question.ask.max_cost_usd:g} USD"),
+    Reason.LOCALITY: (_anywhere, lambda _: "might be used, which is not local"),
+}
+"""Reason -> the situation without it, and what follows `if it ...`."""
+
+
+def hopes(situation: Situation, candidates: tuple[Candidate, ...]) -> list[str]:
+    """`gpu would be a candidate if it were up`, for those that the least keeps out; who would win comes first."""
+    nearest: dict[str, Candidate] = {}
+    for candidate in sorted(candidates, key=lambda c: (len(c.reasons), c.deployment.backend)):
+        if candidate.reasons and LIFTED.keys() >= set(candidate.reasons):
+            nearest.setdefault(candidate.deployment.backend, candidate)
+    found = []
+    for candidate in list(nearest.values())[:LOOKED_AT]:
+        without, ifs = lifted(situation, candidate)
+        if ifs:
+            deployment = candidate.deployment
+            wins = winner_of(without) == (deployment.backend, deployment.model)
+            name = f"{deployment.model} @ {deployment.backend}"
+            text = f"{name} would {'win' if wins else 'be a candidate'} if it {' and '.join(ifs)}"
+            found.append((not wins, len(candidate.reasons), text))
+    return [text for _, _, text in sorted(found)[:TOLD]]
+
+
+def lifted(situation: Situation, candidate: Candidate) -> tuple[Situation, list[str]]:
+    """The situation without what keeps a candidate out, and what that is, in words."""
+    ifs = []
+    for reason in candidate.reasons:
+        lift, words = LIFTED[reason]
+        backend = situation.snapshot.backends[candidate.deployment.backend]
+        obstacle = Obstacle(situation, _view_of(situation, candidate), backend)
+        ifs.append(words(obstacle))
+        situation = lift(obstacle)
+    return situation, [text for text in ifs if text]
+
+
+def _view_of(situation: Situation, candidate: Candidate) -> DeploymentView:
+    views = situation.snapshot.by_model[candidate.deployment.model]
+    return next(view for view in views if view.deployment.backend == candidate.deployment.backend)
