@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from zoe_grpcd.config import ConfigError, Loaded, imported, load
 
@@ -310,3 +313,58 @@ def test_a_value_that_ours_cannot_be_is_a_mistake_at_its_entry(file: Path) -> No
     with pytest.raises(ConfigError, match="temperature: must be at most 2, not 9") as caught:
         load(file, {})
     assert caught.value.problems[0].line == 2
+
+
+# Any value where LiteLLM has keys: what is not understood is listed or a mistake, and never a crash.
+WORDS = st.sampled_from(
+    ["a", "ollama/x", "openai/y", "os.environ/X", "http://h:1", "gpt-4o", "*", "simple-shuffle", "", "${"]
+)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 10**7)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def mapping(keys: str, values: st.SearchStrategy[Any] = VALUES) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(st.sampled_from(keys.split()), values, max_size=5)
+
+
+PARAMS = mapping(
+    "model api_base base_url api_key custom_llm_provider temperature max_tokens stop num_ctx keep_alive weight rpm tpm timeout"
+    " stream_timeout max_parallel_requests tags extra_headers extra_body organization input_cost_per_token"
+    " litellm_credential_name other"
+)
+ENTRIES = st.fixed_dictionaries(
+    {"model_name": WORDS, "litellm_params": PARAMS | VALUES},
+    optional={
+        "model_info": mapping("mode id base_model max_tokens max_input_tokens supports_vision") | VALUES
+    },
+)
+MODEL_LISTS = st.lists(ENTRIES | VALUES, max_size=3) | VALUES
+SECTIONS = {
+    "router_settings": mapping(
+        "routing_strategy num_retries timeout cooldown_time allowed_fails fallbacks default_fallbacks model_group_alias"
+        " context_window_fallbacks redis_host redis_port redis_password redis_url default_litellm_params stream_timeout retry_after"
+    )
+    | VALUES,
+    "litellm_settings": mapping(
+        "drop_params cache cache_params fallbacks model_alias_map set_verbose json_logs request_timeout"
+    ),
+    "general_settings": mapping("master_key database_url routing_strategy"),
+    "environment_variables": VALUES,
+    "credential_list": VALUES,
+}
+
+
+@given(data=st.fixed_dictionaries({"model_list": MODEL_LISTS}, optional=SECTIONS))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_nothing_in_such_a_file_is_a_crash(data: dict[str, Any], file: Path) -> None:
+    file.write_text(yaml.safe_dump(data), encoding="utf-8")
+    for act in (imported, read):
+        with suppress(ConfigError):
+            act(file)

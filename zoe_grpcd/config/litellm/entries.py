@@ -84,7 +84,7 @@ class Reader:
             self._findings.mistake(path, "needs a model_name, and litellm_params with a model")
             return None
         self._spread(params)
-        if (mode := info.take("mode", "chat")) not in _CHATS:
+        if (mode := info.text("mode") or "chat") not in _CHATS:
             self._findings.note(path, f"is no chat model but for {mode}: left out")
             return None
         entry = self._entry(path, name, params, info)
@@ -95,9 +95,9 @@ class Reader:
 
     def _spread(self, params: Part) -> None:
         """Fills in what is said elsewhere; what the entry says itself comes first."""
-        named = params.take("litellm_credential_name")
-        values = self._credentials.get(named) if isinstance(named, str) else None
-        if named is not None and values is None:
+        named = params.text("litellm_credential_name")
+        values = self._credentials.get(named)
+        if named and values is None:
             self._findings.mistake((*params.path, "litellm_credential_name"), "is not in credential_list")
         params.values = {**self._defaults, **(values or {}), **params.values}
 
@@ -126,14 +126,14 @@ class Reader:
         return entry
 
     def _place(self, params: Part) -> Place:
-        said, base, key = (params.take(k, "") for k in ("custom_llm_provider", "api_base", "api_key"))
-        base = base or params.take("base_url", "")
-        provider, name = provider_and_name(params.take("model"), str(said), str(base))
-        secret = self._references.secret(key, (*params.path, "api_key"), f"{provider or 'litellm'}_api_key")
-        base = self._references.text(str(base))
-        place = place_of(provider, name, base, str(secret))
+        base = params.text("api_base") or params.text("base_url")
+        provider, name = provider_and_name(params.text("model"), params.text("custom_llm_provider"), base)
+        owner = f"{provider or 'litellm'}_api_key"
+        key = str(self._references.secret(params.text("api_key"), (*params.path, "api_key"), owner))
+        base = self._references.text(base)
+        place = place_of(provider, name, base, key)
         if place.kind in {"openai", "anthropic"} and _LITELLM_ALONE & params.values.keys() - {"drop_params"}:
-            return Place("litellm", base, str(secret), f"{provider}/{name}", provider)
+            return Place("litellm", base, key, f"{provider}/{name}", provider)
         return place
 
     def _deployment(self, entry: Entry, params: Part, info: Part) -> None:

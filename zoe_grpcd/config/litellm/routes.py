@@ -69,8 +69,8 @@ def routing_of(settings: Settings, groups: dict[str, list[str]], models: set[str
     """Strategy, aliases and fallback chains. `groups` are names that stand for several models already."""
     section: dict[str, Any] = {}
     strategy, path = settings.first("routing_strategy")
-    if strategy in STRATEGIES:
-        section["strategy"] = STRATEGIES[strategy]
+    if known := STRATEGIES.get(str(strategy)):
+        section["strategy"] = known
     elif strategy is not None:
         settings.findings.note(path, f"is none of {', '.join(STRATEGIES)}: usage_based is used")
     aliases = {**groups, **_aliases(settings, models | groups.keys())}

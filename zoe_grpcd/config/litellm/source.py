@@ -49,6 +49,10 @@ class Part:
         value = self.values.pop(key, None)
         return default if value is None else value
 
+    def text(self, key: str) -> str:
+        """The text of that key; empty if it is not given, or is none, which is left then."""
+        return str(self.take(key)) if isinstance(self.values.get(key), str) else ""
+
     def part(self, key: str) -> "Part":
         """The mapping below that key; an empty one if there is none."""
         value = self.take(key)
