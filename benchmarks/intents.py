@@ -1,24 +1,29 @@
-"""How often the classifier is right on the labelled prompts, where it is wrong, and how long it takes.
+"""How often the classifiers are right on the labelled prompts, where they are wrong, and how long they take.
 
-    python benchmarks/intents.py            accuracy on both parts, confusion table of the held-back part, timing
-    python benchmarks/intents.py --errors   and the mistakes on the part that rules may be tuned on, never the others
+    python benchmarks/intents.py            accuracy by style, confusion tables, timing
+    python benchmarks/intents.py --errors   the examples that ship on which keywords are wrong, for tuning
 
-A prompt is held back if the CRC-32 of its text is divisible by 3; nobody looks at how those fail while tuning.
+The prompts of `tests/data/intents` only measure: whole styles of asking, on which nothing was tuned. Keywords are
+tuned on the examples that ship, which the embeddings compare messages with.
 """
 
+import asyncio
 import json
 import sys
-import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
-from zoe_grpcd.core.classify import KeywordClassifier, Shape, Verdict
+from zoe_grpcd.adapters.embeddings import Embeddings
+from zoe_grpcd.core.classify import KeywordClassifier, Shape
 from zoe_grpcd.core.intents import SHIPPED
 
 PROMPTS = Path(__file__).parents[1] / "tests" / "data" / "intents" / "prompts.jsonl"
+
+Classify = Callable[[str, Shape], str]
+"""Text and shape -> the name of an intent."""
 
 SAMPLES = {
     "prose": "Please sum up what the committee said on Tuesday about the new harbour and what it would cost the town. ",
@@ -30,39 +35,53 @@ SAMPLES = {
 
 
 class Labelled(NamedTuple):
-    """A prompt and the intent that people gave it."""
+    """A prompt, the intent that people gave it, and its manner of asking."""
 
     intent: str
     text: str
     shape: Shape
+    style: str = ""
 
-    @property
-    def held_back(self) -> bool:
-        """Whether this prompt only measures and never tunes."""
-        return zlib.crc32(self.text.encode()) % 3 == 0
+
+Judged = list[tuple[Labelled, str]]
+"""Prompts, each with the intent that a classifier found."""
 
 
 def prompts() -> list[Labelled]:
     """All labelled prompts, in the order of the file."""
     rows = map(json.loads, PROMPTS.read_text(encoding="utf-8").splitlines())
-    return [Labelled(row["intent"], row["text"], Shape(**row.get("shape", {}))) for row in rows]
+    return [Labelled(r["intent"], r["text"], Shape(**r.get("shape", {})), r["style"]) for r in rows]
 
 
-def judged(part: Iterable[Labelled]) -> list[tuple[Labelled, Verdict]]:
-    """Each prompt with the classifier's verdict."""
-    classifier = KeywordClassifier(SHIPPED)
-    return [(prompt, classifier.classify(prompt.text, prompt.shape)) for prompt in part]
+def examples() -> list[Labelled]:
+    """The examples that ship."""
+    return [Labelled(intent.name, text, Shape()) for intent in SHIPPED for text in intent.examples]
 
 
-def accuracy(results: list[tuple[Labelled, Verdict]]) -> float:
-    """Share of verdicts that agree with the label."""
-    return sum(verdict.intent == prompt.intent for prompt, verdict in results) / len(results)
+def judged(part: Iterable[Labelled], classify: Classify) -> Judged:
+    """Each prompt with what a classifier found."""
+    return [(prompt, classify(prompt.text, prompt.shape)) for prompt in part]
 
 
-def confusion(results: list[tuple[Labelled, Verdict]]) -> str:
+def accuracy(results: Judged) -> float:
+    """Share of what was found that agrees with the label."""
+    return sum(found == prompt.intent for prompt, found in results) / len(results)
+
+
+def by_style(columns: dict[str, Judged]) -> str:
+    """A table: manners of asking down, classifiers across."""
+    styles = dict.fromkeys(prompt.style for prompt, _ in next(iter(columns.values())))
+    lines = [f"{'style':22}{'prompts':>8}" + "".join(f"{name:>12}" for name in columns)]
+    for style in (*styles, "all"):
+        parts = [[r for r in results if style in (r[0].style, "all")] for results in columns.values()]
+        lines.append(f"{style:22}{len(parts[0]):8}" + "".join(f"{accuracy(part):12.1%}" for part in parts))
+    return "\n".join(lines)
+
+
+def confusion(results: Judged) -> str:
     """A table: labels down, verdicts across."""
     names = [intent.name for intent in SHIPPED]
-    counts = Counter((prompt.intent, verdict.intent) for prompt, verdict in results)
+    counts = Counter((prompt.intent, found) for prompt, found in results)
     lines = [" " * 15 + "".join(f"{name[:6]:>7}" for name in names) + "  right"]
     for label in names:
         row = [counts[label, name] for name in names]
@@ -71,36 +90,60 @@ def confusion(results: list[tuple[Labelled, Verdict]]) -> str:
     return "\n".join(lines)
 
 
-def microseconds(text: str, runs: int = 300) -> tuple[float, float]:
+def microseconds(classify: Classify, text: str, runs: int) -> tuple[float, float]:
     """Median and best time of one classification."""
-    classifier = KeywordClassifier(SHIPPED)
     times = []
-    for _ in range(runs):
+    for run in range(runs):
         start = perf_counter()
-        classifier.classify(text, Shape())
+        classify(f"{text[:-8]}{run:08}", Shape())  # a new text each time: nothing is remembered
         times.append((perf_counter() - start) * 1e6)
     return sorted(times)[runs // 2], min(times)
 
 
-def main() -> None:
-    """Print the report."""
-    tuned = judged(prompt for prompt in prompts() if not prompt.held_back)
-    held = judged(prompt for prompt in prompts() if prompt.held_back)
-    if "--errors" in sys.argv:
-        for prompt, verdict in tuned:
-            if verdict.intent != prompt.intent:
-                print(
-                    f"{prompt.intent:>14} -> {verdict.intent:14} {verdict.confidence:.2f} {prompt.text[:100]!r}"
-                )
-                print(f"{'':32}{verdict.signs}")
-    print(confusion(held))
-    print(
-        f"\ntuned on: {accuracy(tuned):.1%} of {len(tuned)}   held back: {accuracy(held):.1%} of {len(held)}"
-    )
+def timing(name: str, classify: Classify, runs: int) -> None:
+    """Print how long a classifier takes, by kind and size of text."""
     for kind, text in SAMPLES.items():
         for size in (60, 2000, 1_000_000):
-            median, best = microseconds((text * (size // len(text) + 1))[:size])
-            print(f"{kind:>8}, {size:>9,} characters: median {median:6.1f} us, best {best:6.1f} us")
+            median, best = microseconds(classify, (text * (size // len(text) + 1))[:size], runs)
+            print(
+                f"{name:>10} {kind:>8}, {size:>9,} characters: median {median:8.1f} us, best {best:8.1f} us"
+            )
+
+
+def main() -> None:
+    """Print the report."""
+    quick = KeywordClassifier(SHIPPED)
+
+    def keywords(text: str, shape: Shape) -> str:
+        return quick.classify(text, shape).intent
+
+    if "--errors" in sys.argv:
+        for prompt, found in judged(examples(), keywords):
+            if found != prompt.intent:
+                signs = quick.classify(prompt.text, prompt.shape).signs
+                print(f"{prompt.intent:>14} -> {found:14} {prompt.text[:100]!r}\n{'':32}{signs}")
+        return
+    slow = Embeddings(SHIPPED)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(slow.open())
+
+    def embeddings(text: str, shape: Shape) -> str:
+        verdict = loop.run_until_complete(slow(text, shape))
+        return verdict.intent if verdict else keywords(text, shape)
+
+    columns = {
+        name: judged(prompts(), by) for name, by in (("keywords", keywords), ("embeddings", embeddings))
+    }
+    print(by_style(columns))
+    for name, results in columns.items():
+        print(f"\n{name}\n{confusion(results)}")
+    print(
+        f"\nkeywords on the examples that they are tuned on: {accuracy(judged(examples(), keywords)):.1%}\n"
+    )
+    timing("keywords", keywords, 300)
+    timing("embeddings", embeddings, 15)
+    slow.close()
+    loop.close()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -35,6 +36,9 @@ from zoe_grpcd.rpc.guard import Gate
 from zoe_grpcd.rpc.notice import Watchers
 from zoe_grpcd.rpc.server import UNIX, Locks, Server, listen, make_server
 from zoe_grpcd.settings import Settings, settings_of
+
+if TYPE_CHECKING:
+    from zoe_grpcd.adapters.embeddings import Embeddings  # an extra
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +178,7 @@ class Daemon:
         self._router = Router(
             self._fleet, settings.rules, self._roster.dispatchers, self._waiting, self._around
         )
+        self._embeddings = _embeddings_of(config, settings)
         self._locks = Locks()
         self._stop = asyncio.Event()
         self._aliases = settings.rules.policy.aliases
@@ -187,7 +192,7 @@ class Daemon:
         data, admin_server = self._servers()
         async with self._resources:
             self._listen(data, admin_server)
-            await self._roster.open()
+            await asyncio.gather(self._roster.open(), self._open_embeddings())
             await self._monitor.first_round(FIRST_ROUND)
             await asyncio.gather(data.start(), admin_server.start())
             searching = asyncio.create_task(self._search())
@@ -208,7 +213,7 @@ class Daemon:
         server = self._config.server
         healthy = health.HealthServicer(self._fleet, self._watchers, self._around).handlers()
         data_services = inference.InferenceServicer(
-            self._router, self._gate, self._config.images.allow_http
+            self._router, self._gate, self._config.images.allow_http, understanding=self._embeddings
         ).handlers()
         admin_services = admin.AdminServicer(
             self._fleet, self._watchers, self._around, self._aliases
@@ -230,6 +235,11 @@ class Daemon:
             listen(administration, self._config.server.admin_listen, self._locks)
         ports = (a.rpartition(":")[2] for a in self.addresses if not a.startswith(UNIX))
         self._roster.own_ports |= {int(port) for port in ports}
+
+    async def _open_embeddings(self) -> None:
+        if self._embeddings is not None:
+            self._resources.callback(self._embeddings.close)
+            await self._embeddings.open()
 
     async def _search(self) -> None:
         """Looks on for servers that are not there yet."""
@@ -262,6 +272,14 @@ class Daemon:
         snapshot = self._fleet.snapshot(time.monotonic())
         usable = sum(view.phase in USABLE for view in snapshot.backends.values())
         return f"{usable} of {len(snapshot.backends)} backends ready, {self._running()} running"
+
+
+def _embeddings_of(config: Config, settings: Settings) -> "Embeddings | None":
+    if config.routing.classifier != "embeddings":
+        return None
+    from zoe_grpcd.adapters.embeddings import Embeddings
+
+    return Embeddings(settings.intents)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from zoe_grpcd.config import Config
 from zoe_grpcd.config import backends as sections
 from zoe_grpcd.core.domain import Backend, Deployment, ModelFacts, Price
-from zoe_grpcd.core.intents import configured
+from zoe_grpcd.core.intents import Intent, configured
 from zoe_grpcd.core.options import normalise
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.router import Reliability, Rules
@@ -20,6 +20,7 @@ class Settings:
     facts: dict[str, ModelFacts]
     rules: Rules
     litellm_params: dict[str, dict[str, object]]  # by backend, for kind litellm
+    intents: tuple[Intent, ...]
 
 
 def settings_of(config: Config, generation: int = 1) -> Settings:
@@ -52,6 +53,7 @@ def settings_of(config: Config, generation: int = 1) -> Settings:
             for b in config.backends
             if b.litellm_params is not None
         },
+        intents,
     )
 
 

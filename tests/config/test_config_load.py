@@ -238,10 +238,6 @@ def test_what_was_loaded_tells_its_source(loaded: Load, tmp_path: Path) -> None:
             "2: server.metrics_listen: is not in effect yet: no metrics are served",
         ),
         (
-            "routing: {classifier: embeddings}",
-            "1: routing.classifier: is not in effect yet: keywords are used",
-        ),
-        (
             "state: {url: 'redis://h'}",
             "1: state.url: is not in effect yet: nothing is shared with other daemons",
         ),

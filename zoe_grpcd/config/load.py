@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from zoe_grpcd.config import crosscheck, litellm, not_yet, report
+from zoe_grpcd.config import crosscheck, extras, litellm, not_yet, report
 from zoe_grpcd.config.document import Document, Unreadable, read
 from zoe_grpcd.config.interpolate import Interpolation
 from zoe_grpcd.config.model import Config
@@ -117,7 +117,7 @@ def _validated(
 ) -> tuple[Config | None, tuple[Problem, ...]]:
     """The configuration, or None, and the mistakes in the order of the file."""
     data = {} if document.data is None else document.data
-    findings = [*crosscheck.findings(data), *not_yet.errors(data)]
+    findings = [*crosscheck.findings(data), *extras.missing(data), *not_yet.errors(data)]
     config = None
     try:
         config = Config.model_validate(data, context=dict(context))

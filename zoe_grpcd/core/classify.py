@@ -75,6 +75,17 @@ class KeywordClassifier:
 
     def classify(self, text: str, shape: Shape) -> Verdict:
         """The intent whose signs weigh most; chat if none weighs `FLOOR`."""
+        weighed, found, words = self._weighed(text, shape)
+        return self._verdict(weighed, lambda sign: _shown(sign, found, words))
+
+    def weights(self, text: str, shape: Shape) -> dict[str, float]:
+        """What the signs of each intent weigh together; an intent without any is left out."""
+        weighed, _, _ = self._weighed(text, shape)
+        return {self._names[index]: _total(_strongest_first(signs)) for index, signs in weighed.items()}
+
+    def _weighed(
+        self, text: str, shape: Shape
+    ) -> tuple[dict[int, list[_Weighed]], Mapping[str, Found], Sequence[str]]:
         reading = read(text, shape)
         words = written_out(reading.words)
         book = self._book if len(reading.words) <= SHORT_WORDS else self._long_book
@@ -86,7 +97,7 @@ class KeywordClassifier:
         for pattern, index, weight in self._patterns:
             if pattern.search(reading.visible):
                 weighed.setdefault(index, []).append((weight, pattern.pattern, None))
-        return self._verdict(weighed, lambda sign: _shown(sign, found, words))
+        return weighed, found, words
 
     def _holding(self, found: Mapping[str, Found], facts: "_Facts") -> Iterable[_Sign]:
         for phrase in found:
@@ -99,7 +110,7 @@ class KeywordClassifier:
 
     def _verdict(self, weighed: Mapping[int, list[_Weighed]], shown: Callable[[_Sign], str]) -> Verdict:
         for signs in weighed.values():
-            signs.sort(key=itemgetter(0, 1), reverse=True)
+            _strongest_first(signs)
         totals = sorted(((_total(signs), -index) for index, signs in weighed.items()), reverse=True)
         best, winner = totals[0] if totals else (0.0, 0)
         if best < FLOOR:
@@ -171,6 +182,11 @@ def _nearness(found: Mapping[str, Found], sign: _Sign, words: int) -> float:
         return 1.0
     at, _ = found[sign.first]
     return 1.0 if at < _NEAR or at >= words - _NEAR else _DISTANT
+
+
+def _strongest_first(signs: list[_Weighed]) -> list[_Weighed]:
+    signs.sort(key=itemgetter(0, 1), reverse=True)
+    return signs
 
 
 def _total(signs: Sequence[_Weighed]) -> float:

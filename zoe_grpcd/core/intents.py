@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zoe_grpcd.core import signs
+from zoe_grpcd.core.examples import EXAMPLES
 
 CHAT = "chat"
 """The intent of everything that shows no sign of another one; it cannot be disabled."""
@@ -67,24 +68,13 @@ SHIPPED: tuple[Intent, ...] = (
         _phrases(signs.VISION),
         required=_wants("vision"),
         favours="quality",
-        examples=("What is in this picture?", "Read the text on this photo", "Describe the attached image"),
     ),
     Intent(
         "action",
         _phrases(signs.ACTION),
         required=_wants("tools"),
         sampling={"temperature": 0.6},
-        examples=(
-            "Add bread to my shopping list",
-            "Turn off the kitchen lights",
-            "Set an alarm for seven tomorrow",
-            "Remind me to call the plumber at five",
-            "Play something by Nina Simone",
-            "Schedule a meeting with Eva on Monday morning",
-            "What is on my to-do list?",
-            "Book a table for two tonight",
-            "Send a message to Paul that I am late",
-        ),
+        examples=EXAMPLES["action"],
     ),
     Intent(
         "memory",
@@ -92,14 +82,7 @@ SHIPPED: tuple[Intent, ...] = (
         preferred=_wants("memory"),
         favours="context",
         sampling={"temperature": 0.7},
-        examples=(
-            "What do you remember about me?",
-            "What did we talk about last time?",
-            "Who is Martha?",
-            "When is my brother's birthday?",
-            "Recall what I told you about the trip",
-            "Remember that I am allergic to nuts",
-        ),
+        examples=EXAMPLES["memory"],
     ),
     Intent(
         "code",
@@ -107,39 +90,21 @@ SHIPPED: tuple[Intent, ...] = (
         preferred=_wants("code"),
         favours="quality",
         sampling={"temperature": 0.0},
-        examples=(
-            "Write a Python function that checks for palindromes",
-            "Why does this loop never end?",
-            "How do I join two tables in SQL?",
-            "Fix the syntax error in this script",
-            "def add(a, b): return a + b",
-            "Explain what this regular expression matches",
-        ),
+        examples=EXAMPLES["code"],
     ),
     Intent(
         "rag",
         _phrases(signs.RAG),
         favours="context",
         sampling={"temperature": 0.0},
-        examples=(
-            "What does the document say about deadlines?",
-            "According to the passage, who won the election?",
-            "Answer from the context below",
-            "Where does the contract mention penalties?",
-        ),
+        examples=EXAMPLES["rag"],
     ),
     Intent(
         "summarize",
         _phrases(signs.SUMMARIZE),
         favours="context",
         sampling={"temperature": 0.2},
-        examples=(
-            "Summarize this article",
-            "Give me the key points of the report",
-            "tl;dr",
-            "Shorten this text to three sentences",
-            "What is the main idea of the passage?",
-        ),
+        examples=EXAMPLES["summarize"],
     ),
     Intent(
         "translate",
@@ -147,11 +112,7 @@ SHIPPED: tuple[Intent, ...] = (
         preferred=_wants("multilingual"),
         favours="quality",
         sampling={"temperature": 0.2},
-        examples=(
-            "Translate this sentence into German",
-            "How do you say cheese in French?",
-            "What does hasta luego mean in English?",
-        ),
+        examples=EXAMPLES["translate"],
     ),
     Intent(
         "multilingual",
@@ -159,13 +120,6 @@ SHIPPED: tuple[Intent, ...] = (
         preferred=_wants("multilingual"),
         favours="quality",
         sampling={"temperature": 0.2},
-        examples=(
-            "¿Dónde está la estación de tren?",
-            "Pourquoi le ciel est-il bleu ?",
-            "Wie funktioniert ein Kühlschrank?",
-            "今天天气怎么样？",
-            "Как тебя зовут?",
-        ),
     ),
     Intent(
         "creative",
@@ -173,14 +127,7 @@ SHIPPED: tuple[Intent, ...] = (
         preferred=_wants("creative"),
         favours="quality",
         sampling={"temperature": 0.8},
-        examples=(
-            "Write a short story about a dragon",
-            "Compose a poem for my sister's wedding",
-            "Think of a slogan for a bicycle shop",
-            "Pretend that you are a detective from the thirties",
-            "Draft a friendly email to invite colleagues to a picnic",
-            "Brainstorm names for a podcast",
-        ),
+        examples=EXAMPLES["creative"],
     ),
     Intent(
         "reasoning",
@@ -188,59 +135,35 @@ SHIPPED: tuple[Intent, ...] = (
         preferred=_wants("reasoning"),
         favours="quality",
         sampling={"temperature": 0.2},
-        examples=(
-            "If three pens cost 4 euros, what do twelve pens cost?",
-            "Solve 2x + 3 = 11",
-            "Prove that there are infinitely many primes",
-            "Think step by step: who is the tallest of the four?",
-            "Compare both offers and decide which one is better",
-        ),
+        examples=EXAMPLES["reasoning"],
     ),
     Intent(
         "explain",
         _phrases(signs.EXPLAIN),
         favours="quality",
         sampling={"temperature": 0.2},
-        examples=(
-            "Explain machine learning",
-            "What is a black hole?",
-            "How does a refrigerator work?",
-            "Why do leaves change colour?",
-            "Who painted the Mona Lisa?",
-        ),
+        examples=EXAMPLES["explain"],
     ),
     Intent(
         "classification",
         _phrases(signs.CLASSIFICATION),
         sampling={"temperature": 0.0},
         max_output_tokens=256,  # a label or a list of what was extracted, not an essay
-        examples=(
-            "Classify this review as positive or negative",
-            "Is this mail spam?",
-            "Which category fits this ticket?",
-            "Extract all names from the text",
-        ),
+        examples=EXAMPLES["classification"],
     ),
     Intent(
         "status",
         _phrases(signs.STATUS),
         sampling={"temperature": 0.0},
         max_output_tokens=64,
-        examples=("Is the service up?", "Are you online?", "Yes or no: has the job finished?", "ping"),
+        examples=EXAMPLES["status"],
     ),
     Intent(
         CHAT,
         _phrases(signs.CHAT),
         preferred=_wants("chat"),
         sampling={"temperature": 0.7},
-        examples=(
-            "Hey Zoe, how are you?",
-            "Good morning!",
-            "I had a long day",
-            "Tell me a joke",
-            "What is your favourite film?",
-            "What's the weather like today?",
-        ),
+        examples=EXAMPLES[CHAT],
     ),
 )
 
