@@ -113,7 +113,9 @@ def weighted(contest: Contest) -> Scores:
 
 
 def least_loaded(contest: Contest) -> Scores:
-    """Takes the backend with the least to do: v = 1 / (1 + load), load = (our requests + those of others) / slots.
+    """Takes the backend with the least to do for its slots.
+
+    load   v = 1 / (1 + (our requests + those of others) / slots)
 
     Warm first, times the standing; equals by expected time.
     """
@@ -123,13 +125,13 @@ def least_loaded(contest: Contest) -> Scores:
 
 
 def fastest_response(contest: Contest) -> Scores:
-    """Takes the shortest time to first token: v = shortest / own, own = wait for a slot + load + response.
+    """Takes the shortest time to first token.
 
-    response   p95 of the last answers that neither waited nor loaded (`learning.RESPONSES`, `RESPONSE_AGE`); where
-               there is none, or none that recent, what is expected for this prompt. So one that was slow has another
-               chance when that is forgotten.
+    response   v = shortest / own, own = wait for a slot + load + p95 of the times to first token of its last answers
+               that neither waited nor loaded (`learning.RESPONSES`, none older than `RESPONSE_AGE`)
 
-    The load counts while `warm.prefer` is on. Times the standing; equals by expected time to the end.
+    Where there is no such answer, what is expected for this prompt stands in for the p95; so who was slow has another
+    chance when that is forgotten. The load counts while `warm.prefer` is on. Times the standing; equals by expected time to the end.
     """
     prefer_warm = contest.policy.prefer_warm
     times = [_to_first_token(option, prefer_warm=prefer_warm) for option in contest.options]
@@ -144,7 +146,9 @@ def _to_first_token(option: Option, *, prefer_warm: bool) -> float:
 
 
 def most_capacity(contest: Contest) -> Scores:
-    """Takes the largest free context: v = free / most free, free = free slots of the model * tokens of one's window.
+    """Takes the largest free context.
+
+    capacity   v = free / most free, free = free slots of the model * tokens of one's window
 
     With equal windows that is the most free slots, with equal slots the largest window. A window that is not known is
     taken for the smallest of the others'. Warm first, times the standing; equals (and all when none is free) by
@@ -166,7 +170,9 @@ def _free_slots(option: Option) -> int:
 
 
 def lowest_cost(contest: Contest) -> Scores:
-    """Takes the cheapest for this prompt and the answer that is expected: v = lowest / own cost; 1 if it costs nothing.
+    """Takes the cheapest for this prompt and the answer that is expected.
+
+    cost   v = lowest / own cost; 1 if it costs nothing
 
     Times the standing; equals, such as all that cost nothing, by expected time, in which a load counts.
     """
