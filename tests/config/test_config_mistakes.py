@@ -198,9 +198,9 @@ TABLE = [
     (
         OLLAMA + "routing: {rules: [{prefer: {backends: [zz]}, require: {local: true}}, {}]}",
         [
-            "2: routing.rules[0]: needs exactly one of prefer, require, and has 2",
+            "2: routing.rules[0]: needs prefer, require or fallback, and not both of prefer and require",
             "2: routing.rules[0].prefer.backends[0]: must be the name of one of `backends`, not 'zz'",
-            "2: routing.rules[1]: needs exactly one of prefer, require, and has none",
+            "2: routing.rules[1]: needs prefer, require or fallback, and not both",
         ],
     ),
     (

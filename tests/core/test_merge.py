@@ -8,6 +8,7 @@ from fakes import a_backend, an_ask
 from zoe_grpcd.core.domain import Ask, Call, Candidate, Decision, Deployment, Generation, Reason
 from zoe_grpcd.core.merge import call_of
 from zoe_grpcd.core.resolve import Resolution
+from zoe_grpcd.core.tiers import ANY
 
 BACKEND = a_backend("a", api_key="secret")
 USER = {"role": "user", "content": "hello"}
@@ -21,7 +22,7 @@ def call(
     decision = Decision(
         chosen, (chosen,), "", "", "", Reason.INTENT, "", defaults=defaults or {}, dropped=frozenset(dropped)
     )
-    resolution = Resolution((None,), Reason.INTENT, "", "", system_prompt=system_prompt)
+    resolution = Resolution((ANY,), Reason.INTENT, "", "", system_prompt=system_prompt)
     return call_of(ask or an_ask(), resolution, decision, BACKEND)
 
 

@@ -7,7 +7,7 @@ from fakes import a_resolver, an_ask
 
 from zoe_grpcd.core.domain import Ask, Generation, Reason, Target
 from zoe_grpcd.core.errors import InvalidRequest, ModelNotFound
-from zoe_grpcd.core.resolve import Policy, Resolution, Tier
+from zoe_grpcd.core.resolve import Policy, Resolution
 
 MODELS = dict.fromkeys(["qwen3:8b", "llama3:latest", "gpt", "tiny"])
 ALIASES = {
@@ -27,8 +27,13 @@ def resolve(ask: Ask, intents: dict[str, dict[str, Any]] | None = None, **policy
     return a_resolver(Policy(**policy), intents).resolve(ask, MODELS)
 
 
-def named(*models: str) -> Tier:
+def named(*models: str) -> frozenset[str]:
     return frozenset(models)
+
+
+def models_of(resolution: Resolution) -> tuple[frozenset[str] | None, ...]:
+    """The models of each tier; None: whoever auto may get."""
+    return tuple(tier.models for tier in resolution.tiers)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +52,7 @@ def named(*models: str) -> Tier:
 )
 def test_a_name(name: str, reason: Reason, models: list[str]) -> None:
     resolution = resolve(an_ask(model=name))
-    assert (resolution.tiers, resolution.reason) == ((named(*models),), reason)
+    assert (models_of(resolution), resolution.reason) == ((named(*models),), reason)
     assert resolution.requested_model == name
     assert repr(name) in resolution.why
     assert (resolution.intent, resolution.defaults) == ("", {})
@@ -73,7 +78,7 @@ def test_an_alias_of_nobody_says_so_and_does_not_propose_itself(name: str) -> No
 
 def test_fallback_models_follow_in_their_order() -> None:
     target = Target(model="tiny", fallback_models=("gpt", "gone", "group"))
-    assert resolve(an_ask(target=target)).tiers == (
+    assert models_of(resolve(an_ask(target=target))) == (
         named("tiny"),
         named("gpt"),
         named("qwen3:8b", "llama3:latest"),
@@ -82,7 +87,7 @@ def test_fallback_models_follow_in_their_order() -> None:
 
 def test_a_fallback_model_stands_in_for_an_unknown_one() -> None:
     resolution = resolve(an_ask(target=Target(model="gone", fallback_models=("gpt",))))
-    assert (resolution.tiers, resolution.reason) == ((named("gpt"),), Reason.FAILOVER)
+    assert (models_of(resolution), resolution.reason) == ((named("gpt"),), Reason.FAILOVER)
     with pytest.raises(ModelNotFound):
         resolve(an_ask(target=Target(model="gone", fallback_models=("lost",))))
 
@@ -98,7 +103,7 @@ def test_a_fallback_model_stands_in_for_an_unknown_one() -> None:
 )
 def test_capabilities_in_place_of_a_name(target: Target, why: str) -> None:
     resolution = resolve(an_ask("write a poem", target=target), default_model="tiny")
-    assert (resolution.tiers, resolution.reason) == ((None,), Reason.CAPABILITY)
+    assert (models_of(resolution), resolution.reason) == ((None,), Reason.CAPABILITY)
     assert (resolution.required, resolution.preferred) == (target.required, target.preferred)
     assert resolution.why == why
     assert (resolution.intent, resolution.defaults) == ("", {})
@@ -109,7 +114,7 @@ def test_auto_reads_the_intent(target: Target) -> None:
     resolution = resolve(an_ask("Write a Python function that reverses a list", target=target))
     assert resolution.intent == "code"
     assert resolution.reason is Reason.INTENT
-    assert resolution.tiers == (None,)
+    assert models_of(resolution) == (None,)
     assert resolution.defaults == {"temperature": 0.0}
     assert "code" in resolution.preferred
     assert resolution.required == frozenset(), "what was read is a wish"
@@ -139,22 +144,35 @@ def test_an_intent_may_have_its_model() -> None:
     resolution = resolve(
         an_ask(target=Target(intent="code", fallback_models=("gpt",))), intents={"code": {"model": "fast"}}
     )
-    assert resolution.tiers == (named("tiny"), None, named("gpt"))
+    assert models_of(resolution) == (named("tiny"), None, named("gpt"))
     assert "whose model is 'fast'" in resolution.why
 
 
 def test_an_intents_model_that_nobody_serves_is_left_out() -> None:
     resolution = resolve(an_ask(target=Target(intent="code")), intents={"code": {"model": "gone"}})
-    assert resolution.tiers == (None,)
+    assert models_of(resolution) == (None,)
 
 
 @pytest.mark.parametrize(
-    ("default", "tiers"), [("fast", (None, named("tiny"))), ("gone", (None,)), ("", (None,))]
+    ("text", "tiers"),
+    [
+        ("hello", (named("tiny"), None)),
+        ("Write a Python function that reverses a list", (None, named("tiny"))),
+    ],
 )
-def test_the_default_model_comes_last(default: str, tiers: tuple[Tier, ...]) -> None:
-    resolution = resolve(an_ask(), default_model=default)
-    assert resolution.tiers == tiers
-    assert resolution.ends_with_default == (len(tiers) == 2)
+def test_the_default_model_is_for_chat_and_for_when_nobody_else_can(
+    text: str, tiers: tuple[frozenset[str] | None, ...]
+) -> None:
+    resolution = resolve(an_ask(text), default_model="fast")
+    assert models_of(resolution) == tiers
+    (default,) = (tier for tier in resolution.tiers if tier.models)
+    assert default.reason is Reason.DEFAULT_MODEL
+    assert "'fast'" in default.why
+
+
+@pytest.mark.parametrize("default", ["gone", ""])
+def test_a_default_model_that_nobody_serves_is_none(default: str) -> None:
+    assert models_of(resolve(an_ask(), default_model=default)) == (None,)
 
 
 def test_a_long_prompt_outranks_the_intent() -> None:

@@ -11,13 +11,14 @@ from zoe_grpcd.core.eligible import Question, why_not
 from zoe_grpcd.core.resolve import Policy, Resolution
 from zoe_grpcd.core.scoring import Choice, candidate_of, choose, ineligible, passed_over, ranking
 from zoe_grpcd.core.strategies import quality_of
+from zoe_grpcd.core.tiers import ANY, Tier
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
 POLICY = Policy()
 
 
 def open_to(*tiers: frozenset[str] | None, **fields: Any) -> Resolution:
-    return Resolution(tiers or (None,), Reason.INTENT, "", "", **fields)
+    return Resolution(tuple(map(Tier, tiers)) or (ANY,), Reason.INTENT, "", "", **fields)
 
 
 def backend(name: str, phase: Phase = Phase.READY, in_flight: int = 0, **fields: Any) -> BackendView:

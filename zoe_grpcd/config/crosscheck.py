@@ -22,6 +22,7 @@ _NAMES_OF_BACKENDS = (
     "routing.rules.[].prefer.backends",
     "routing.rules.[].require.backends",
     "routing.fallback_chains.*.[].backends",
+    "routing.fallback_chains.*.steps.[].backends",
 )
 _NOT_IN_A_BUNDLE = {
     "api_key": "api_key of the backend",
@@ -34,8 +35,8 @@ _NOT_IN_A_BUNDLE = {
 _ALTERNATIVES = (
     ("auth.keys.[]", ("key", "key_sha256")),
     ("routing.patterns.[]", ("backends", "kinds")),
-    ("routing.rules.[]", ("prefer", "require")),
     ("routing.fallback_chains.*.[]", ("kinds", "models", "backends")),
+    ("routing.fallback_chains.*.steps.[]", ("kinds", "models", "backends")),
 )
 
 
@@ -187,6 +188,10 @@ def _alternatives(data: Any) -> Iterator[Finding]:
             given = [key for key in keys if section.get(key) is not None]
             if len(given) != 1:
                 yield Finding(path, f"needs exactly one of {', '.join(keys)}, and has {len(given) or 'none'}")
+    for path, rule in _sections(data, "routing.rules.[]"):
+        given = [key for key in ("prefer", "require", "fallback") if rule.get(key) is not None]
+        if not given or {"prefer", "require"} <= set(given):
+            yield Finding(path, "needs prefer, require or fallback, and not both of prefer and require")
 
 
 def _doors(data: Any) -> Iterator[Finding]:

@@ -59,11 +59,14 @@ def _is_secret(path: Path, document: Document) -> bool:
 
 
 def _existing(detail: ErrorDetails, document: Document) -> Path:
-    """The error's place in the file: validation adds parts of its own, such as the member of a union."""
+    """The error's place in the file: validation adds parts of its own, such as the option that a list stands for."""
     path = detail["loc"]
     if detail["type"] == "missing":
         return path
-    return next((path[:end] for end in range(len(path), 0, -1) if path[:end] in document.lines), ())
+    found: Path = ()
+    for part in path:
+        found = (*found, part) if (*found, part) in document.lines else found
+    return found
 
 
 def _finding(path: Path, detail: ErrorDetails) -> Finding:
@@ -110,6 +113,8 @@ def _section_at(path: Path) -> type[Section]:
     free = False
     for part in path:
         if isinstance(part, int):
+            if section.LIST:
+                section = section_of(section.model_fields[section.LIST].annotation) or section
             continue
         if free:
             free = False

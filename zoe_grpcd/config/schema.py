@@ -6,6 +6,7 @@ Rule: the schema accepts whatever `load` accepts; what only `load` can know (nam
 from typing import Any
 
 from zoe_grpcd.config.model import Config
+from zoe_grpcd.config.section import options
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{.*\}"}
 _SCALARS = {"integer", "number", "boolean"}
@@ -15,7 +16,10 @@ _NO_SCHEMAS = _MAPS | {"default", "enum", "const", "required"}
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the configuration file."""
-    schema: dict[str, Any] = _open(Config.model_json_schema(mode="validation"))
+    plain = Config.model_json_schema(mode="validation")
+    for name, key in {(section.__name__, section.LIST) for _, section, _ in options(Config) if section.LIST}:
+        plain["$defs"][name] = _or(plain["$defs"][name], plain["$defs"][name]["properties"][key])
+    schema: dict[str, Any] = _open(plain)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "zoe-grpcd configuration"
     return schema

@@ -5,7 +5,7 @@ Schema and the messages are made from that.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args, get_origin
+from typing import Any, ClassVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,13 +13,19 @@ ON, OFF = True, False  # defaults of flags
 
 
 class Section(BaseModel):
-    """A mapping with fixed keys. An empty value (`key:` and nothing behind it) means the default."""
+    """A mapping with fixed keys. An empty value (`key:` and nothing behind it) means the default.
+
+    LIST: the option that a list in place of the mapping stands for; empty: none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    LIST: ClassVar[str] = ""
 
     @model_validator(mode="before")
     @classmethod
     def _empty_means_default(cls, data: Any) -> Any:
+        if cls.LIST and isinstance(data, list):
+            return {cls.LIST: data}
         if not isinstance(data, dict):
             return data
         return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}

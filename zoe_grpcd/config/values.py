@@ -10,8 +10,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, WithJsonSchema
 
 from zoe_grpcd.config.address import address, store, store_text, switchable, url
+from zoe_grpcd.core.chains import condition_of
 from zoe_grpcd.core.classify import KeywordClassifier
 from zoe_grpcd.core.intents import CHAT, Intent
+from zoe_grpcd.core.sizes import count_bounds, size_bounds
 
 _NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"  # bounded, so that it stays finite
 _DURATION = re.compile(
@@ -138,12 +140,26 @@ def phrase(value: str) -> str:
     return value
 
 
-def comparison(value: object) -> str:
-    """`< 8`, `>= 2`, `4` with an optional unit: kept as text, in one spelling."""
-    match = re.fullmatch(rf"(<=|>=|<|>|=)? *({_NUMBER}[MBT]?)", str(value))
-    if not match or isinstance(value, bool):
-        raise ValueError('must be a comparison like "< 8B" or ">= 4000"')
-    return f"{match[1] or '='} {match[2]}"
+def count_comparison(value: object) -> str:
+    """`> 4000`, `>= 2`, `4`, `100 - 200`: kept as text."""
+    count_bounds(_compared(value))
+    return _compared(value)
+
+
+def size_comparison(value: object) -> str:
+    """`< 8B`, `8B - 13B`, `>= 500M`: kept as text."""
+    size_bounds(_compared(value))
+    return _compared(value)
+
+
+def _compared(value: object) -> str:
+    return str(value).strip()
+
+
+def conditions(values: tuple[str, ...]) -> tuple[str, ...]:
+    """What may stand in `when` of a step of a fallback chain."""
+    condition_of(values)
+    return values
 
 
 def keep_alive(value: object) -> int | str:
@@ -164,6 +180,12 @@ def digest(value: SecretStr) -> SecretStr:
 def listed(value: object) -> object:
     """One text stands for a list of one."""
     return [value] if isinstance(value, str) else value
+
+
+def one_or_more(*choices: str) -> tuple[BeforeValidator, WithJsonSchema]:
+    """For a list of some of these texts, one of which may stand alone."""
+    one = {"enum": list(choices)}
+    return BeforeValidator(listed), WithJsonSchema({"anyOf": [one, {"type": "array", "items": one}]})
 
 
 def _spelled(pattern: str, *more: dict[str, Any]) -> WithJsonSchema:
@@ -221,7 +243,16 @@ Texts = Annotated[
 ]
 Phrase = Annotated[str, Field(min_length=1), AfterValidator(phrase)]
 Expression = Annotated[str, AfterValidator(expression)]
-Comparison = Annotated[str, BeforeValidator(comparison), WithJsonSchema({"type": ["string", "number"]})]
+CountComparison = Annotated[
+    str, BeforeValidator(count_comparison), WithJsonSchema({"type": ["string", "number"]})
+]
+SizeComparison = Annotated[str, BeforeValidator(size_comparison), WithJsonSchema({"type": "string"})]
+Conditions = Annotated[
+    tuple[str, ...],
+    BeforeValidator(listed),
+    AfterValidator(conditions),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 KeepAlive = Annotated[int | str, BeforeValidator(keep_alive), WithJsonSchema({"type": ["string", "integer"]})]
 Url = Annotated[str, AfterValidator(url), _spelled(r"^https?://\S+$")]
 StoreUrl = Annotated[

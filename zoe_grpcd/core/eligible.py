@@ -3,13 +3,16 @@
 Rule: what keeps a deployment out is tested in `eligible_of` and named in `why_not`; a test holds the two together.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from zoe_grpcd.core.domain import Ask, Estimate, Locality, Phase, Reason
-from zoe_grpcd.core.estimate import Size, estimate, prompt_tokens, wait_of
-from zoe_grpcd.core.resolve import Resolution, Tier
+from zoe_grpcd.core.errors import Fault
+from zoe_grpcd.core.estimate import Size, alone, estimate, prompt_tokens, size_of
+from zoe_grpcd.core.resolve import Resolution
+from zoe_grpcd.core.tiers import Selection, Tier
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
 DEGRADED_WEIGHT = 0.5
@@ -31,7 +34,8 @@ class Question:
     """One request on its way to a decision.
 
     `features` are those that a backend must honour: all that the request uses, or none if they may be dropped.
-    `excluded` are the (backend, model) that already failed for it. `window`: the caller sets it with the request
+    `excluded` are the (backend, model) that already failed for it, `faults` why, `avoided` backends that had too many
+    requests and get it only if nobody else can serve it. `window`: the caller sets it with the request
     (num_ctx), for kinds that allow that; 0: it does not. `min_window`: nothing smaller will do.
     """
 
@@ -42,6 +46,24 @@ class Question:
     excluded: frozenset[tuple[str, str]] = frozenset()
     window: int = 0
     min_window: int = 0
+    faults: tuple[Fault, ...] = ()
+    avoided: frozenset[str] = frozenset()
+    only: frozenset[tuple[str, str]] | None = (
+        None  # the (backend, model) that can go on with an answer; None: all
+    )
+
+
+def question_of(ask: Ask, resolution: Resolution, *, drop_params: bool) -> Question:
+    """The first question of a request; with `drop_params`, what a backend cannot honour may be dropped."""
+    window = ask.generation.backend_options.get("num_ctx")
+    return Question(
+        ask,
+        resolution,
+        size_of(ask, resolution.defaults.get("max_output_tokens")),
+        features=frozenset() if drop_params else ask.features,
+        window=window if isinstance(window, int) else 0,
+        min_window=max(ask.target.min_context_tokens, resolution.min_context),
+    )
 
 
 class Gate(NamedTuple):
@@ -49,7 +71,6 @@ class Gate(NamedTuple):
 
     view: BackendView
     closed: tuple[Reason, ...]
-    idle: bool
     weight: float
 
 
@@ -76,27 +97,42 @@ class Option(NamedTuple):
 
 def views_of(tier: Tier, snapshot: Snapshot) -> Sequence[DeploymentView]:
     """The deployments of a tier."""
-    if tier is None:
-        return snapshot.auto
-    return [view for model in sorted(tier) for view in snapshot.by_model.get(model, ())]
+    if tier.models is None:
+        views: Sequence[DeploymentView] = snapshot.auto
+    else:
+        views = [view for model in sorted(tier.models) for view in snapshot.by_model.get(model, ())]
+    if tier.only is not None:
+        views = [view for view in views if _is_meant(tier.only, view, snapshot)]
+    if tier.alone:
+        models = Counter(view.deployment.backend for view in snapshot.auto)
+        views = [view for view in views if models[view.deployment.backend] == 1]
+    return views
+
+
+def _is_meant(selection: Selection, view: DeploymentView, snapshot: Snapshot) -> bool:
+    return selection.holds(view, snapshot.backends[view.deployment.backend].backend)
 
 
 def gate_of(question: Question, view: BackendView) -> Gate:
     """What a backend means for this request."""
     backend = view.backend
     weight = backend.weight * (DEGRADED_WEIGHT if view.phase is Phase.DEGRADED else 1.0)
-    return Gate(view, _closed(question.ask, view), not view.in_flight + view.foreign, weight)
+    return Gate(view, _closed(question, view), weight)
 
 
-def _closed(ask: Ask, view: BackendView) -> tuple[Reason, ...]:
+def _closed(question: Question, view: BackendView) -> tuple[Reason, ...]:
     """Why no deployment of this backend may serve the request."""
-    backend, target = view.backend, ask.target
-    reasons = []
+    ask, backend, reasons = question.ask, view.backend, []
+    target = ask.target
     if target.allowed_backends and backend.name not in target.allowed_backends:
         reasons.append(Reason.EXCLUDED)
     if target.excluded_backends and backend.name in target.excluded_backends:
         reasons.append(Reason.EXCLUDED)
     if target.labels and any(backend.labels.get(key) != value for key, value in target.labels.items()):
+        reasons.append(Reason.EXCLUDED)
+    if backend.name in question.avoided or not all(
+        selection.has(backend) for selection in question.resolution.require
+    ):
         reasons.append(Reason.EXCLUDED)
     if ask.locality is Locality.LOCAL_ONLY and not backend.local:
         reasons.append(Reason.LOCALITY)
@@ -111,9 +147,9 @@ def eligible_of(
     question: Question, views: Sequence[DeploymentView], gates: Mapping[str, Gate]
 ) -> list[Option]:
     """The hot loop of a decision: a few microseconds a deployment."""
-    ask, size, excluded = question.ask, question.size, question.excluded
+    ask, size, excluded, only = question.ask, question.size, question.excluded, question.only
     required = ask.needs | question.resolution.required
-    features, limit = question.features, ask.max_cost_usd
+    features, limit, demanded = question.features, ask.max_cost_usd, question.resolution.require
     options = []
     for view in views:
         deployment = view.deployment
@@ -124,11 +160,12 @@ def eligible_of(
             or not required <= view.capabilities
             or (features and features & gate.view.backend.refuses)
             or (excluded and (deployment.backend, deployment.model) in excluded)
+            or (only is not None and (deployment.backend, deployment.model) not in only)
+            or (demanded and not all(selection.holds(view, gate.view.backend) for selection in demanded))
             or too_long(question, view, gate.view)
         ):
             continue
-        queue, slowdown = (0.0, 1.0) if gate.idle else wait_of(view, gate.view)
-        expected = estimate(size, view, queue, slowdown)
+        expected = estimate(size, view, gate.view)
         if limit is None or expected.cost_usd <= limit:
             options.append(Option(view, gate, expected))
     return options
@@ -149,8 +186,10 @@ def too_long(question: Question, view: DeploymentView, backend: BackendView) -> 
 def why_not(question: Question, view: DeploymentView, backend: BackendView) -> tuple[Reason, ...]:
     """All reasons that keep a deployment from serving; empty when it may. Says in words what `eligible_of` tests."""
     ask, key = question.ask, (view.deployment.backend, view.deployment.model)
-    reasons = list(_closed(ask, backend))
-    if key in question.excluded:
+    reasons = list(_closed(question, backend))
+    meant = all(selection.holds(view, backend.backend) for selection in question.resolution.require)
+    meant = meant and (question.only is None or key in question.only)
+    if key in question.excluded or not (meant or Reason.EXCLUDED in reasons):
         reasons.append(Reason.EXCLUDED)
     if not view.served:
         reasons.append(Reason.MODEL_NOT_SERVED)
@@ -161,7 +200,7 @@ def why_not(question: Question, view: DeploymentView, backend: BackendView) -> t
         reasons.append(Reason.MISSING_CAPABILITY)
     if too_long(question, view, backend):
         reasons.append(Reason.CONTEXT_TOO_LONG)
-    cost = estimate(question.size, view, 0.0, 1.0).cost_usd
+    cost = alone(question.size, view).cost_usd
     if ask.max_cost_usd is not None and cost > ask.max_cost_usd:
         reasons.append(Reason.TOO_EXPENSIVE)
     return tuple(reasons)

@@ -5,12 +5,17 @@ from zoe_grpcd.core.eligible import Question, views_of
 from zoe_grpcd.core.errors import (
     ContextTooLong,
     InvalidRequest,
+    ModelNotFound,
     NoCapableBackend,
     NoHealthyBackend,
     Violation,
     ZoeError,
 )
 from zoe_grpcd.core.estimate import prompt_tokens
+from zoe_grpcd.core.flip import flips, in_words
+from zoe_grpcd.core.grounds import reason_of, words_of
+from zoe_grpcd.core.obstacles import hopes
+from zoe_grpcd.core.quantities import Situation
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.scoring import Choice, candidate_of, ineligible, passed_over, ranking
 from zoe_grpcd.core.strategies import DEFAULT
@@ -34,36 +39,31 @@ def decision_of(
     """
     chosen = candidate_of(choice, choice.best)
     candidates: tuple[Candidate, ...] = (chosen,)
-    if explain:
-        others = tuple(candidate_of(choice, index) for index in ranking(choice)[1:])
-        rest = (*passed_over(question, choice, snapshot), *ineligible(question, snapshot))
-        candidates = (chosen, *others, *rest)
     resolution = question.resolution
     options = {**chosen.deployment.options, **question.ask.generation.options}
     defaults = {name: value for name, value in resolution.defaults.items() if name not in options}
     dropped = question.ask.features & snapshot.backends[chosen.deployment.backend].backend.refuses
+    explanation = _sentence(question, choice, chosen, defaults, dropped)
+    if explain:
+        others = tuple(candidate_of(choice, index) for index in ranking(choice)[1:])
+        rest = (*passed_over(question, choice, snapshot), *ineligible(question, snapshot))
+        candidates = (chosen, *others, *rest)
+        situation = Situation(question, snapshot, policy)
+        changes = [in_words(flip, choice) for flip in flips(situation, choice)]
+        explanation = "; ".join([explanation, *changes, *hopes(situation, rest)])
     return Decision(
         chosen,
         candidates,
         requested_model=resolution.requested_model,
         intent=resolution.intent,
         strategy=choice.strategy,
-        reason=_reason(question, choice),
-        explanation=_sentence(question, choice, chosen, defaults, dropped),
+        reason=reason_of(question, choice),
+        explanation=explanation,
         defaults=defaults,
         dropped=dropped,
         config_generation=policy.config_generation,
         turn=choice.turn,
     )
-
-
-def _reason(question: Question, choice: Choice) -> Reason:
-    if question.excluded:
-        return Reason.FAILOVER
-    if choice.step == 0:
-        return question.resolution.reason
-    last = choice.step == len(question.resolution.tiers) - 1
-    return Reason.DEFAULT_MODEL if last and question.resolution.ends_with_default else Reason.FAILOVER
 
 
 def _sentence(
@@ -77,7 +77,7 @@ def _sentence(
     count = len(choice.options)
     by = "" if choice.strategy == DEFAULT else f" by {choice.strategy}"
     place = "the only candidate" if count == 1 else f"best of {count}{by}, score {chosen.score:.2f}"
-    parts = [f"{chosen.deployment.model} @ {chosen.deployment.backend}: {question.resolution.why}; {place}"]
+    parts = [f"{chosen.deployment.model} @ {chosen.deployment.backend}: {words_of(question, choice)}; {place}"]
     if expected is not None:
         load = f", {expected.load:.1f} s of it to load" if expected.load > 0 else ""
         wait = f", {expected.queue:.1f} s of it to wait" if expected.queue > 0 else ""
@@ -105,7 +105,7 @@ def refusal_of(question: Question, snapshot: Snapshot, retry_after: float) -> Zo
     candidates = ineligible(question, snapshot)
     lasting = [frozenset(candidate.reasons) - PASSING for candidate in candidates]
     if not candidates:
-        return NoHealthyBackend("no backend serves any model yet", retry_after=retry_after)
+        return _nobody(question, snapshot, retry_after)
     if any(not reasons for reasons in lasting):
         return _unhealthy(candidates, retry_after)
     if silent := _silent(question, candidates, snapshot):
@@ -125,6 +125,18 @@ def refusal_of(question: Question, snapshot: Snapshot, retry_after: float) -> Zo
             ),
         )
     return _incapable(question, candidates, lasting)
+
+
+def _nobody(question: Question, snapshot: Snapshot, retry_after: float) -> ZoeError:
+    """No deployment was even considered: nothing is served, or not where a pattern or a demand leads."""
+    silent = [view.backend.name for view in snapshot.backends.values() if view.phase in NOT_UP]
+    resolution = question.resolution
+    if not snapshot.by_model or resolution.reason is not Reason.PATTERN:
+        return NoHealthyBackend("no backend serves any model yet", retry_after=retry_after)
+    text = f"{resolution.why}: nothing is served there"
+    if silent:
+        return NoHealthyBackend(f"{text}, and {', '.join(silent)} is not up", retry_after=retry_after)
+    return ModelNotFound(text, metadata={"model": resolution.requested_model})
 
 
 def _unhealthy(candidates: tuple[Candidate, ...], retry_after: float) -> NoHealthyBackend:
@@ -188,8 +200,9 @@ def _incapable(
         for c in candidates[:16]
     )
     wanted = f" (it needs {', '.join(required)})" if required else ""
+    rules = f"; {question.resolution.rules}" if question.resolution.rules else ""
     return NoCapableBackend(
-        f"no deployment can serve this request{wanted}: {', '.join(reasons)}",
+        f"no deployment can serve this request{wanted}: {', '.join(reasons)}{rules}",
         metadata={"required": ",".join(required), "reasons": ",".join(reasons)},
         violations=details,
     )

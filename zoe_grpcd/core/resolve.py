@@ -1,30 +1,36 @@
-"""From what the caller asked for to the models that may answer, and why: exact name, alias, capability, intent.
+"""From what the caller asked for to the models that may answer, and why.
 
 The steps are tried in this order, and the first that applies decides:
 
     exact      the target names a model that is served or configured (Ollama's ":latest" may be left out)
     alias      the name stands for a model, or for a group of models
-    capability the target lists capabilities in place of a name
-    auto       an intent, given or read from the request, says what is wanted
+    pattern    the operator says where names like this one go
+    capability the target lists capabilities in place of a name, or the request needs one that the operator cares about
+    intent     given, or read from the request: it says what is wanted, and leaves the choice to the strategy
+    default    the default model, for an intent that wants nothing (chat), and when nobody else may serve
 
-What comes after a tier in `tiers` is tried when no deployment of the tier may serve: the caller's fallback models,
-then, for auto, the default model.
+What comes after a tier in `tiers` is tried when no deployment of the tier may serve: the caller's fallback models, then
+those of the pattern and the rules, then the fallback chain.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
+from zoe_grpcd.core.chains import Chain, chain_for
 from zoe_grpcd.core.classify import Classifier, KeywordClassifier, Shape
+from zoe_grpcd.core.demands import CapabilityRule, Wanted, implied, wanted
 from zoe_grpcd.core.domain import Ask, Reason, Target
-from zoe_grpcd.core.errors import InvalidRequest, ModelNotFound, Violation
-from zoe_grpcd.core.intents import Intent
+from zoe_grpcd.core.errors import InvalidRequest, ModelNotFound, NoHealthyBackend, Violation, ZoeError
+from zoe_grpcd.core.intents import CHAT, Intent
+from zoe_grpcd.core.naming import Models, Names, Pattern
+from zoe_grpcd.core.rules import Rule, SizeRule, applying, guessed_tokens
+from zoe_grpcd.core.tiers import ANY, Selection, Tier
 
 AUTO = "auto"
-
-Tier = frozenset[str] | None
-"""Public names of models; None: every deployment that auto may get."""
+# A backend that was never seen is looked at again within this, by default (seconds).
+LOOKED_AT_AGAIN = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +43,16 @@ class Policy:
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     default_model: str = ""
     strategy: str = "usage_based"
-    model_strategies: Mapping[str, str] = field(default_factory=dict)  # by public name
+    model_strategies: Mapping[str, str] = field(default_factory=dict)  # by public model
     long_context_tokens: int = 8000
     prefer_warm: bool = True  # False: the time to load does not count in the score
     drop_params: bool = False  # True: what a backend cannot honour is dropped and reported, not refused
     config_generation: int = 1
+    patterns: tuple[Pattern, ...] = ()
+    capabilities: Mapping[str, CapabilityRule] = field(default_factory=dict)
+    sizes: tuple[SizeRule, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    chains: Mapping[str, Chain] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -60,8 +71,13 @@ class Resolution:
         default_factory=dict
     )  # options of the intent, where the caller set nothing
     system_prompt: str = ""  # of the intent, where the caller sent none
-    ends_with_default: bool = False  # the last tier is the default model
     strategy: str = ""  # of the intent or capability; empty: the configured one
+    min_context: int = 0  # of the capability, tokens
+    rules: str = ""  # in words: the rules that apply
+    prefer: tuple[Selection, ...] = ()  # by the operator, in this order
+    require: tuple[Selection, ...] = ()  # by the operator, whatever the tier
+    chain: Chain | None = None  # whose attempts and pauses count
+    fallback: str = ""  # of the pattern: a model, a group or a chain
 
 
 class Resolver:
@@ -78,95 +94,85 @@ class Resolver:
         self._intents = {intent.name: intent for intent in intents}
         self._defaults = {intent.name: _defaults(intent) for intent in intents}
         self._classifier = classifier or KeywordClassifier(intents)
+        self._names = Names(policy.aliases, policy.patterns, policy.chains)
 
-    def resolve(self, ask: Ask, models: Mapping[str, object]) -> Resolution:
-        """The models that may answer; `models` has the public names as keys.
+    def mistakes(self, target: Target, backends: Collection[str]) -> Iterator[Violation]:
+        """What a target names that does not exist here; `backends` are the names of all that do."""
+        if target.intent and target.intent not in self._intents:
+            yield Violation("spec.target.auto.intent", f"must be one of {', '.join(sorted(self._intents))}")
+        for name in ("allowed_backends", "excluded_backends"):
+            if unknown := sorted(getattr(target, name) - set(backends)):
+                known = f"here are {', '.join(sorted(backends))}" if backends else "here is none"
+                yield Violation(f"spec.target.{name}", f"must be names of backends, not {unknown}; {known}")
 
-        Raises ModelNotFound with the nearest names, or InvalidRequest for an intent that does not exist.
+    def resolve(self, ask: Ask, models: Models, silent: Sequence[str] = ()) -> Resolution:
+        """The models that may answer; `models` has the public names as keys, `silent` are backends whose models are not
+        known yet.
+
+        Raises ModelNotFound with the nearest names, NoHealthyBackend if a silent backend may have the model, or
+        InvalidRequest for an intent that does not exist.
         """
         if _is_named(ask.target):
-            return self._named(ask, models)
-        if _is_capable(ask.target):
-            return self._capable(ask, models)
-        return self._auto(ask, models)
+            resolution = self._named(ask, models)
+        elif _is_capable(ask.target):
+            resolution = self._capable(ask, models)
+        else:
+            resolution = self._auto(ask, models)
+        if self._policy.rules:
+            self._rule(ask, resolution, models)
+        self._fall_back(ask, resolution, models)
+        if not resolution.tiers:
+            raise self._unknown(ask.target.model, models, silent)
+        return resolution
 
-    def _named(self, ask: Ask, models: Mapping[str, object]) -> Resolution:
+    # --------------------------------------------------------------------------------------------- the first steps
+
+    def _named(self, ask: Ask, models: Models) -> Resolution:
         name = ask.target.model
-        found = self._lookup(name, models)
-        later = self._fallbacks(ask, models)
-        if found is None and not later:
-            raise self._unknown(name, models)
+        found = self._names.find(name, models)
         if found is None:
-            return Resolution(
-                later, Reason.FAILOVER, name, f"model {name!r} is not served here; a fallback model is"
-            )
-        tier, reason = found
-        why = f"model {name!r} by name" if reason is Reason.EXACT_MODEL else f"alias {name!r}"
-        return Resolution((tier, *later), reason, name, why)
+            why = f"model {name!r} is not served here; a fallback is"
+            return Resolution((), Reason.FAILOVER, name, why)
+        prefer = (found.place,) if found.place else ()
+        return Resolution(found.tiers, found.reason, name, found.why, prefer=prefer, fallback=found.fallback)
 
-    def _lookup(self, name: str, models: Mapping[str, object]) -> tuple[Tier, Reason] | None:
-        for exact in (name, f"{name}:latest"):
-            if exact in models:
-                return frozenset((exact,)), Reason.EXACT_MODEL
-        members = self._members(name, models, frozenset())
-        return (members, Reason.ALIAS) if members else None
-
-    def _members(self, name: str, models: Mapping[str, object], seen: frozenset[str]) -> frozenset[str]:
-        """The models behind an alias, through aliases of aliases; a circle ends where it began."""
-        members: set[str] = set()
-        for member in self._policy.aliases.get(name, ()):
-            if member in models:
-                members.add(member)
-            elif f"{member}:latest" in models:
-                members.add(f"{member}:latest")
-            elif member not in seen:
-                members |= self._members(member, models, seen | {name})
-        return frozenset(members)
-
-    def _fallbacks(self, ask: Ask, models: Mapping[str, object]) -> tuple[Tier, ...]:
-        found = (self._lookup(name, models) for name in ask.target.fallback_models)
-        return tuple(tier for tier, _ in filter(None, found))
-
-    def _unknown(self, name: str, models: Mapping[str, object]) -> ModelNotFound:
-        served_aliases = (alias for alias in self._policy.aliases if self._lookup(alias, models))
-        close = get_close_matches(name, [*models, *served_aliases], n=3, cutoff=0.4)
-        hint = f"; did you mean {', '.join(map(repr, close))}?" if close else ""
-        what = f"no model or alias is named {name!r}"
-        if members := self._policy.aliases.get(name):
-            what = f"alias {name!r} stands for {', '.join(map(repr, members))}, and nobody serves that"
-        return ModelNotFound(
-            f"{what}{hint}",
-            metadata={"model": name, "did_you_mean": ",".join(close)},
-        )
-
-    def _capable(self, ask: Ask, models: Mapping[str, object]) -> Resolution:
+    def _capable(self, ask: Ask, models: Models) -> Resolution:
         target = ask.target
-        wanted = [f"capability {name}" for name in sorted(target.required | target.preferred)]
-        wanted += [f"label {key}={value}" for key, value in sorted(target.labels.items())]
+        asked = [*sorted(target.required), *sorted(target.preferred - target.required)]
+        words = [f"capability {name}" for name in sorted(target.required | target.preferred)]
+        words += [f"label {key}={value}" for key, value in sorted(target.labels.items())]
         if target.min_context_tokens:
-            wanted.append(f"a window of {target.min_context_tokens} tokens")
+            words.append(f"a window of {target.min_context_tokens} tokens")
+        demand = wanted(asked, self._policy.capabilities)
         return Resolution(
-            (None, *self._fallbacks(ask, models)),
+            self._wanted_tiers(demand, models),
             Reason.CAPABILITY,
             "",
-            ", ".join(wanted),
-            required=target.required,
-            preferred=target.preferred,
+            ", ".join(words),
+            required=target.required - demand.defined,
+            preferred=target.preferred - demand.defined,
+            strategy=demand.strategy,
+            min_context=demand.min_context,
         )
 
-    def _auto(self, ask: Ask, models: Mapping[str, object]) -> Resolution:
+    def _auto(self, ask: Ask, models: Models) -> Resolution:
         intent, why = self._intent(ask)
-        tiers: tuple[Tier, ...] = (None, *self._fallbacks(ask, models))
-        reason = Reason.INTENT
-        if intent.model and (found := self._lookup(intent.model, models)):
-            tiers, why = (found[0], *tiers), f"{why}, whose model is {intent.model!r}"
-        default = self._lookup(self._policy.default_model, models) if self._policy.default_model else None
-        if default:
-            tiers = (*tiers, default[0])
+        demand = wanted(
+            implied(ask, self._policy.long_context_tokens) if self._policy.capabilities else (),
+            self._policy.capabilities,
+        )
+        reason, tiers = Reason.INTENT, self._wanted_tiers(demand, models)
+        if demand.names:
+            reason, why = Reason.CAPABILITY, f"needs {', '.join(demand.names)}; {why}"
+        if intent.model and (own := self._names.group((intent.model,), models)):
+            rest = tiers[-1]._replace(reason=Reason.FAILOVER, why="any other, since that cannot serve it")
+            tiers, why = (*tiers[:-1], Tier(own), rest), f"{why}, whose model is {intent.model!r}"
         favours, preferred = intent.favours, intent.preferred | intent.required
-        if ask.prompt_bytes / 3.6 > self._policy.long_context_tokens:
+        if guessed_tokens(ask) > self._policy.long_context_tokens:
             favours, preferred = "context", frozenset()
             why = f"{why}; the prompt is long, so a large window counts first"
+        elif tiers == (ANY,) and intent.name == CHAT and not ask.target.intent:
+            tiers = (*self._default(models), ANY)
         return Resolution(
             tiers,
             reason,
@@ -178,24 +184,99 @@ class Resolver:
             favours=favours,
             defaults=self._defaults[intent.name],
             system_prompt=intent.system_prompt,
-            strategy=intent.strategy,
-            ends_with_default=default is not None,
+            strategy=demand.strategy or intent.strategy,
+            min_context=demand.min_context,
         )
+
+    def _wanted_tiers(self, demand: Wanted, models: Models) -> tuple[Tier, ...]:
+        """The preferred models, each in its turn, then whoever is large enough."""
+        only = Selection(sizes=demand.sizes) if demand.sizes else None
+        first = ((name, self._names.group((name,), models)) for name in demand.models)
+        tiers = [Tier(found, only, why=f"preferred model {name!r}") for name, found in first if found]
+        return (*tiers, ANY._replace(only=only) if only else ANY)
+
+    def _default(self, models: Models) -> tuple[Tier, ...]:
+        name = self._policy.default_model
+        found = self._names.group((name,), models) if name else None
+        return (Tier(found, reason=Reason.DEFAULT_MODEL, why=f"default model {name!r}"),) if found else ()
 
     def _intent(self, ask: Ask) -> tuple[Intent, str]:
         if ask.target.intent:
             if ask.target.intent not in self._intents:
-                known = ", ".join(sorted(self._intents))
-                raise InvalidRequest(
-                    "the intent does not exist",
-                    violations=(Violation("spec.target.auto.intent", f"must be one of {known}"),),
-                )
+                violations = tuple(self.mistakes(replace(Target(), intent=ask.target.intent), ()))
+                raise InvalidRequest("the intent does not exist", violations=violations)
             return self._intents[ask.target.intent], f"intent {ask.target.intent}, given by the caller"
         verdict = ask.verdict
         if verdict is None or verdict.intent not in self._intents:
             verdict = self._classifier.classify(ask.text, shape_of(ask))
         signs = f" ({', '.join(verdict.signs[:3])})" if verdict.signs else ""
         return self._intents[verdict.intent], f"intent {verdict.intent}{signs}"
+
+    # --------------------------------------------------------------------------------------------- rules and chains
+
+    def _rule(self, ask: Ask, resolution: Resolution, models: Models) -> None:
+        """Adds what the rules for this request prefer, demand and fall back on."""
+        rules = applying(self._policy.rules, ask)
+        if not rules:
+            return
+        prefer = (self._selected(rule.prefer, models) for rule in rules if rule.prefer)
+        resolution.prefer = (*prefer, *resolution.prefer)
+        resolution.require = tuple(self._selected(rule.require, models) for rule in rules if rule.require)
+        fallbacks = (resolution.fallback, *(rule.fallback for rule in rules))
+        resolution.fallback = next(filter(None, fallbacks), "")
+        resolution.rules = ", ".join(rule.name for rule in rules)
+        resolution.why = f"{resolution.why}; {resolution.rules}"
+
+    def _selected(self, selection: Selection, models: Models) -> Selection:
+        """The selection with models in place of groups."""
+        if not selection.models:
+            return selection
+        return replace(
+            selection, models=self._names.group(sorted(selection.models), models) or selection.models
+        )
+
+    def _fall_back(self, ask: Ask, resolution: Resolution, models: Models) -> None:
+        """Adds the tiers for when nobody of the first ones may serve: the caller's, the operator's, the chain's."""
+        given = [name for name in (*ask.target.fallback_models, resolution.fallback) if name]
+        later = [tier for name in given for tier in self._names.fallback(name, models)]
+        if resolution.intent:
+            later += [tier for tier in self._default(models) if tier not in resolution.tiers]
+        if chains := self._policy.chains:
+            called = next((name for name in given if self._names.is_chain(name, models)), "")
+            own = "" if called and called == resolution.fallback else self._chain_for(ask, resolution)
+            later += self._names.chain(own, models, named=_is_named(ask.target))
+            resolution.chain = chains.get(called or own)
+        resolution.tiers = (*resolution.tiers, *later)
+
+    def _chain_for(self, ask: Ask, resolution: Resolution) -> str:
+        """The name of the chain that a request has by what it asks for; a name that nobody knows has none."""
+        name, chains = ask.target.model, self._policy.chains
+        if _is_named(ask.target) and not resolution.tiers and name not in (*chains, *self._policy.aliases):
+            return ""
+        return chain_for(chains, self._owners(ask, resolution))
+
+    def _owners(self, ask: Ask, resolution: Resolution) -> Iterator[str]:
+        """The names under which a chain for this request may stand, the most specific first."""
+        if _is_named(ask.target):
+            yield ask.target.model
+            if resolution.tiers and (only := resolution.tiers[0].models) and len(only) == 1:
+                yield from only
+        yield from sorted(ask.target.required | resolution.required | ask.needs)
+        yield from sorted(ask.target.preferred)
+        yield resolution.intent
+
+    def _unknown(self, name: str, models: Models, silent: Sequence[str]) -> ZoeError:
+        served_aliases = (alias for alias in self._policy.aliases if self._names.find(alias, models))
+        close = get_close_matches(name, [*models, *served_aliases], n=3, cutoff=0.4)
+        hint = f"; did you mean {', '.join(map(repr, close))}?" if close else ""
+        what = f"no model or alias is named {name!r}"
+        if members := self._policy.aliases.get(name):
+            what = f"alias {name!r} stands for {', '.join(map(repr, members))}, and nobody serves that"
+        metadata = {"model": name, "did_you_mean": ",".join(close)}
+        if silent:
+            text = f"{what} so far, and what is served by {', '.join(silent)} is not known yet{hint}"
+            return NoHealthyBackend(text, metadata=metadata, retry_after=LOOKED_AT_AGAIN)
+        return ModelNotFound(f"{what}{hint}", metadata=metadata)
 
 
 def _is_named(target: Target) -> bool:
@@ -218,7 +299,7 @@ def shape_of(ask: Ask) -> Shape:
         has_image=ask.images > 0,
         has_tools=bool(ask.generation.tools),
         has_context=ask.has_context,
-        prompt_tokens=int(ask.prompt_bytes / 3.6),
+        prompt_tokens=int(guessed_tokens(ask)),
         wants_json=ask.generation.response_format is not None,
     )
 

@@ -1,10 +1,13 @@
 """Filter, score, choose. A score is in 0..1 before the standing of its deployment; ties break on the name."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from zoe_grpcd.core.contest import Contest, Scores, key_of
-from zoe_grpcd.core.domain import Candidate, Locality, Reason, ScoreTerm
+from zoe_grpcd.core.domain import Candidate, ScoreTerm
 from zoe_grpcd.core.eligible import Gates, Option, Question, eligible_of, gate_of, views_of, why_not
+from zoe_grpcd.core.fallback import is_open
+from zoe_grpcd.core.narrow import narrow, why_aside
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.strategies import STRATEGIES, strategy_of
 from zoe_grpcd.core.turns import Turn
@@ -27,10 +30,22 @@ class Choice(NamedTuple):
 
 
 def choose(question: Question, snapshot: Snapshot, policy: Policy) -> Choice | None:
-    """The best deployment of the first tier that has an eligible one; None when nobody may serve."""
+    """The best deployment of the first tier that has an eligible one; None when nobody may serve.
+
+    A backend that is avoided counts when nobody else may.
+    """
+    choice = _first(question, snapshot, policy)
+    if choice is None and question.avoided:
+        return _first(replace(question, avoided=frozenset()), snapshot, policy)
+    return choice
+
+
+def _first(question: Question, snapshot: Snapshot, policy: Policy) -> Choice | None:
     gates = Gates(question, snapshot.backends)
     for step, tier in enumerate(question.resolution.tiers):
-        options = _narrow(question, eligible_of(question, views_of(tier, snapshot), gates))
+        if tier.when and not is_open(question, step, snapshot):
+            continue
+        options = narrow(question, eligible_of(question, views_of(tier, snapshot), gates), policy)
         if options:
             contest = Contest(options, question, policy, snapshot.number, snapshot.owing)
             return _won(contest, strategy_of(contest), step)
@@ -43,19 +58,6 @@ def _won(contest: Contest, strategy: str, step: int) -> Choice:
     best = _best(options, totals)
     turn = scores.round.served_by(key_of(options[best])) if scores.round else None
     return Choice(options, scores, totals, best, step, strategy, turn)
-
-
-def _narrow(question: Question, options: list[Option]) -> list[Option]:
-    """Keeps local ones if there are any (unless the caller does not mind), then those that have most of what is preferred."""
-    if question.ask.locality is not Locality.ANY and any(
-        option.gate.view.backend.local for option in options
-    ):
-        options = [option for option in options if option.gate.view.backend.local]
-    preferred = question.resolution.preferred
-    if preferred and len(options) > 1:
-        most = max(len(preferred & option.view.capabilities) for option in options)
-        options = [option for option in options if len(preferred & option.view.capabilities) == most]
-    return options
 
 
 def _totals(options: list[Option], scores: Scores) -> list[float]:
@@ -100,13 +102,11 @@ def passed_over(question: Question, choice: Choice, snapshot: Snapshot) -> tuple
     gates = {name: gate_of(question, view) for name, view in snapshot.backends.items()}
     able = eligible_of(question, views_of(question.resolution.tiers[choice.step], snapshot), gates)
     kept = {key_of(option) for option in choice.options}
-    local = choice.options[0].gate.view.backend.local
     candidates = []
     for option in able:
         if key_of(option) not in kept:
             backend = option.gate.view.backend
-            away = local and not backend.local and question.ask.locality is not Locality.ANY
-            reasons = (Reason.LOCALITY if away else Reason.MISSING_CAPABILITY,)
+            reasons = (why_aside(question, option, choice.options[0]),)
             candidates.append(
                 Candidate(
                     option.view.deployment,

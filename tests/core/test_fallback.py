@@ -1,0 +1,216 @@
+"""What may be tried after which failure, and that no way leads where a request may not go."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoe_grpcd.core.chains import CAUSES, Chain, Step, condition_of
+from zoe_grpcd.core.domain import Ask, Deployment, Locality, Phase, Reason, Target
+from zoe_grpcd.core.eligible import Question
+from zoe_grpcd.core.errors import Fault, ZoeError
+from zoe_grpcd.core.fallback import ELSEWHERE, Elsewhere, next_question
+from zoe_grpcd.core.naming import Pattern
+from zoe_grpcd.core.resolve import Policy, Resolution
+from zoe_grpcd.core.rules import Rule, SizeRule, When
+from zoe_grpcd.core.scoring import choose
+from zoe_grpcd.core.sizes import size_bounds
+from zoe_grpcd.core.tiers import ANY, Selection, Tier
+from zoe_grpcd.core.views import BackendView, Snapshot
+
+TWINS = [("a", "m"), ("a", "n"), ("b", "m"), ("b", "n")]
+
+
+def fleet(pairs: list[tuple[str, str]] = TWINS, **windows: int) -> Snapshot:
+    backends = sorted({backend for backend, _ in pairs})
+    return a_snapshot(
+        [BackendView(a_backend(name), Phase.READY) for name in backends],
+        [a_view(b, m, context_tokens=windows.get(f"{b}_{m}", 0)) for b, m in pairs],
+    )
+
+
+def asked(*models: str, **fields: Any) -> Question:
+    tiers = tuple(Tier(frozenset((model,))) for model in models)
+    return a_question(an_ask(model="m", **fields), Resolution(tiers, Reason.EXACT_MODEL, "m", ""))
+
+
+def course(question: Question, snapshot: Snapshot, fault: Fault) -> Iterator[str]:
+    """Who is tried, one after the other, if everybody fails in the same way."""
+    following: Question | None = question
+    for _ in range(20):
+        if following is None or (choice := choose(following, snapshot, Policy())) is None:
+            return
+        deployment = choice.options[choice.best].view.deployment
+        yield f"{deployment.model}@{deployment.backend}"
+        following = next_question(following, deployment, fault, snapshot)
+    yield "..."
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        # to another provider at once, and only then to another model of the same
+        (Fault.RATE_LIMITED, ["m@a", "m@b", "n@a", "n@b"]),
+        (Fault.UNAUTHORIZED, ["m@a", "m@b", "n@a", "n@b"]),
+        (Fault.SERVER, ["m@a", "m@b", "n@a", "n@b"]),
+        (Fault.TIMEOUT, ["m@a", "m@b", "n@a", "n@b"]),
+        (Fault.REJECTED, ["m@a"]),
+        (Fault.LOADING, ["m@a"] * 20 + ["..."]),
+    ],
+)
+def test_the_course_of_a_request(fault: Fault, expected: list[str]) -> None:
+    assert list(course(asked("m", "n"), fleet(), fault)) == expected
+
+
+def test_429_goes_to_another_provider_before_another_model_of_the_same() -> None:
+    pairs = [("a", "m"), ("a", "n"), ("b", "o")]
+    assert list(course(asked("m", "n", "o"), fleet(pairs), Fault.RATE_LIMITED)) == ["m@a", "o@b", "n@a"]
+    assert list(course(asked("m", "n", "o"), fleet(pairs), Fault.SERVER)) == ["m@a", "n@a", "o@b"]
+
+
+def test_too_long_goes_to_a_larger_window() -> None:
+    snapshot = fleet([("a", "m"), ("b", "m"), ("c", "m"), ("d", "m")], a_m=100, b_m=50, c_m=100, d_m=101)
+    assert list(course(asked("m"), snapshot, Fault.CONTEXT_TOO_LONG)) == ["m@a", "m@d"]
+
+
+def test_too_long_goes_along_the_chain_to_a_larger_window() -> None:
+    policy = Policy(
+        chains={"m": Chain((Step(("n",), when=condition_of(["context_too_long"])), Step(("o",))))}
+    )
+    snapshot = fleet([("a", "m"), ("a", "n"), ("a", "o")], a_m=100, a_n=200, a_o=100)
+    for fault, way in ((Fault.CONTEXT_TOO_LONG, ["m@a", "n@a"]), (Fault.SERVER, ["m@a", "o@a"])):
+        question = a_question(
+            an_ask(model="m"), a_resolver(policy).resolve(an_ask(model="m"), snapshot.by_model)
+        )
+        assert list(course(question, snapshot, fault)) == way
+
+
+def test_every_fault_has_its_place() -> None:
+    assert set(ELSEWHERE) == set(Fault)
+    assert [fault for fault, place in ELSEWHERE.items() if place is Elsewhere.NOWHERE] == [Fault.REJECTED]
+
+
+def test_any_model_if_the_caller_allows() -> None:
+    question = asked("m", allow_different_model=True)
+    assert list(course(question, fleet([("a", "m"), ("b", "n")]), Fault.SERVER)) == ["m@a", "n@b"]
+    assert list(course(asked("m"), fleet([("a", "m"), ("b", "n")]), Fault.SERVER)) == ["m@a"]
+
+
+def test_any_model_is_added_once() -> None:
+    question = asked("m", allow_different_model=True)
+    for name in ("a", "b"):
+        following = next_question(question, Deployment("m", name, "m"), Fault.SERVER, fleet())
+        assert following is not None
+        question = following
+    assert sum(tier.models is None for tier in question.resolution.tiers) == 1
+    assert ANY not in question.resolution.tiers, "it says why"
+
+
+# ------------------------------------------------------------------------------------------------------- locality
+
+BACKENDS, MODELS, KINDS = ("a", "b", "c", "d"), ("m", "n", "o"), ("ollama", "openai", "vllm")
+NAMES = (*MODELS, "group", "x-1", "chain")
+
+
+def some(values: tuple[str, ...]) -> st.SearchStrategy[frozenset[str]]:
+    return st.frozensets(st.sampled_from(values), min_size=1, max_size=2)
+
+
+SELECTIONS = st.builds(
+    Selection,
+    backends=st.just(frozenset()) | some(BACKENDS),
+    kinds=st.just(frozenset()) | some(KINDS),
+    models=st.just(frozenset()) | some((*MODELS, "group")),
+    local=st.sampled_from([None, None, True, False]),
+)
+CONDITIONS = st.none() | st.sampled_from([*CAUSES, "model_size >= 7B"]).map(lambda text: condition_of([text]))
+STEPS = st.one_of(
+    st.builds(Step, models=some((*MODELS, "group")).map(tuple), when=CONDITIONS),
+    st.builds(Step, kinds=some(KINDS), when=CONDITIONS),
+    st.builds(Step, backends=some(BACKENDS), when=CONDITIONS),
+)
+CHAINS = st.dictionaries(
+    st.sampled_from(["default", "chain", "m", "vision"]),
+    st.builds(Chain, st.lists(STEPS, min_size=1, max_size=3).map(tuple)),
+)
+PATTERNS = st.lists(
+    st.builds(
+        Pattern,
+        st.sampled_from(["x-.*", "m|n", ".*"]).map(re.compile),
+        kinds=some(KINDS),
+        fallback=st.sampled_from(["", *NAMES]),
+    ),
+    max_size=2,
+).map(tuple)
+RULES = st.lists(
+    st.builds(
+        Rule,
+        st.just("rule"),
+        st.builds(When, stream=st.sampled_from([None, True])),
+        prefer=st.none() | SELECTIONS,
+        require=st.none() | SELECTIONS,
+        fallback=st.sampled_from(["", *NAMES]),
+    ),
+    max_size=2,
+).map(tuple)
+POLICIES = st.builds(
+    Policy,
+    aliases=st.dictionaries(
+        st.just("group"), st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map(tuple)
+    ),
+    default_model=st.sampled_from(["", *MODELS]),
+    patterns=PATTERNS,
+    sizes=st.sampled_from([(), (SizeRule(size_bounds("< 8B"), frozenset({"openai"})),)]),
+    rules=RULES,
+    chains=CHAINS,
+)
+ASKS = st.builds(
+    an_ask,
+    st.sampled_from(["hello", "Write a Python function"]),
+    target=st.builds(
+        Target,
+        model=st.sampled_from(["", *NAMES]),
+        fallback_models=st.lists(st.sampled_from(NAMES), max_size=2).map(tuple),
+    ),
+    stream=st.booleans(),
+    allow_different_model=st.booleans(),
+    locality=st.just(Locality.LOCAL_ONLY),
+)
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> Snapshot:
+    backends = [
+        BackendView(
+            a_backend(name, kind=draw(st.sampled_from(KINDS)), local=draw(st.booleans())),
+            draw(st.sampled_from([Phase.READY, Phase.READY, Phase.DOWN])),
+        )
+        for name in BACKENDS
+    ]
+    pairs = [(b, m) for b in BACKENDS for m in MODELS if draw(st.booleans())]
+    sizes = st.none() | st.sampled_from([3.0, 8.0, 70.0])
+    return a_snapshot(backends, [a_view(b, m, parameters=draw(sizes)) for b, m in pairs])
+
+
+@given(fleets(), POLICIES, ASKS, st.lists(st.sampled_from(Fault), min_size=8, max_size=8))
+def test_what_has_to_stay_local_reaches_no_cloud_backend_whatever_fails(
+    snapshot: Snapshot, policy: Policy, ask: Ask, faults: list[Fault]
+) -> None:
+    try:
+        question = a_question(ask, a_resolver(policy).resolve(ask, snapshot.by_model))
+    except ZoeError:
+        return
+    for fault in faults:
+        choice = choose(question, snapshot, policy)
+        if choice is None:
+            return
+        deployment = choice.options[choice.best].view.deployment
+        assert snapshot.backends[deployment.backend].backend.local
+        following = next_question(question, deployment, fault, snapshot)
+        if following is None:
+            return
+        question = following

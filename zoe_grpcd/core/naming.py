@@ -1,0 +1,145 @@
+"""From a name to the tiers that it stands for: a model, an alias or group, a pattern, a fallback chain.
+
+Rule: the first of these that knows the name decides, in this order.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from zoe_grpcd.core.chains import Chain, Step
+from zoe_grpcd.core.domain import Reason
+from zoe_grpcd.core.tiers import Selection, Tier
+
+Models = Mapping[str, object]
+"""Public names of models as keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Names that match as a whole, where they go, and what they get when nobody there can serve."""
+
+    expression: re.Pattern[str]
+    backends: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    fallback: str = ""
+
+    @property
+    def place(self) -> Selection:
+        """Where they go."""
+        return Selection(backends=self.backends, kinds=self.kinds)
+
+    def __str__(self) -> str:
+        """`pattern 'llama.*' (kinds vllm)`."""
+        places = sorted(self.backends or self.kinds)
+        what = "backends" if self.backends else "kinds"
+        return f"pattern {self.expression.pattern!r} ({what} {', '.join(places)})"
+
+
+class Found(NamedTuple):
+    """What a name stands for, and which step of the hierarchy knew it."""
+
+    tiers: tuple[Tier, ...]
+    reason: Reason
+    why: str
+    fallback: str = ""  # the pattern's own
+    place: Selection | None = None  # a model's name that a pattern matches too: where it should be
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What names may stand for."""
+
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    patterns: Sequence[Pattern] = ()
+    chains: Mapping[str, Chain] = field(default_factory=dict)
+
+    def find(self, name: str, models: Models) -> Found | None:
+        """What a name stands for; None: nobody knows it."""
+        if exact := self.model(name, models):
+            tier = Tier(frozenset((exact,)))
+            pattern = self.pattern(name)
+            if pattern is None:
+                return Found((tier,), Reason.EXACT_MODEL, f"model {name!r} by name")
+            why = f"model {name!r} by name, preferred where {pattern} says"
+            return Found((tier,), Reason.EXACT_MODEL, why, place=pattern.place)
+        if members := self.members(name, models):
+            return Found((Tier(members),), Reason.ALIAS, f"alias {name!r}")
+        if pattern := self.pattern(name):
+            why = f"model {name!r} by {pattern}"
+            return Found(_tiers_of(name, pattern), Reason.PATTERN, why, pattern.fallback)
+        return None
+
+    def model(self, name: str, models: Models) -> str:
+        """The model of this name, Ollama's `:latest` left out or not; empty: there is none."""
+        if name in models:
+            return name
+        return latest if (latest := f"{name}:latest") in models else ""
+
+    def members(self, name: str, models: Models, seen: frozenset[str] = frozenset()) -> frozenset[str]:
+        """The models behind an alias, through aliases of aliases; a circle ends where it began."""
+        members: set[str] = set()
+        for member in self.aliases.get(name, ()):
+            if exact := self.model(member, models):
+                members.add(exact)
+            elif member not in seen:
+                members |= self.members(member, models, seen | {name})
+        return frozenset(members)
+
+    def pattern(self, name: str) -> Pattern | None:
+        """The first pattern that the whole of a name matches."""
+        return next((pattern for pattern in self.patterns if pattern.expression.fullmatch(name)), None)
+
+    def group(self, names: Sequence[str], models: Models) -> frozenset[str]:
+        """All models that these names of models and groups stand for."""
+        found: set[str] = set()
+        for name in names:
+            exact = self.model(name, models)
+            found |= {exact} if exact else self.members(name, models)
+        return frozenset(found)
+
+    def fallback(self, name: str, models: Models) -> tuple[Tier, ...]:
+        """What to try for a name that somebody gave as a fallback: what it stands for, else the chain of that name."""
+        found = self.find(name, models)
+        if found:
+            return tuple(
+                tier._replace(reason=Reason.FAILOVER, why=f"fallback {name!r}") for tier in found.tiers
+            )
+        return self.chain(name, models, named=True)
+
+    def is_chain(self, name: str, models: Models) -> bool:
+        """A fallback of this name is a chain, and nothing else."""
+        return name in self.chains and self.find(name, models) is None
+
+    def chain(self, name: str, models: Models, *, named: bool) -> tuple[Tier, ...]:
+        """The steps of a chain; none if there is no such chain.
+
+        `named`: the request names a model, whose size conditions are about; else they are about each of a step's.
+        """
+        chain = self.chains.get(name)
+        return tuple(self._step(name, step, models, named=named) for step in chain.steps) if chain else ()
+
+    def _step(self, chain: str, step: Step, models: Models, *, named: bool) -> Tier:
+        why, when = f"fallback chain {chain!r}", step.when
+        sizes = when.sizes if when and not named else None
+        if when and not named:
+            when = when.of_causes
+        if step.models:
+            only = Selection(sizes=sizes) if sizes else None
+            return Tier(self.group(step.models, models), only, when=when, reason=Reason.FAILOVER, why=why)
+        only = Selection(step.backends, step.kinds, sizes=sizes)
+        return Tier(only=only, when=when, reason=Reason.FAILOVER, why=why)
+
+
+def _tiers_of(name: str, pattern: Pattern) -> tuple[Tier, ...]:
+    """The deployments there of exactly that name, those whose name the pattern matches, and the one model of a backend
+    that has no other.
+    """
+    where: dict[str, Any] = {"backends": pattern.backends, "kinds": pattern.kinds}
+    tiers = [
+        Tier(only=Selection(**where, named=is_meant), reason=Reason.PATTERN)
+        for is_meant in (name.__eq__, pattern.expression.fullmatch)
+    ]
+    why = "the only model of its backend"
+    return (*tiers, Tier(only=Selection(**where), alone=True, reason=Reason.PATTERN, why=why))
