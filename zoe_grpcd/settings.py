@@ -8,6 +8,7 @@ from zoe_grpcd.core.domain import Backend, Deployment, ModelFacts, Price
 from zoe_grpcd.core.intents import Intent, configured
 from zoe_grpcd.core.options import normalise
 from zoe_grpcd.core.resolve import Policy, Resolver
+from zoe_grpcd.hierarchy import capabilities_of, chains_of, granted, patterns_of, rules_of, sizes_of
 from zoe_grpcd.router import Reliability, Rules
 
 
@@ -38,6 +39,11 @@ def settings_of(config: Config, generation: int = 1) -> Settings:
         prefer_warm=routing.warm.prefer,
         drop_params=config.drop_params,
         config_generation=generation,
+        patterns=patterns_of(routing),
+        capabilities=capabilities_of(config),
+        sizes=sizes_of(routing),
+        rules=rules_of(routing),
+        chains=chains_of(routing),
     )
     intents = configured(
         {name: intent.model_dump(exclude_unset=True) for name, intent in routing.intents.items()}
@@ -46,7 +52,7 @@ def settings_of(config: Config, generation: int = 1) -> Settings:
     return Settings(
         tuple(_backend(section) for section in config.backends),
         tuple(_deployment(model.name, d) for model in config.models for d in model.deployments),
-        {model.name: _facts(model) for model in config.models},
+        granted({model.name: _facts(model) for model in config.models}, routing),
         Rules(Resolver(policy, intents), policy, reliability),
         {
             b.name: dict(b.litellm_params.get_secret_value())
