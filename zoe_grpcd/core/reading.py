@@ -52,7 +52,7 @@ _CODE = (
     "```", "def ", "#include", "public static", "console.log", "SELECT ", "import numpy", "import pandas", "</div>",
     "Traceback (", "();", "self.", "function(", "fn main", "#!/", "=> {", "std::", "System.out", "<?php", "printf(",
     "println", "lambda ", "List[", "const ", "return ", "import ", "print(", "!= ", "== ", "&& ", "};", "{\n", "):\n",
-    "+=", "](", "()", "[i]", "->", "__",
+    "+=", "](", "()", "= [", "= {", "; print", "[i]", "->", "__",
 )  # fmt: skip
 _CODE_HINT = re.compile(r"[()<=>`#{\[;]")
 _NUMBER = re.compile(r"\d[\d.,:]*")

@@ -18,6 +18,15 @@ ACTION: Table = {
         ^insert|place|put|add|drop|include|strike|scratch .. list|calendar|agenda|cart|basket
         ^transfer|move|send .. from|to .. account|accounts|savings|checking
         should|to|must be added|removed|deleted|cancelled|canceled|booked|paid|sent|turned|scheduled|moved|reset|set|ordered
+        ^book|reserve|order|get|find|call|grab|fetch|rent|hire|hail .. {errand}|van|boat|bike
+        needs|need|should|has|must to? be|go|come on|onto|off .. {agenda}
+        ^alarm|timer|reminder|appointment & @short & !@question
+        ^restart|reboot|unplug .. & @short & !{tech} & !{program}
+        ^change|set|switch your name|language|voice|accent|tone|settings
+        ^speak|talk to? me? in a|an|the? & @short & accent|voice|language|{language}
+        factory settings|setting|defaults|reset|mode
+        ^use|redeem|spend my .. points|miles|card|rewards
+        anything|something|plans .. scheduled|planned|booked|on|in .. & @question & have|is|are|any & @short
         ^pair|unpair|connect|disconnect|sync|link .. phone|device|bluetooth|yourself|speaker|tv|computer|laptop
         ^reset .. settings|factory|device|password
         ^share|send .. location
@@ -100,7 +109,7 @@ ACTION: Table = {
     1.6: """
         ^call|ring|phone|dial & @short & !function & !method
         ^cancel|postpone|reschedule|delete|remove|erase|clear|silence|stop|pause|resume|unpause & @short
-        ^set & @short
+        ^set & @short & !{tech}
         ^add|put & @short
         ^remember to
         ^book|reserve & @short
@@ -212,6 +221,12 @@ CODE: Table = {
         compile|compiles|compiling|compiler|recompile
         regular expression|expressions
         array|arrays & !an|wide|vast array|arrays of & !solar
+        commit|commits|branch|branches|repo|repository .. & undo|push|pushed|merge|revert|squash|rebase|checkout|clone|stash & !crime
+        keyword|keywords & do|does|mean|use|when & !seo & !@long & {ask}
+        script that|to|which|for & !film|movie|play|scene|tv
+        snippet & output|what|this|fix|explain
+        recursion|decorator|decorators|lambda|closure|closures|mutex|deadlock|pointer|pointers & explain|what|how|difference|example
+        operating system|systems & process|thread|kernel|programming
         inheritance|polymorphism|encapsulation|transpiler|garbage in|of|collection|collector & programming|class|language|object|code|memory
         write|create|construct|build|generate|design|develop .. {structure} & {structure} & !number|numbers|{prose}
         write|create|construct|generate|build .. loop|statement|array|dictionary|tuple|regex|xpath|css|selector|schema|struct|enum|class|object|expression .. to|that|with|for|of|in & !numerical|algebraic
@@ -341,6 +356,9 @@ TRANSLATE: Table = {
         mean|means|meaning .. in {language}
         into {language}
         put|render|convert|give|rewrite|have|need|want|turn .. in|into|to modern? {language}
+        how|what would|might|could|do|does a|an|the? {country} say|greet|ask|call
+        if i|we was|were & say|ask|greet|tell|order & how|what
+        how would|might|could i|you|they|one say|greet & @short & !no
         how would i|you|we say|ask .. if .. {country}""",
     1.0: "translate|translation",
 }
@@ -366,7 +384,10 @@ CREATIVE: Table = {
         ^write|compose|draft|craft|pen & !{program} & !{tech}
         write|compose|draft|pen .. {prose} & !^who|whose & !wrote & !{tech} & !@code
         write|compose|draft|pen|craft a|an|some|me|my|another .. {prose}|words & !{program}
-        ^rewrite|paraphrase|rephrase|reword|polish|proofread|edit & !{program} & !{tech} & !@code
+        ^rewrite|paraphrase|rephrase|reword|polish|proofread|edit & !{program} & !{tech} & !@code & !loop|comprehension|query
+        ^think|come .. of|with .. metaphor|simile|analogy|pun|riddle|rhyme
+        reply|respond .. politely|invitation|offer|complaint|letter & !rag
+        ^you are a|an .. & give|write|tell|help|answer|suggest|speak & !{tech} & !@numbers & @statement
         ^write .. sentence|sentences|conversation|paragraph|text|description|words|content|copy|outline & !{tech} & !@code & !{program}
         rewrite|paraphrase|rephrase|reword|restate|revise .. {source}|sentence|sentences|it|this|following & !{tech} & !@code
         ^reply|respond|answer .. {source} & !context & !@question
@@ -418,7 +439,14 @@ REASONING: Table = {
         find .. the|all? value|values|area|perimeter|sum|product|roots|solutions|solution|number|dimensions|limit|slope|volume
         logic|logical puzzle|riddle|problem|fallacy|reasoning
         ^solve .. riddle|puzzle|equation|problem
-        positive|negative|real|consecutive|prime|rational|even|odd integer|integers|number|numbers|solutions & !{program} & !{tech}
+        positive|negative|real|consecutive|prime|rational|even|odd integer|integers|number|numbers|solutions & !{program} & !{tech} & !loop|prints
+        older|younger|taller|shorter|heavier|lighter|faster|slower|richer than & who|which|is & @list & @question
+        does it|this|that .. follow|hold
+        argument .. valid|sound|invalid
+        is to .. as .. to
+        ^sort|arrange|order|list .. words|names|numbers .. & alphabetically|alphabetical|ascending|descending|order
+        true|false and|or|not true|false|not
+        overtake|overtook|overtakes
         what|which comes|number next
         sequence & @numbers
         square|cube root
@@ -497,7 +525,10 @@ EXPLAIN: Table = {
         help|make me understand
         how does|do|did|is|are|was|were .. work|works|made|formed|function|happen|produced|occur|affect|measured|spread
         the? concept|theory|principle|history|origin|origins|significance|importance|purpose of & !write
-        i|we want|like|love|need|wish|interested|curious to|in know|learn|understand|find|knowing|learning & !{agenda} & !you|your
+        i|we would? want|like|love|need|wish|interested|curious to|in know|learn|understand|find|knowing|learning & !{agenda} & !you|your
+        ^steps|instructions|directions|guide to|for
+        ^give|write|provide a|an|the? brief|short|general|quick? overview|explanation|introduction|description of
+        ^suggest .. exercises|ways|tips|methods|activities|documentaries|films|books|resources
         tell|show|teach|instruct|inform me|us .. how|why to|do|does|is|are|the|a|i|on & !{agenda} & !{tech}
         let me know how|why|what .. & !you
         figure out how|why
@@ -578,7 +609,9 @@ CLASSIFICATION: Table = {
         scale of|from 1|one|0|zero
         which .. of these|the .. are|is|belong & @question & @list
         ^which & or & @short & @question & !better & !best & !should & !i & !we & !cheaper
-        tell me|us? which|whether|if .. are|is .. or & @list
+        tell me|us? which|whether|if .. are|is .. or|and & @list
+        entail|entails|entailed|entailment
+        count how often|many
         ^group|sort|separate|split|divide .. into|as|by & !{tech}
         premise hypothesis
         premise|hypothesis & entailment|contradiction|neutral
@@ -614,10 +647,11 @@ STATUS: Table = {
         all systems
         ^ping & @tiny
         ^test|testing|ping|uptime & @tiny
-        are you there|up|awake|alive|online|working|ready|running|ok|listening|available & @tiny
+        are you still? there|here|up|awake|alive|online|working|ready|running|ok|listening|available & @tiny
         is it|everything|anything|anyone|this|that up|down|working|ok|okay|running|online|there|fine|ready|alive|done|broken|on & @short
         is everything|all ok|okay|fine|good|working|up
         how is|are the|my|our? {service} doing|going|holding & @short
+        does|do|did the|my|our {service} respond|work|answer|run|start|finish|load & @short
         has|have|did the|my|our {service}|update|upgrade|build|backup|download|upload .. finished|finish|complete|completed|done|succeed|succeeded|failed|fail|run|start|started & @short
         uptime & @short
         ^check if|whether|that .. {service} .. up|running|online|working|ready|down""",
@@ -636,7 +670,7 @@ CHAT: Table = {
         how old|young|tall|smart|big are|is|will|would you|your|u
         what|where|who|when|which|why .. do|did|are|were|can|will|would|have|should you|u & @short & !remember|recall & !{tech} & !call a|an|someone & !say & !need|use|put|add|mix & !get if & !story
         what|where|who|when|which|why .. i|we|they call|name|made|created|built|ask|give .. you|u & @short
-        you|your .. name|called|creator|company|owner|hobbies|pets|job|boss|age|birthday|language|capabilities|abilities & @short
+        you|your .. name|called|creator|company|owner|hobbies|pets|job|boss|age|birthday|language|capabilities|abilities & @short & !remember|recall & !change|set
         you|yourself .. human|robot|person|computer|machine|bot|ai|real|alive & @short
         describe|introduce|call .. yourself
         what|how .. you|u .. help|assist me|with|us? & @short & !{tech} & !{program}
