@@ -127,6 +127,18 @@ def test_turns_that_nobody_takes_any_more_are_forgotten() -> None:
     assert ("weighted", frozenset({"1"})) not in owing
 
 
+def test_slots_that_several_models_share_are_not_all_free_for_one() -> None:
+    world = World(Policy(strategy="most_capacity"))
+    world.add("a", seen_as=seen("m", "n", "o", "p", slots=8))  # two for each
+    world.add("b", seen_as=seen("m", slots=4))
+    decision = world.router.route(an_ask(model="m"), explain=True)
+    capacity = {c.deployment.backend: c.terms[0] for c in decision.candidates}
+    assert {name: (term.name, term.value) for name, term in capacity.items()} == {
+        "a": ("capacity", 0.5),
+        "b": ("capacity", 1.0),
+    }
+
+
 # ------------------------------------------------------------------------------------------------------ response times
 
 

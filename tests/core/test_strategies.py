@@ -258,7 +258,6 @@ SMALL, LARGE = {"context_tokens": 2000}, {"context_tokens": 8000}
         ({"a": {}, "b": {}}, {"a": {"busy": 1}}, {"a": 0.75, "b": 1.0}, "b"),  # windows nobody knows
         ({"a": {}, "b": LARGE}, {"a": {"slots": 8}}, {"a": 1.0, "b": 0.5}, "a"),  # taken for the smallest
         ({"a": LARGE, "b": LARGE}, {"a": {"busy": 9, "service": 3.0}, "b": {"busy": 4}}, {"a": 1.0, "b": 1.0}, "b"),
-        ({"a": LARGE, "b": LARGE}, {"a": {"slots": 8, "model_slots": 2}}, {"a": 0.5, "b": 1.0}, "b"),
         ({"a": LARGE, "b": {**LARGE, **COLD}}, {"a": {"busy": 3}}, {"a": 0.25, "b": 1.0}, "a"),
         ({"a": LARGE, "b": LARGE}, {"b": {"phase": Phase.DEGRADED}, "a": {"busy": 1}}, {"a": 0.75, "b": 1.0}, "a"),
     ],
