@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from random import Random
 from typing import Any, Final
 
 from zoe_grpcd.admission import WaitingRoom
@@ -26,6 +27,7 @@ from zoe_grpcd.core.domain import (
     ModelFacts,
     ModelStatus,
     Observation,
+    Prefill,
     Target,
     Usage,
 )
@@ -63,6 +65,7 @@ def _plain_resolver() -> Resolver:
 
 
 def a_backend(name: str, **fields: Any) -> Backend:
+    fields = {"prefill": Prefill.CONTINUES, **fields}
     return Backend(name, fields.pop("kind", "llamacpp"), f"http://{name}", **fields)
 
 
@@ -159,6 +162,7 @@ class FakeDispatcher:
         self.running = 0
         self.opened_in: list[asyncio.Task[Any] | None] = []
         self.closed_in: list[asyncio.Task[Any] | None] = []
+        self.resume: Callable[[Call], Call] = lambda call: call
 
     async def stream(self, call: Call) -> AsyncGenerator[list[Event]]:
         script = self.scripts[min(len(self.calls), len(self.scripts) - 1)]
@@ -179,6 +183,9 @@ class FakeDispatcher:
             self.running -= 1
             self.closed_in.append(asyncio.current_task())
 
+    async def resumed(self, call: Call) -> Call:
+        return self.resume(call)
+
 
 # -------------------------------------------------------------------------------------------------------------- world
 
@@ -188,7 +195,7 @@ class World:
     """A router, its fleet, and a fake in place of each backend. Every backend is ready and has served nothing yet."""
 
     policy: Policy = field(default_factory=Policy)
-    reliability: Reliability = field(default_factory=lambda: Reliability(retry_delay=0.001))
+    reliability: Reliability = field(default_factory=lambda: Reliability(retry_delay=0.001, return_time=0.0))
     facts: Mapping[str, ModelFacts] = field(default_factory=dict)
     deployments: Sequence[Deployment] = ()
     intents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -203,7 +210,7 @@ class World:
         self.dispatchers: dict[str, FakeDispatcher] = {}
         self.nudged: list[str] = []
         rules = Rules(a_resolver(self.policy, self.intents), self.policy, self.reliability)
-        around = Around(self.clock, self.nudged.append)
+        around = Around(self.clock, self.nudged.append, Random(0).random)
         self.router = Router(self.fleet, rules, self.dispatchers, self.waiting, around)
 
     def add(

@@ -9,6 +9,7 @@ from fakes import (
     ANSWER,
     BROKEN,
     Hang,
+    Script,
     World,
     an_ask,
     fault,
@@ -20,19 +21,29 @@ from fakes import (
 from waiting import eventually
 
 from zoe_grpcd.attempt import first_token_budget
+from zoe_grpcd.core.continuation import from_text
 from zoe_grpcd.core.domain import (
+    Ask,
     Completed,
     Decision,
     Delta,
+    Deployment,
+    Event,
+    FinishReason,
+    Generation,
     LoadState,
     ModelStatus,
     Observation,
     Outcome,
     Phase,
+    Prefill,
     Progress,
     Reason,
+    Seam,
     Switched,
     Target,
+    ToolDelta,
+    Usage,
 )
 from zoe_grpcd.core.errors import (
     BackendFailed,
@@ -393,39 +404,439 @@ async def test_it_does_not_count_against_the_backend() -> None:
 # ------------------------------------------------------------------------------------------- failure after a first token
 
 
-async def test_a_backend_lost_after_its_first_token_ends_the_stream() -> None:
+HALF: Script = ([*said("one ", 3)], [*said("two ", 2)], fault(Fault.CUT, "reset"))
+REST: Script = (said("three"), finished(prompt=10, completion=1))
+
+
+async def lost(world: World, ask: Ask | None = None, into: list[Item] | None = None) -> BackendLost:
+    with pytest.raises(BackendLost) as caught:
+        await world.collect([] if into is None else into, ask)
+    assert world.left_behind == 0
+    return caught.value
+
+
+async def test_a_stream_whose_backend_dies_is_gone_on_with_elsewhere() -> None:
     world = World()
-    world.add("a", [said("one ", 3), said("two", 2), fault(Fault.CUT, "reset")])
+    world.add("a", HALF)
+    second = world.add("b", REST)
+    items = await world.run(an_ask(options={"max_output_tokens": 20}))
+    assert shapes(items) == ["Decision", "events", "events", "Switched", "events", "Completed"]
+    assert text_of(items) == "one two three"
+    switched: Switched = the(Switched, items)
+    assert (switched.previous.deployment.backend, switched.current.deployment.backend) == ("a", "b")
+    assert (switched.seam, switched.tokens_kept) == (Seam.TEXT_PREFILL, 5)
+    assert (switched.failed_attempt.outcome, switched.failed_attempt.output_tokens) == (Outcome.LOST, 5)
+    asked = second.calls[0].generation
+    assert asked.messages[-1] == {"role": "assistant", "content": "one two "}
+    assert asked.options["max_output_tokens"] == 15
+    assert outcomes(items) == [("a", "LOST"), ("b", "OK")]
+    assert world.left_behind == 0
+
+
+async def test_usage_adds_up_over_the_parts() -> None:
+    world = World()
+    world.add("a", HALF)
+    world.add("b", REST)
+    assert the(Completed, await world.run()).usage == Usage(prompt_tokens=5, completion_tokens=6)
+
+
+async def test_an_answer_may_lose_one_backend_after_the_other() -> None:
+    world = World()
+    world.add("a", HALF)
+    world.add("b", [said("three "), fault(Fault.CUT)])
+    third = world.add("c", [said("four"), finished(20, 1)])
+    items = await world.run()
+    assert text_of(items) == "one two three four"
+    assert [item.tokens_kept for item in items if isinstance(item, Switched)] == [5, 6]
+    assert third.calls[0].generation.messages[-1]["content"] == "one two three "
+    assert the(Completed, items).usage.completion_tokens == 7
+
+
+async def test_who_fails_before_its_first_token_is_no_part_of_the_answer() -> None:
+    world = World()
+    world.add("a", HALF)
+    world.add("b", [fault(Fault.REFUSED)])
+    world.add("c", REST)
+    items = await world.run()
+    switched: Switched = the(Switched, items)
+    assert (switched.previous.deployment.backend, switched.current.deployment.backend) == ("a", "c")
+    assert switched.failed_attempt.deployment.backend == "a"
+    assert outcomes(items) == [("a", "LOST"), ("b", "FAILED"), ("c", "OK")]
+
+
+def same_file(world: World, **scripts: Script) -> None:
+    for name, script in scripts.items():
+        world.add(name, script, seen_as=seen(ModelStatus("m", fingerprint="file")), takes_tokens=True)
+
+
+async def test_the_same_file_goes_on_from_the_same_tokens() -> None:
+    world = World()
+    same_file(world, a=HALF)
+    world.add("b", REST)
+    same_file(world, c=REST)
+    items = await world.run(an_ask(minimum_seam=Seam.EXACT_TOKENS))
+    assert outcomes(items) == [("a", "LOST"), ("c", "OK")]
+    assert the(Switched, items).seam is Seam.EXACT_TOKENS
+
+
+async def test_tokens_that_are_not_found_again_make_a_lesser_seam() -> None:
+    world = World()
+    same_file(world, a=HALF, b=REST)
+    world.dispatchers["b"].resume = from_text
+    assert the(Switched, await world.run()).seam is Seam.TEXT_PREFILL
+
+
+async def test_a_caller_that_wants_an_exact_seam_gets_no_other() -> None:
+    world = World()
+    same_file(world, a=HALF, b=REST)
+    world.dispatchers["b"].resume = from_text
+    world.dispatchers["a"].scripts.append([fault(Fault.REFUSED)])
+    error = await lost(world, an_ask(minimum_seam=Seam.EXACT_TOKENS))
+    assert world.dispatchers["b"].calls == []
+    assert error.output_tokens_sent == 5
+
+
+async def test_a_beginning_that_is_said_once_more_is_dropped() -> None:
+    world = World()
+    world.add("a", HALF)
+    world.add("b", [said("one two three"), finished()], prefill=Prefill.REPEATS)
+    assert text_of(await world.run()) == "one two three"
+
+
+async def test_a_text_that_repeats_itself_is_left_alone_where_nobody_repeats() -> None:
+    world = World()
+    world.add("a", [said(" ha"), fault(Fault.CUT)])
+    world.add("b", [said(" ha ha"), finished()])
+    assert text_of(await world.run()) == " ha ha ha"
+
+
+async def test_who_closes_a_turn_that_has_begun_is_not_asked() -> None:
+    world = World()
+    world.add("a", HALF, [fault(Fault.REFUSED, "refused")])
+    closing = world.add("b", REST, prefill=Prefill.CLOSES)
+    error = await lost(world)
+    assert closing.calls == []
+    assert error.message == (
+        "backend a failed after 5 tokens: reset; nobody went on with it, the last was a: refused"
+    )
+
+
+async def test_a_caller_that_takes_a_restart_is_told_to_drop_what_it_has() -> None:
+    world = World()
+    world.add("a", HALF)
+    second = world.add("b", prefill=Prefill.CLOSES)
+    items = await world.run(an_ask(minimum_seam=Seam.RESTART))
+    assert shapes(items) == ["Decision", "events", "events", "Switched", "events", "events", "Completed"]
+    assert (the(Switched, items).seam, the(Switched, items).tokens_kept) == (Seam.RESTART, 0)
+    assert text_of(items[4:]) == "hello"
+    assert second.calls[0].continues is None
+    assert the(Completed, items).usage == Usage(5, 2)
+
+
+@pytest.mark.parametrize(
+    "ask", [an_ask(minimum_seam=Seam.NONE), an_ask(max_attempts=1)], ids=["none", "one try"]
+)
+async def test_a_stream_that_may_not_be_spliced_says_how_much_was_sent(ask: Ask) -> None:
+    world = World()
+    world.add("a", HALF)
     world.add("b")
     items: list[Item] = []
-    with pytest.raises(BackendLost) as caught:
-        await world.collect(items)
-    assert text_of(items) == "one two"
-    assert caught.value.output_tokens_sent == 5
-    assert caught.value.metadata == {"output_tokens_sent": "5"}
-    assert [(a.outcome, a.output_tokens) for a in caught.value.attempts] == [(Outcome.LOST, 5)]
+    error = await lost(world, ask, items)
+    assert text_of(items) == "one two "
+    assert error.output_tokens_sent == 5
+    assert error.metadata == {"output_tokens_sent": "5"}
+    assert [(a.outcome, a.output_tokens) for a in error.attempts] == [(Outcome.LOST, 5)]
     assert world.dispatchers["b"].calls == []
-    assert world.left_behind == 0
+
+
+async def test_a_refusal_to_go_on_is_remembered_and_passed_over() -> None:
+    world = World()
+    world.add("a", HALF)
+    refusing = world.add("b", [fault(Fault.REJECTED, "no prefill", http_status=400)])
+    world.add("c", REST)
+    assert outcomes(await world.run()) == [("a", "LOST"), ("b", "REJECTED"), ("c", "OK")]
+    (view,) = [v for v in world.fleet.snapshot(world.clock()).by_model["m"] if v.deployment.backend == "b"]
+    assert view.prefill is Prefill.CLOSES
+    assert len(refusing.calls) == 1
+
+
+@pytest.mark.parametrize(("allowed", "ends"), [(False, "lost"), (True, "other")])
+async def test_another_model_goes_on_with_a_text_only_with_leave(allowed: bool, ends: str) -> None:
+    world = World()
+    world.add("a", HALF)
+    world.add("b", REST, seen_as=seen("other"))
+    ask = an_ask(target=Target(model="m", fallback_models=("other",)), allow_different_model=allowed)
+    if ends == "lost":
+        await lost(world, ask)
+    else:
+        assert text_of(await world.run(ask)) == "one two three"
+
+
+async def test_the_same_model_is_preferred_to_another() -> None:
+    world = World()
+    world.add("a", HALF)
+    world.add("b", seen_as=seen("other"), weight=9.0)
+    world.add("c", REST)
+    items = await world.run(an_ask(model="m", allow_different_model=True))
+    assert outcomes(items) == [("a", "LOST"), ("c", "OK")]
+
+
+async def test_a_sole_backend_goes_on_with_what_it_had_begun() -> None:
+    world = World()
+    world.add("a", HALF, REST)
+    items = await world.run()
+    assert text_of(items) == "one two three"
+    assert outcomes(items) == [("a", "LOST"), ("a", "OK")]
+
+
+async def test_a_server_that_is_started_again_goes_on() -> None:
+    world = World(reliability=Reliability(retry_delay=0.001, return_time=30.0))
+    gone = [*said("one "), *said("two ")], lambda: world.observe("a", BROKEN), fault(Fault.CUT)
+    world.add("a", gone, REST)
+    task = asyncio.create_task(world.run())
+    await eventually(lambda: world.fleet.phase("a") is Phase.DOWN)
+    world.observe("a", seen("m"))
+    assert text_of(await task) == "one two three"
+
+
+async def test_a_server_that_does_not_come_back_is_not_waited_for_long() -> None:
+    world = World(reliability=Reliability(retry_delay=0.001, return_time=0.3))
+    world.add("a", [*HALF[:2], lambda: world.observe("a", BROKEN), fault(Fault.CUT)])
+    error = await asyncio.wait_for(lost(world), 5)
+    assert len(error.attempts) == 1
 
 
 async def test_a_stream_that_just_ends_is_lost() -> None:
     world = World()
     world.add("a", [said("one")])
-    with pytest.raises(BackendLost):
-        await world.run()
+    error = await lost(world)
+    assert {attempt.error_reason for attempt in error.attempts} == {"CUT"}
+    assert len(error.attempts) == 3
+
+
+async def test_an_answer_that_had_all_its_tokens_is_complete() -> None:
+    world = World()
+    world.add("a", HALF)
+    other = world.add("b")
+    end: Completed = the(Completed, await world.run(an_ask(options={"max_output_tokens": 5})))
+    assert (end.finish, end.usage.completion_tokens) == (FinishReason.LENGTH, 5)
+    assert other.calls == []
     assert world.left_behind == 0
+
+
+async def test_a_stop_text_across_the_seam_ends_the_answer() -> None:
+    world = World()
+    world.add("a", HALF)
+    world.add("b", [said("th"), said("ree"), Hang()])
+    items = await world.run(an_ask(options={"stop": ["wo three"]}))
+    assert text_of(items) == "one two "
+    assert the(Completed, items).finish is FinishReason.STOP
+    assert world.left_behind == 0
+
+
+# ------------------------------------------------------------------------------------- thoughts, calls, objects, wholes
+
+
+def thought(text: str) -> list[Event]:
+    return [Delta(reasoning=text, tokens=1)]
+
+
+async def test_an_unfinished_thought_is_thought_anew() -> None:
+    world = World()
+    world.add("a", [thought("hm"), fault(Fault.CUT)])
+    second = world.add("b", [thought("ah"), *ANSWER])
+    items = await world.run(an_ask(include_reasoning=True))
+    assert (the(Switched, items).seam, the(Switched, items).tokens_kept) == (Seam.TEXT_PREFILL, 0)
+    assert second.calls[0].continues is None
+    assert text_of(items) == "hello"
+
+
+async def test_a_thought_that_nobody_sees_leaves_no_seam() -> None:
+    world = World()
+    world.add("a", [thought("hm"), fault(Fault.CUT)])
+    world.add("b")
+    items = await world.run(an_ask(minimum_seam=Seam.NONE))
+    assert the(Switched, items).seam is Seam.EXACT_TOKENS
+    assert text_of(items) == "hello"
+
+
+async def test_after_a_thought_only_the_answer_goes_on() -> None:
+    world = World()
+    world.add("a", [thought("hm"), said("for"), fault(Fault.CUT)])
+    second = world.add("b", [said("ty"), finished()])
+    assert text_of(await world.run()) == "forty"
+    asked = second.calls[0].generation
+    assert asked.messages[-1] == {"role": "assistant", "content": "for", "reasoning_content": "hm"}
+    assert asked.options["reasoning_effort"] == "none"
+
+
+def with_tools(**fields: Any) -> Ask:
+    tools = ({"type": "function", "function": {"name": "f"}},)
+    return an_ask(generation=Generation(({"role": "user", "content": "hello"},), tools=tools), **fields)
+
+
+CALLING: Script = ([Delta("let me"), ToolDelta(0, "1", "f")], [ToolDelta(0, arguments='{"a"')])
+CALLED: Script = (*CALLING, [ToolDelta(0, arguments=":1}", done=True), *finished()])
+
+
+async def test_a_tool_call_is_delivered_when_it_is_whole() -> None:
+    world = World()
+    world.add("a", [*CALLING, fault(Fault.CUT)])
+    world.add("b", [[ToolDelta(0, "2", "f", '{"b":2}', done=True)], finished()])
+    items = await world.run(with_tools())
+    events = [event for item in items if isinstance(item, list) for event in item]
+    assert [e.arguments for e in events if isinstance(e, ToolDelta)] == ['{"b":2}']
+    assert text_of(items) == "let me"
+
+
+async def test_a_caller_that_takes_a_restart_sees_tool_calls_as_they_come() -> None:
+    world = World()
+    world.add("a", [*CALLING, fault(Fault.CUT)])
+    world.add("b", CALLED)
+    items = await world.run(with_tools(minimum_seam=Seam.RESTART))
+    assert shapes(items) == ["Decision", *["events"] * 2, "Switched", *["events"] * 3, "Completed"]
+    assert the(Switched, items).seam is Seam.RESTART
+
+
+JSON_ASK = an_ask(
+    generation=Generation(({"role": "user", "content": "hello"},), response_format={"type": "json_object"})
+)
+
+
+async def test_half_an_object_is_never_delivered() -> None:
+    world = World()
+    world.add("a", [said('{"a"'), said(":"), fault(Fault.CUT)])
+    world.add("b", [said('{"b"'), said(":2}"), finished()])
+    items = await world.run(JSON_ASK)
+    assert text_of(items) == '{"b":2}'
+    assert shapes(items) == ["Decision", "Switched", "events", "Completed"]
+    assert the(Switched, items).seam is Seam.EXACT_TOKENS
 
 
 @pytest.mark.parametrize("death", [fault(Fault.CUT), fault(Fault.SERVER), []])
 async def test_whole_hides_a_death_in_the_middle(death: Any) -> None:
     world = World()
     world.add("a", [said("half an ans"), death])
-    world.add("b")
+    world.add("b", [said("wer"), finished()])
     items = await world.run(whole=True)
     assert shapes(items) == ["Decision", "events", "Completed"]
-    assert text_of(items) == "hello"
+    assert text_of(items) == "half an answer"
     assert the(Decision, items).chosen.deployment.backend == "b"
-    assert outcomes(items) == [("a", "FAILED"), ("b", "OK")]
+    assert outcomes(items) == [("a", "LOST"), ("b", "OK")]
+
+
+@pytest.mark.parametrize(
+    ("ask", "prefill"),
+    [
+        (an_ask(), Prefill.CLOSES),
+        (an_ask(minimum_seam=Seam.NONE), Prefill.CONTINUES),
+        (an_ask(minimum_seam=Seam.EXACT_TOKENS), Prefill.CONTINUES),
+        (JSON_ASK, Prefill.CONTINUES),
+    ],
+    ids=["closes", "none", "exact", "json"],
+)
+async def test_whole_begins_anew_where_nobody_may_go_on(ask: Ask, prefill: Prefill) -> None:
+    world = World()
+    world.add("a", [said("half an ans"), fault(Fault.CUT)])
+    world.add("b", prefill=prefill)
+    items = await world.run(ask, whole=True)
+    assert text_of(items) == "hello"
+    assert the(Completed, items).usage == Usage(5, 2)
+
+
+# ------------------------------------------------------------------------------------ what a deployment makes of a prefill
+
+
+def counting(prompt: int, text: str = "x") -> Script:
+    return said(text), finished(prompt, 1)
+
+
+@pytest.mark.parametrize(
+    ("begun", "found"),
+    [
+        (counting(8), Prefill.CONTINUES),
+        (counting(8, ": on and on and"), Prefill.REPEATS),
+        (counting(11), Prefill.CLOSES),
+        ([fault(Fault.REJECTED, http_status=400)], Prefill.CLOSES),
+    ],
+)
+async def test_who_is_not_known_is_asked_before_it_goes_on(begun: Script, found: Prefill) -> None:
+    world = World()
+    world.add("a", HALF)
+    unknown = world.add("b", counting(8), begun, REST, prefill=None)
+    if found is Prefill.CLOSES:
+        await lost(world)
+    else:
+        assert text_of(await world.run()) == "one two three"
+    assert world.fleet.prefill(unknown_deployment(world)) is found
+    assert len(unknown.calls) == (2 if found is Prefill.CLOSES else 3)
+    assert world.left_behind == 0
+
+
+def unknown_deployment(world: World) -> Deployment:
+    views = world.fleet.snapshot(world.clock()).by_model["m"]
+    return next(view.deployment for view in views if view.deployment.backend == "b")
+
+
+async def test_who_gives_no_answer_to_that_is_passed_over() -> None:
+    world = World()
+    world.add("a", HALF)
+    silent = world.add("b", [fault(Fault.SERVER)], prefill=None)
+    world.add("c", REST)
+    assert text_of(await world.run()) == "one two three"
+    assert world.fleet.prefill(unknown_deployment(world)) is None
+    assert len(silent.calls) == 1
+
+
+async def test_a_sole_backend_that_does_not_tell_is_not_asked_for_ever() -> None:
+    world = World()
+    silent = world.add("a", [said("Hel"), fault(Fault.CUT)], prefill=None)
+    await asyncio.wait_for(lost(world), 5)
+    assert len(silent.calls) == 2
+
+
+async def test_it_is_found_out_after_the_first_answer_with_the_settings_of_the_request() -> None:
+    world = World()
+    dispatcher = world.add("b", ANSWER, counting(8), prefill=None)
+    ask = an_ask(
+        generation=Generation(({"role": "user", "content": "hello"},), backend_options={"num_ctx": 99})
+    )
+    await world.run(ask)
+    await eventually(lambda: world.fleet.prefill(unknown_deployment(world)) is Prefill.CONTINUES)
+    await world.run(ask)
+    assert len(dispatcher.calls) == 4
+    assert {call.generation.backend_options["num_ctx"] for call in dispatcher.calls} == {99}
+    assert world.left_behind == 0
+
+
+async def test_a_server_that_was_away_is_asked_again() -> None:
+    world = World()
+    world.add("b", ANSWER, counting(8), prefill=None)
+    await world.run()
+    await eventually(lambda: world.fleet.prefill(unknown_deployment(world)) is Prefill.CONTINUES)
+    world.observe("b", BROKEN)
+    assert world.fleet.prefill(unknown_deployment(world)) is None
+
+
+# --------------------------------------------------------------------------------------------------------- retry budget
+
+
+async def test_an_outage_is_not_doubled() -> None:
+    world = World()
+    for name in "ab":
+        world.add(name, [fault(Fault.SERVER)])
+    for _ in range(100):
+        await refusal(world)
+    calls = sum(len(dispatcher.calls) for dispatcher in world.dispatchers.values())
+    assert 100 < calls < 100 + 10 + 0.2 * 100 + 20
+
+
+async def test_who_is_well_gets_all_that_others_fail_at() -> None:
+    world = World()
+    world.add("a", [fault(Fault.SERVER)], weight=100.0)
+    world.add("b")
+    for _ in range(100):
+        assert text_of(await world.run()) == "hello"
 
 
 # ----------------------------------------------------------------------------------------------------------- timeouts
@@ -449,10 +860,9 @@ async def test_keep_alives_do_not_extend_the_time_for_a_first_token() -> None:
 async def test_a_backend_that_falls_silent_is_lost() -> None:
     world = World()
     world.add("a", [said(), Hang()], idle_timeout=0.001)
-    with pytest.raises(BackendLost, match=r"silent for 0\.001 s") as caught:
-        await world.run()
-    assert caught.value.attempts[0].error_reason == "TIMEOUT"
-    assert world.left_behind == 0
+    error = await lost(world)
+    assert "silent for 0.001 s" in error.message
+    assert error.attempts[0].error_reason == "TIMEOUT"
 
 
 async def test_the_time_for_a_first_token_grows_with_the_expected_load() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from zoe_grpcd.adapters import litellm_setup
+from zoe_grpcd.adapters import litellm_setup, resuming
 from zoe_grpcd.adapters.dialects import DIALECTS
 from zoe_grpcd.adapters.discovery import discover, recognise
 from zoe_grpcd.adapters.inquiry import together
@@ -21,6 +21,7 @@ from zoe_grpcd.adapters.listed import ListedProbe
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
 from zoe_grpcd.adapters.passive import PassiveProbe
+from zoe_grpcd.adapters.resuming import ResumingDispatcher
 from zoe_grpcd.adapters.systemd import notify
 from zoe_grpcd.admission import WaitingRoom
 from zoe_grpcd.config import Config
@@ -81,6 +82,9 @@ class Roster:
             for kind, dialect in DIALECTS.items()
             if kind not in broken
         }
+        if chat := self._direct.get("llamacpp"):
+            completion = TransformDispatcher(calls, resuming.DIALECT, resuming.Completions())
+            self._direct["llamacpp"] = ResumingDispatcher(calls, chat, completion)
         gc.collect()
         gc.freeze()  # LiteLLM leaves half a million objects: a full collection over them takes 200 ms
         await self.search()
@@ -193,6 +197,7 @@ class Daemon:
         async with self._resources:
             self._listen(data, admin_server)
             await asyncio.gather(self._roster.open(), self._open_embeddings())
+            self._resources.push_async_callback(self._router.close)
             await self._monitor.first_round(FIRST_ROUND)
             await asyncio.gather(data.start(), admin_server.start())
             searching = asyncio.create_task(self._search())

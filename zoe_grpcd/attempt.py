@@ -1,84 +1,46 @@
-"""One attempt: leased, sent, delivered as it comes, and given up when its backend is silent for too long.
+"""One attempt: sent, delivered as it comes, and given up when its backend is silent for too long.
 
 It reports how it ended in `Run` and decides nothing about what follows.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import partial
 
 from zoe_grpcd.admission import WaitingRoom
+from zoe_grpcd.core.continuation import Loss, continued, stops_of
 from zoe_grpcd.core.domain import (
-    Attempt,
     Backend,
+    Call,
     Candidate,
-    Completed,
     Decision,
     Event,
+    Finish,
+    FinishReason,
+    LoadState,
     Outcome,
     Phase,
+    Prefill,
     Progress,
+    Seam,
     Switched,
 )
 from zoe_grpcd.core.eligible import Question
-from zoe_grpcd.core.errors import BackendLost, Fault, UpstreamError
+from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.hold import Hold, sift
+from zoe_grpcd.core.joint import Joint
 from zoe_grpcd.core.merge import call_of
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.recovery import AFTER
 from zoe_grpcd.core.transcript import Transcript
+from zoe_grpcd.core.views import DeploymentView
 from zoe_grpcd.fleet import Fleet, Lease
-from zoe_grpcd.patience import Patience
 from zoe_grpcd.ports import Dispatcher
+from zoe_grpcd.run import Around, Item, Reliability, Run
 
 # A backend that is down may finish an answer, as a server does that was told to stop; silent for so long it is dead, too.
 # llama-server b10434 may hold a connection open for 30 s after it has stopped.
 LAST_WORDS = 3.0
-
-Item = Decision | Progress | Switched | list[Event] | Completed
-Deliver = Callable[[Item], Awaitable[None]]
-"""Takes one item of an answer, and returns when the next one may come; what it raises ends the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reliability:
-    """How hard to try, and what a first token may take where a backend sets no limit of its own (seconds)."""
-
-    max_attempts: int = 3
-    retry_delay: float = 0.5
-    first_token_floor: float = 30.0
-    first_token_ceiling: float = 600.0
-    first_token_factor: float = 4.0  # times what is expected
-    longest_pause: float = 10.0  # a backend that wants a longer one is not waited for; the caller is told
-
-
-@dataclass(slots=True)
-class Run:
-    """One request's way through its attempts.
-
-    `eager`: the caller wants the decision before a backend has accepted. `whole`: nothing of an answer is handed on
-    before all of it is there, so that a backend may die in the middle and nobody sees it.
-    """
-
-    started: float
-    patience: Patience
-    deliver: Deliver
-    eager: bool = False
-    whole: bool = False
-    explain: bool = False
-    announced: Decision | None = None
-    done: bool = False
-    queued: float = 0.0
-    attempts: tuple[Attempt, ...] = ()
-    faults: tuple[UpstreamError, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """What is told of the world: a monotonic clock, and a way to ask for a probe of a backend at once."""
-
-    clock: Callable[[], float]
-    nudge: Callable[[str], None]
 
 
 class Attempts:
@@ -101,60 +63,74 @@ class Attempts:
 
     async def make(self, question: Question, decision: Decision, lease: Lease, run: Run) -> None:
         """One attempt. Sets `run.done` at the proper end; raises only what ends the request."""
-        transcript = Transcript(
-            decision.chosen,
-            question.size,
-            lease.started,
-            lease.cold,
-            lease.waited,
-            lease.slowdown,
-            lease.price,
-        )
+        transcript = _transcript_of(question, decision, lease, run)
         try:
-            if run.eager:
+            if run.eager and not run.seen:
                 for item in _announcement(decision, lease, run):
                     await run.deliver(item)
             call = call_of(question.ask, question.resolution, decision, lease.backend)
+            if run.kept.text:
+                call = await self._resumed(call, transcript, question.ask.minimum_seam, run)
+            transcript.limit = call.generation.options.get("max_output_tokens")
             async with aclosing(self._dispatchers[lease.backend.name].stream(call)) as upstream:
-                held = await self._answer(upstream, decision, lease, transcript, run)
-            run.done = self._ended(transcript, lease)
-            if run.whole:
-                await run.deliver(decision)
-                await run.deliver(held)
-            await run.deliver(transcript.completed(run.attempts, run.started, run.queued, self._clock()))
+                await self._answer(upstream, _joint_of(call), transcript, (decision, lease, run))
+            self._ended(transcript, lease)
+            await self._finish(decision, transcript, run)
         except UpstreamError as error:
-            self._failed(transcript, lease, run, error)
+            self._failed(question, transcript, lease, run, error)
+            if transcript.is_full and run.hold in (Hold.NOTHING, Hold.ALL):
+                # all that may be said was said: only the news of its end was lost
+                transcript.finish = Finish(FinishReason.LENGTH)
+                run.attempts = run.attempts[:-1]
+                await self._finish(decision, transcript, run)
         finally:
             self._fleet.release(lease, None, self._clock())  # nothing to do if it is back already
             if lease.cold:
                 self._nudge(lease.backend.name)
             self._waiting.stir()
 
+    async def _resumed(self, call: Call, transcript: Transcript, worst: Seam, run: Run) -> Call:
+        """The call that goes on with what the caller has, at the seam that the backend can really offer."""
+        assert run.seam is not None
+        repeats = self._fleet.prefill(transcript.chosen.deployment) is not Prefill.CONTINUES
+        call = continued(call, run.draft, run.seam, repeats=repeats)
+        limit = first_token_budget(call.backend, transcript.chosen, self._reliability)
+        try:
+            with run.patience(limit):
+                call = await self._dispatchers[call.backend.name].resumed(call)
+        except TimeoutError:
+            raise UpstreamError(Fault.TIMEOUT, f"not ready to go on within {limit:g} s") from None
+        assert call.continues is not None
+        run.seam = call.continues.seam
+        if run.seam > worst and not run.whole:
+            raise UpstreamError(Fault.REJECTED, "it cannot go on from just these tokens")
+        return call
+
     async def _answer(
         self,
         upstream: AsyncGenerator[list[Event]],
-        decision: Decision,
-        lease: Lease,
+        joint: Joint | None,
         transcript: Transcript,
-        run: Run,
-    ) -> list[Event]:
-        """Delivers an answer as it comes, the decision before it; with `run.whole` returns it, and delivers nothing."""
-        held: list[Event] = []
+        attempt: tuple[Decision, Lease, Run],
+    ) -> None:
+        """Delivers an answer as it comes, and what belongs before it; what has to wait goes to `run.held`."""
+        decision, lease, run = attempt
         batch: list[Event] | None = await self._first(upstream, lease, transcript, run)
-        self._fleet.first_token(lease)
+        self._fleet.first_token(lease, self._clock())
+        lease.written = transcript.written
         lease.abandon = partial(run.patience.shorten, LAST_WORDS)
-        if run.announced is None and not run.whole:
-            run.announced = decision
-            await run.deliver(decision)
+        await _open(decision, run)
         while batch is not None:
+            if joint is not None:
+                batch = joint.fit(batch)
+                joint = None if joint.settled else joint
             events = transcript.take(batch, self._clock())
-            if run.whole:
-                held += events
-            elif events:
-                transcript.delivered = True
+            if run.hold is not Hold.NOTHING:
+                events, held = sift(events, run.hold)
+                run.held += held
+            if events:
                 await run.deliver(events)
             batch = None if transcript.finish else await self._more(upstream, lease.backend, run)
-        return held
 
     async def _first(
         self, upstream: AsyncGenerator[list[Event]], lease: Lease, transcript: Transcript, run: Run
@@ -195,31 +171,63 @@ class Attempts:
                 text = f"silent, and down: {self._fleet.detail(backend.name)}"
             raise UpstreamError(Fault.TIMEOUT, text) from None
 
-    def _ended(self, transcript: Transcript, lease: Lease) -> bool:
+    def _ended(self, transcript: Transcript, lease: Lease) -> None:
         """Takes in the proper end of an answer; raises if it was none."""
         if transcript.finish is None:
             raise UpstreamError(Fault.CUT, "the answer ended without a finish reason")
         now = self._clock()
         self._fleet.signal(lease.backend.name, Signal.ANSWERED, "", now)
         self._fleet.release(lease, transcript.lesson(now, failed=False), now)
-        return True
+
+    async def _finish(self, decision: Decision, transcript: Transcript, run: Run) -> None:
+        """Delivers what has waited for the end, and the end."""
+        run.done = True
+        if run.whole:
+            await run.deliver(decision)
+        if run.held:
+            await run.deliver(run.held)
+        await run.deliver(transcript.completed(run.attempts, run.started, run.queued, self._clock()))
 
     # ------------------------------------------------------------------------------------------------ recovering
 
-    def _failed(self, transcript: Transcript, lease: Lease, run: Run, error: UpstreamError) -> None:
-        """Observes and reports a failed attempt; raises if something of it has reached the caller."""
+    def _failed(
+        self, question: Question, transcript: Transcript, lease: Lease, run: Run, error: UpstreamError
+    ) -> None:
+        """Observes and reports a failed attempt, and keeps what the caller has of it."""
         name, now, after = lease.backend.name, self._clock(), AFTER[error.fault]
-        outcome = Outcome.LOST if transcript.delivered else after.outcome
+        outcome = after.outcome if transcript.first_at is None else Outcome.LOST
         attempt = transcript.attempt(len(run.attempts) + 1, run.started, now, outcome, error)
         run.attempts, run.faults = (*run.attempts, attempt), (*run.faults, error)
+        if transcript.first_at is not None:
+            self._keep(question, transcript, lease, run)
         self._fleet.release(lease, transcript.lesson(now, failed=True) if after.counts else None, now)
         if after.signal is not None:
             self._fleet.signal(name, after.signal, error.message, now)
         if after.nudge:
             self._nudge(name)
-        if transcript.delivered:
-            text = f"backend {name} failed after {transcript.tokens} tokens: {error.message}"
-            raise BackendLost(text, attempts=run.attempts, output_tokens_sent=transcript.tokens)
+        if (
+            error.fault is Fault.REJECTED and error.http_status and run.kept.text
+        ):  # the rest had been good before
+            self._fleet.note_prefill(lease.deployment, Prefill.CLOSES)
+
+    def _keep(self, question: Question, transcript: Transcript, lease: Lease, run: Run) -> None:
+        """What the next attempt may go on from."""
+        run.spent += transcript.cost()
+        more = transcript.draft(run.hold, thoughts=question.ask.include_reasoning)
+        draft = run.kept.grown(more)
+        if run.hold in (Hold.CALLS, Hold.OBJECTS):
+            run.held.clear()
+        if run.whole and not draft.text:  # nothing to go on from, and nobody has seen it
+            run.drop()
+            return
+        if not more.begun:
+            return
+        now = self._clock()
+        view = self._fleet.view(lease.deployment, now)
+        run.draft, run.lost = draft, run.attempts[-1]
+        run.opened = run.opened or transcript.first_at
+        unknown = DeploymentView(lease.deployment, LoadState.UNLOADED, frozenset())
+        run.loss = Loss(view or unknown, lease.backend)
 
 
 def first_token_budget(backend: Backend, chosen: Candidate, bounds: Reliability) -> float:
@@ -230,6 +238,45 @@ def first_token_budget(backend: Backend, chosen: Candidate, bounds: Reliability)
     return min(
         bounds.first_token_ceiling, max(bounds.first_token_floor, bounds.first_token_factor * expected)
     )
+
+
+def _transcript_of(question: Question, decision: Decision, lease: Lease, run: Run) -> Transcript:
+    return Transcript(
+        decision.chosen,
+        question.size,
+        lease.started,
+        lease.cold,
+        lease.waited,
+        lease.price,
+        kept=run.kept,
+        opened=run.opened,
+        spent=run.spent,
+    )
+
+
+def _joint_of(call: Call) -> Joint | None:
+    """What fits an answer to the text before it; None: there is none, or nothing to fit."""
+    if call.continues is None:
+        return None
+    before: str = call.generation.messages[-1]["content"]
+    joint = Joint(before, stops_of(call.generation), repeats=call.continues.repeats)
+    return None if joint.settled else joint
+
+
+async def _open(decision: Decision, run: Run) -> None:
+    """Tells the caller who answers, now that somebody does."""
+    previous, run.announced = run.announced, decision
+    if run.seam is Seam.RESTART or (run.whole and not run.kept.begun):
+        run.drop()
+    if run.whole:
+        return
+    if previous is None:
+        await run.deliver(decision)
+    elif run.seam is not None and run.lost is not None:
+        kept = run.kept.tokens
+        await run.deliver(Switched(previous.chosen, decision.chosen, run.lost, run.seam, kept))
+    elif previous.chosen.deployment != decision.chosen.deployment:
+        await run.deliver(Switched(previous.chosen, decision.chosen, run.attempts[-1]))
 
 
 def _announcement(decision: Decision, lease: Lease, run: Run) -> list[Item]:

@@ -9,7 +9,7 @@ from zoe_grpcd.adapters.dialects import CLOUD, DIALECTS
 from zoe_grpcd.adapters.llamacpp import LlamaCppProbe
 from zoe_grpcd.adapters.ollama import OllamaProbe
 from zoe_grpcd.adapters.openai import OpenAIProbe
-from zoe_grpcd.core.domain import Backend
+from zoe_grpcd.core.domain import Backend, Prefill
 from zoe_grpcd.ports import Probe
 
 ProbeMaker = Callable[[aiohttp.ClientSession, Backend, str], Probe]
@@ -24,6 +24,8 @@ class Kind:
         assumed: capabilities that its models are taken to have, as the server does not tell.
         usual_slots: requests that it works on at the same time, where the server does not tell.
         truncates: cuts a prompt that is too long, silently.
+        prefill: what they make of an answer that has begun; None: it depends, and is found out.
+        takes_tokens: goes on with an answer from token ids.
         direct: may be dispatched through our own session; False: through LiteLLM's own calls.
     """
 
@@ -31,6 +33,8 @@ class Kind:
     assumed: frozenset[str] = frozenset()
     usual_slots: int = 1
     truncates: bool = False
+    prefill: Prefill | None = None
+    takes_tokens: bool = False
     direct: bool = True
 
 
@@ -38,11 +42,11 @@ _OPENAI = frozenset({"tools", "json_schema", "logprobs"})
 _CLOUD = _OPENAI | {"vision", "reasoning"}
 
 KINDS: Mapping[str, Kind] = {
-    "llamacpp": Kind(LlamaCppProbe),
+    "llamacpp": Kind(LlamaCppProbe, prefill=Prefill.REPEATS, takes_tokens=True),
     "ollama": Kind(OllamaProbe, truncates=True),
     "openai": Kind(OpenAIProbe, _OPENAI, usual_slots=4),
-    "anthropic": Kind(None, _CLOUD, usual_slots=64, direct=False),
-    "litellm": Kind(None, _CLOUD, usual_slots=64, direct=False),
+    "anthropic": Kind(None, _CLOUD, usual_slots=64, prefill=Prefill.CLOSES, direct=False),
+    "litellm": Kind(None, _CLOUD, usual_slots=64, prefill=Prefill.CLOSES, direct=False),
 }
 
 
@@ -56,4 +60,6 @@ def with_kind(backend: Backend) -> Backend:
         assumed=kind.assumed,
         usual_slots=kind.usual_slots,
         truncates=kind.truncates,
+        prefill=kind.prefill,
+        takes_tokens=kind.takes_tokens,
     )

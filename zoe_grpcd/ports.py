@@ -21,6 +21,13 @@ class Dispatcher(Protocol):
         """
         ...
 
+    async def resumed(self, call: Call) -> Call:
+        """The call, which goes on with an answer, in the form in which this backend goes on best.
+
+        Its seam is the one that the backend can really offer, now that it was asked. Raises `UpstreamError`.
+        """
+        ...
+
 
 class Probe(Protocol):
     """Looks at one backend."""

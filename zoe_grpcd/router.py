@@ -6,22 +6,25 @@ Deciding and leasing are one synchronous stretch, so that a burst sees its own r
 import asyncio
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from zoe_grpcd.admission import Seat, WaitingRoom
-from zoe_grpcd.attempt import Around, Attempts, Deliver, Item, Reliability, Run
+from zoe_grpcd.attempt import Attempts
 from zoe_grpcd.core import explain as explaining
-from zoe_grpcd.core.domain import Ask, Decision, Deployment, Reason
-from zoe_grpcd.core.eligible import Question
-from zoe_grpcd.core.errors import ContextTooLong, Fault, ZoeError
-from zoe_grpcd.core.estimate import size_of
-from zoe_grpcd.core.recovery import AFTER, ends_request, failure_of, pauses
+from zoe_grpcd.core.domain import Ask, Decision, Reason, Target
+from zoe_grpcd.core.eligible import Question, question_of
+from zoe_grpcd.core.errors import ContextTooLong, Fault, InvalidRequest, Violation, ZoeError
+from zoe_grpcd.core.fallback import next_question
+from zoe_grpcd.core.hold import hold_of
+from zoe_grpcd.core.recovery import failure_of, lost_of, pauses
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.core.scoring import choose
 from zoe_grpcd.fleet import Fleet, Lease
 from zoe_grpcd.patience import Patience
 from zoe_grpcd.ports import Dispatcher
+from zoe_grpcd.run import Around, Deliver, Item, Reliability, Run
+from zoe_grpcd.succession import Succession
 
 __all__ = ["Around", "Item", "Reliability", "Router", "Rules"]
 
@@ -52,7 +55,14 @@ class Router:
         self._reliability = rules.reliability
         self._waiting = waiting
         self._clock = around.clock
+        self._record = around.record
+        self._chance = around.chance
+        self._succession = Succession(fleet, rules.reliability, dispatchers, around)
         self._attempts = Attempts(fleet, rules.reliability, dispatchers, waiting, around)
+
+    async def close(self) -> None:
+        """Ends what goes on beside the requests."""
+        await self._succession.close()
 
     # ------------------------------------------------------------------------------------------------- deciding
 
@@ -60,20 +70,20 @@ class Router:
         """What would be chosen now; sends nothing. Raises the ZoeError that the request would end with."""
         return self._decide(self._question(ask), explain=explain)
 
-    def _question(self, ask: Ask) -> Question:
-        resolution = self._resolver.resolve(ask, self._fleet.models())
-        window = ask.generation.backend_options.get("num_ctx")
-        return Question(
-            ask,
-            resolution,
-            size_of(ask, resolution.defaults.get("max_output_tokens")),
-            features=frozenset() if self._policy.drop_params else ask.features,
-            window=window if isinstance(window, int) else 0,
-            min_window=ask.target.min_context_tokens,
-        )
+    def mistakes(self, target: Target) -> Iterable[Violation]:
+        """What a target names that does not exist here, by its fields."""
+        if target.intent or target.allowed_backends or target.excluded_backends:
+            return self._resolver.mistakes(target, self._fleet.names())
+        return ()
 
-    def _decide(self, question: Question, *, explain: bool) -> Decision:
-        """Chooses; raises the refusal if nobody may serve."""
+    def _question(self, ask: Ask) -> Question:
+        if mistakes := tuple(self.mistakes(ask.target)):
+            raise InvalidRequest(mistakes[0].description, violations=mistakes)
+        resolution = self._resolver.resolve(ask, self._fleet.models(), self._fleet.silent())
+        return question_of(ask, resolution, drop_params=self._policy.drop_params)
+
+    def _decide(self, question: Question, *, explain: bool, sent: bool = False) -> Decision:
+        """Chooses; raises the refusal if nobody may serve. `sent`: it is going to be acted on."""
         started = self._clock()
         snapshot = self._fleet.snapshot(started)
         choice = choose(question, snapshot, self._policy)
@@ -82,6 +92,8 @@ class Router:
         decision = explaining.decision_of(question, choice, snapshot, self._policy, explain=explain)
         decision.id = f"{random.getrandbits(64):016x}"
         decision.decide_seconds = self._clock() - started
+        if self._record is not None and sent and not question.faults:
+            self._record(question, snapshot, decision)
         return decision
 
     # --------------------------------------------------------------------------------------------------- doing
@@ -96,80 +108,114 @@ class Router:
         come at the end, all at once. Raises a ZoeError. Cancelling its task frees the backend at once. The caller
         bounds its time. It is no generator, since two of those, one in the other, cost a token as much as reading it.
         """
-        run = Run(self._clock(), Patience(), deliver, eager, whole, explain)
+        run = Run(self._clock(), Patience(), deliver, eager, whole, explain, hold_of(ask, whole=whole))
+        self._succession.budget.earn(run.started)
         question = self._question(ask)
         try:
             while True:
-                decision, lease = await self._start(question, run)
-                await self._attempts.make(question, decision, lease, run)
+                asked, decision, lease = await self._start(question, run)
+                await self._attempts.make(asked, decision, lease, run)
                 if run.done:
+                    self._succession.look_ahead(asked, decision, lease)
                     return
                 question = self._next(question, decision, run)
+        except ZoeError as error:
+            error.attempts = error.attempts or run.attempts
+            raise
         finally:
             run.patience.close()
 
-    async def _start(self, question: Question, run: Run) -> tuple[Decision, Lease]:
+    async def _start(self, question: Question, run: Run) -> tuple[Question, Decision, Lease]:
         """Decides and leases, in one synchronous stretch; waits for a slot or a load where that would help."""
         with self._waiting.seat() as seat:
             while True:
                 try:
-                    decision = self._decide(question, explain=run.explain)
+                    asked, decision = self._choose(question, run)
                 except ZoeError as refusal:
                     question = await self._without_anybody(question, run, refusal, seat)
                     continue
+                if self._succession.is_unknown(decision, run):
+                    await self._succession.find_out(asked, decision, run)
+                    continue
+                if not self._succession.is_affordable(decision, run):
+                    raise self._failure(question, run)
+                if question.ask.observer is not None:
+                    question.ask.observer(decision)
                 now = self._clock()
                 if not run.attempts:
                     run.queued = now - run.started
                 chosen = decision.chosen
-                expected = chosen.estimate.total if chosen.estimate else None
-                return decision, self._fleet.lease(chosen.deployment, now, expected, decision.turn)
+                return asked, decision, self._fleet.lease(chosen.deployment, now, chosen.estimate, decision.turn)
+
+    def _choose(self, question: Question, run: Run) -> tuple[Question, Decision]:
+        """Decides; with an answer that has begun, for the best seam that somebody can offer now."""
+        run.seam = None
+        if run.loss is None:
+            return question, self._decide(question, explain=run.explain, sent=True)
+        refusal: ZoeError | None = None
+        for way in self._succession.ways(question, run):
+            asked = self._succession.narrowed(question, way, run)
+            try:
+                decision = self._decide(asked, explain=run.explain, sent=True)
+            except ZoeError as error:
+                refusal = error
+                continue
+            run.seam = way.seam
+            return asked, decision
+        raise refusal or self._failure(question, run)
 
     async def _without_anybody(self, question: Question, run: Run, refusal: ZoeError, seat: Seat) -> Question:
         """Nobody may serve now: waits if that helps, tries once more what failed if that may help, else raises."""
-        reasons = explaining.waited_for(question, self._fleet.snapshot(self._clock()))
+        snapshot = self._fleet.snapshot(self._clock())
+        reasons = explaining.waited_for(self._succession.open_to(question, run), snapshot)
         if reasons:
             limit = question.ask.max_queue_time
             if limit is None and Reason.LOADING in reasons:
                 limit = self._reliability.first_token_ceiling
-            await seat.change(limit)
+            try:
+                await seat.change(limit)
+            except ZoeError:
+                if run.seen:
+                    raise self._failure(question, run) from None
+                raise
             return question
         if not run.faults:
+            if self._record is not None:
+                self._record(question, snapshot, None)
             raise refusal
-        waits = pauses(run.attempts, run.faults, self._reliability.retry_delay)
+        waits = pauses(run.attempts, run.faults, self._retry_delay(question), self._chance())
         waits = {key: pause for key, pause in waits.items() if key in question.excluded}
         pause = min(waits.values(), default=math.inf)
         if pause > self._reliability.longest_pause:
+            if (returned := await self._succession.wait_for_return(question, run)) is not None:
+                return returned
             raise self._failure(question, run)
         await asyncio.sleep(pause)
         return replace(question, excluded=question.excluded - {k for k, v in waits.items() if v <= pause})
 
     def _next(self, question: Question, decision: Decision, run: Run) -> Question:
         """The question for the next attempt, without what failed; raises when trying on would not help."""
-        fault, failed = run.faults[-1].fault, decision.chosen.deployment
-        limit = question.ask.max_attempts or self._reliability.max_attempts
-        if ends_request(fault) or len(run.attempts) >= limit:
+        failed, fault = decision.chosen.deployment, run.faults[-1].fault
+        if run.draft.begun and fault is Fault.REJECTED:
+            fault = Fault.CUT  # the request is good, as was seen: this backend does not go on with an answer
+        chain = question.resolution.chain
+        limit = (chain and chain.max_attempts) or self._reliability.max_attempts
+        following = None
+        if len(run.attempts) < (question.ask.max_attempts or limit):
+            following = next_question(question, failed, fault, self._fleet.snapshot(self._clock()))
+        if following is None or (run.seen and not self._succession.ways(question, run)):
             raise self._failure(question, run)
-        if question.ask.allow_different_model and None not in question.resolution.tiers:
-            tiers = (*question.resolution.tiers, None)
-            question = replace(question, resolution=replace(question.resolution, tiers=tiers))
-        if fault is Fault.CONTEXT_TOO_LONG:
-            larger = self._window(question, failed) + 1
-            question = replace(question, min_window=max(question.min_window, larger))
-        if not AFTER[fault].exclude:
-            return question
-        return replace(question, excluded=question.excluded | {(failed.backend, failed.model)})
+        return following
 
-    def _window(self, question: Question, deployment: Deployment) -> int:
-        """The window that the request had on a deployment; 0: unknown."""
-        views = self._fleet.snapshot(self._clock()).by_model.get(deployment.model, ())
-        view = next((v for v in views if v.deployment == deployment), None)
-        if question.window and self._fleet.backend(deployment.backend).truncates:
-            return question.window
-        return view.context_tokens if view else 0
+    def _retry_delay(self, question: Question) -> float:
+        own = question.resolution.chain.retry_delay if question.resolution.chain else None
+        return self._reliability.retry_delay if own is None else own
 
     def _failure(self, question: Question, run: Run) -> ZoeError:
-        """The error of a request whose attempts all failed."""
-        failure = failure_of(run.attempts, run.faults, self._reliability.retry_delay)
+        """The error of a request whose attempts all failed, or whose answer nobody can go on with."""
+        if run.seen:
+            return lost_of(run.attempts, run.faults, run.draft)
+        failure = failure_of(run.attempts, run.faults, self._retry_delay(question))
         if isinstance(failure, ContextTooLong):
             failure.metadata |= explaining.lengths(question, self._fleet.snapshot(self._clock()))
         return failure

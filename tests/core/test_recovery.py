@@ -30,8 +30,8 @@ def failure(*faults: UpstreamError) -> ZoeError:
 # fault: outcome, counts against success, signal, looked at, excluded, tried again; error and reason
 F, R, T = Outcome.FAILED, Outcome.REJECTED, Outcome.TIMEOUT
 TABLE: list[tuple[Fault, After, type[ZoeError], str]] = [
-    (Fault.REFUSED, After(F, True, Signal.REFUSED, True, True, False), BackendFailed, "BACKEND_FAILED"),
-    (Fault.TIMEOUT, After(T, True, None, True, True, False), BackendFailed, "BACKEND_TIMEOUT"),
+    (Fault.REFUSED, After(F, True, Signal.REFUSED, True, True, False, True), BackendFailed, "BACKEND_FAILED"),
+    (Fault.TIMEOUT, After(T, True, None, True, True, False, True), BackendFailed, "BACKEND_TIMEOUT"),
     (Fault.LOADING, After(F, False, Signal.LOADING, True, False, False), BackendFailed, "BACKEND_FAILED"),
     (Fault.RATE_LIMITED, After(F, False, None, False, True, True), Exhausted, "RATE_LIMITED"),
     (Fault.OVERLOADED, After(F, False, None, True, True, True), Exhausted, "QUEUE_FULL"),
@@ -41,7 +41,7 @@ TABLE: list[tuple[Fault, After, type[ZoeError], str]] = [
     (Fault.UNAUTHORIZED, After(F, True, None, True, True, False), Misconfigured, "BACKEND_REJECTED"),
     (Fault.CONTEXT_TOO_LONG, After(R, False, None, False, True, False), ContextTooLong, "CONTEXT_TOO_LONG"),
     (Fault.REJECTED, After(R, False, None, False, True, False), BackendRejected, "BACKEND_REJECTED"),
-    (Fault.CUT, After(F, True, None, True, True, True), BackendFailed, "BACKEND_FAILED"),
+    (Fault.CUT, After(F, True, None, True, True, True, True), BackendFailed, "BACKEND_FAILED"),
 ]
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -28,6 +28,7 @@ from zoe_grpcd.core.domain import (
     ModelFacts,
     ModelStatus,
     Observation,
+    Prefill,
     Usage,
 )
 from zoe_grpcd.core.errors import Fault, UpstreamError
@@ -77,6 +78,9 @@ class Puppet:
                     raise step
         finally:
             self.closed_in.append(asyncio.current_task())
+
+    async def resumed(self, call: Call) -> Call:
+        return call
 
 
 @dataclass
@@ -166,7 +170,7 @@ async def staged(setting: Setting | None = None) -> AsyncIterator[Stage]:
     async with grpc.aio.insecure_channel(target) as channel:
         stage = Stage(fleet, puppets, gate, waiting, watchers, server, target, channel)
         for backend in setting.backends:
-            fleet.add(backend, time.monotonic())
+            fleet.add(replace(backend, prefill=Prefill.CONTINUES), time.monotonic())
             stage.observe(backend.name, tiny())
         try:
             yield stage

@@ -131,13 +131,13 @@ async def test_complete_goes_on_elsewhere_even_in_the_middle_of_an_answer() -> N
     async with staged(TWO) as stage:
         best = (await stage.inference.Route(pb.RouteRequest(spec=asked()))).decision.chosen.backend
         cut = UpstreamError(Fault.CUT, "the connection broke", http_status=200)
-        stage.puppets[best].script = [[Delta("Never seen", tokens=1)], cut]
+        stage.puppets[best].script = [[Delta("Oh! ", tokens=1)], cut]
         call = stage.inference.Complete(whole())
         answer = await call
 
-    assert answer.message.parts[0].text == "Hello there"
+    assert answer.message.parts[0].text == "Oh! Hello there"
     first, last = answer.attempts
-    assert (first.backend.backend, first.error_reason, first.http_status) == (best, "BACKEND_FAILED", 200)
+    assert (first.backend.backend, first.error_reason, first.http_status) == (best, "BACKEND_LOST", 200)
     assert last.outcome == decision_pb2.Attempt.OUTCOME_OK
     assert answer.decision.chosen.backend == last.backend.backend != best
     assert (await trailers_of(call))["x-zoe-backend"] == last.backend.backend

@@ -21,7 +21,7 @@ from rpc.stage import (
 )
 from waiting import eventually
 
-from zoe.inference.v1 import decision_pb2, response_pb2
+from zoe.inference.v1 import decision_pb2, response_pb2, routing_pb2
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe_grpcd.core.domain import (
     Delta,
@@ -168,9 +168,26 @@ async def test_max_coalesce_lets_pieces_gather(stage: Stage) -> None:
     assert kinds([event async for event in call]) == ["completed"]
 
 
-async def test_a_backend_that_is_lost_after_its_first_token_ends_the_stream(stage: Stage) -> None:
+async def test_a_stream_tells_who_goes_on_with_it_and_from_where() -> None:
+    async with staged(TWO) as stage:
+        best = (await stage.inference.Route(pb.RouteRequest(spec=asked()))).decision.chosen.backend
+        cut = UpstreamError(Fault.CUT, "the connection broke")
+        stage.puppets[best].script = [[Delta("Oh! ", tokens=3)], cut]
+        events = await events_of(stage.inference.StreamComplete(streamed()))
+
+    assert kinds(events) == ["decision", "delta", "backend_switched", "delta", "delta", "completed"]
+    switched = events[2].backend_switched
+    assert (switched.seam, switched.tokens_kept) == (routing_pb2.SEAM_QUALITY_TEXT_PREFILL, 3)
+    assert (switched.previous.backend, switched.failed_attempt.backend.backend) == (best, best)
+    assert switched.current.backend == events[-1].completed.attempts[-1].backend.backend != best
+    assert switched.failed_attempt.outcome == decision_pb2.Attempt.OUTCOME_LOST
+    assert "".join(event.delta.text for event in events) == "Oh! Hello there"
+
+
+async def test_a_backend_that_is_lost_after_its_first_token_ends_an_unspliced_stream(stage: Stage) -> None:
     stage.puppet.script = [[Delta("Hel", tokens=1)], UpstreamError(Fault.CUT, "the connection broke")]
-    call = aiter(stage.inference.StreamComplete(streamed()))
+    unspliced = {"failover": {"minimum_seam": "SEAM_QUALITY_NONE"}}
+    call = aiter(stage.inference.StreamComplete(streamed(routing=unspliced)))
     events = [await anext(call), await anext(call)]
 
     failure = await failed(call)

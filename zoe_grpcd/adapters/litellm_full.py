@@ -10,6 +10,7 @@ from zoe_grpcd.adapters.answer import Answer
 from zoe_grpcd.adapters.dialects import CLOUD, DIALECTS
 from zoe_grpcd.adapters.dialects.openai import counted
 from zoe_grpcd.adapters.dialects.refusals import scrub
+from zoe_grpcd.core.continuation import from_text
 from zoe_grpcd.core.domain import Call, Event, Json, Measured, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.ports import Dialect
@@ -68,6 +69,10 @@ class FullDispatcher:
             yield answer.end(finish, usage, Measured(), model)
         finally:
             await upstream.aclose()
+
+    async def resumed(self, call: Call) -> Call:
+        """See `Dispatcher.resumed`: from the text so far, whatever was hoped for."""
+        return from_text(call)
 
     async def close(self) -> None:
         """Closes LiteLLM's own connections."""

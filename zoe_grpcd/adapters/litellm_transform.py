@@ -4,20 +4,21 @@ The one rule: always streamed upstream, so that closing the connection frees the
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from json import dumps
 from time import perf_counter
-from typing import Final
+from typing import Any, Final, Protocol
 
 import aiohttp
 from yarl import URL
 
 from zoe_grpcd.adapters.inquiry import in_words
-from zoe_grpcd.adapters.litellm_provider import Provider
+from zoe_grpcd.adapters.litellm_provider import Form, Provider
 from zoe_grpcd.adapters.reading import Reading
-from zoe_grpcd.core.domain import Call, Event
+from zoe_grpcd.core.continuation import from_text
+from zoe_grpcd.core.domain import Call, Event, Json
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.ports import Dialect
 
@@ -41,13 +42,27 @@ def open_session() -> aiohttp.ClientSession:
     )
 
 
-class TransformDispatcher:
-    """See `Dispatcher`. One for each kind; the session must come from `open_session`."""
+class Writer(Protocol):
+    """Writes requests, and reads chunks that the dialect does not."""
 
-    def __init__(self, session: aiohttp.ClientSession, dialect: Dialect) -> None:
+    def request(self, call: Call) -> Form:
+        """URL, headers and body."""
+        ...
+
+    def parser(self, call: Call) -> Callable[[Json], Any]:
+        """A fresh parser for one stream."""
+        ...
+
+
+class TransformDispatcher:
+    """See `Dispatcher`. One for each kind; the session must come from `open_session`. `writer`: default, LiteLLM's."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, dialect: Dialect, writer: Writer | None = None
+    ) -> None:
         self._session = session
         self._dialect = dialect
-        self._provider = Provider(dialect)
+        self._provider = writer or Provider(dialect)
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._kept: dict[str, float] = {}  # when a backend's connection was last kept, by url
 
@@ -78,6 +93,10 @@ class TransformDispatcher:
             if finished:
                 self._kept[call.backend.url] = perf_counter()
             await _leave(response, finished=finished)
+
+    async def resumed(self, call: Call) -> Call:
+        """See `Dispatcher.resumed`: from the text so far, whatever was hoped for."""
+        return from_text(call)
 
     async def _accepted(self, call: Call) -> aiohttp.ClientResponse:
         """The response, with status 200. Raises `UpstreamError` for all else."""

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import PurePosixPath
 
 import aiohttp
@@ -105,6 +106,7 @@ class LlamaCppProbe:
         asleep = about.get("is_sleeping") is True
         busy = await self._busy("", asleep=asleep)
         model = _with_listing(_with_props(ModelStatus(text(listed[0]["id"])), about), listed[0])
+        model = replace(model, fingerprint=_fingerprint(about, listed[0]))
         state = LoadState.SLEEPING if asleep else LoadState.LOADED
         return Observation(
             ok=True,
@@ -152,7 +154,8 @@ class LlamaCppProbe:
         state = _state(status)
         model = _with_listing(self._known.get(name, ModelStatus(name)), listed)
         if state == LoadState.LOADED and (about := await self._child_props(name)) is not None:
-            model = self._known[name] = _with_props(model, about)
+            model = replace(_with_props(model, about), fingerprint=_fingerprint(about, listed))
+            self._known[name] = model
             asleep = about.get("is_sleeping") is True  # early routers list a sleeping model as loaded
             sleepless = "--sleep-idle-seconds" not in texts(status.get("args"))
             busy = await self._busy(name, asleep=asleep, sleepless=sleepless)
@@ -235,6 +238,16 @@ def _with_props(model: ModelStatus, about: Json) -> ModelStatus:
         context_tokens=context or model.context_tokens,
         capabilities=model.capabilities if embeds else model.capabilities | _ALWAYS | told,
     )
+
+
+def _fingerprint(about: Json, listed: Json) -> str:
+    """What tells a model file from another one, and its template; empty if the server tells too little of it."""
+    meta, path = record(listed.get("meta")), text(about.get("model_path"))
+    told = [meta.get(name) for name in ("size", "n_params", "n_vocab", "n_embd")]
+    if not path or None in told:
+        return ""
+    template = sha256(text(about.get("chat_template")).encode()).hexdigest()
+    return " ".join(map(str, [PurePosixPath(path).name, about.get("model_ftype"), *told, template]))
 
 
 def _takes_tools(caps: object, template: str) -> bool:

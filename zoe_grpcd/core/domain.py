@@ -9,7 +9,7 @@ Times are seconds (float), sizes are bytes, rates are seconds per token unless a
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
 from zoe_grpcd.core.turns import Turn
@@ -89,6 +89,23 @@ class Outcome(StrEnum):
     LOST = "LOST"  # failed after its first token
 
 
+class Seam(IntEnum):
+    """How well an answer is spliced where its backend was lost; the smaller, the better."""
+
+    EXACT_TOKENS = 1  # the same model file goes on from the same tokens
+    TEXT_PREFILL = 2  # goes on from the text so far
+    RESTART = 3  # the whole answer anew: the caller drops what it has
+    NONE = 4  # no splice
+
+
+class Prefill(StrEnum):
+    """What a deployment makes of a conversation that ends with the beginning of an answer."""
+
+    CONTINUES = "CONTINUES"  # writes on from there
+    REPEATS = "REPEATS"  # writes on, and says the beginning once more
+    CLOSES = "CLOSES"  # takes it for a whole answer and begins another
+
+
 class FinishReason(StrEnum):
     """Why a model stopped."""
 
@@ -126,6 +143,8 @@ class Backend:
     truncates: bool = False  # this kind silently cuts a prompt that is too long, so we must not send one
     assumed: frozenset[str] = frozenset()  # capabilities of its models that this kind does not tell
     usual_slots: int = 1  # requests that this kind works on at the same time, where the server does not tell
+    prefill: Prefill | None = None  # what all servers of this kind do; None: it depends, and is found out
+    takes_tokens: bool = False  # goes on from token ids, so that a seam can be exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +213,7 @@ class ModelStatus:
     load_fraction: float | None = None  # 0..1 while LOADING, where the server tells
     expire_at: float | None = None  # unix seconds at which the server will unload it
     alias: str | None = None  # a better public name than `name`, e.g. a file name without its folder
+    fingerprint: str = ""  # of file and template: where it is equal, the same tokens follow; empty: not known
     price: Price | None = None  # None: the backend does not tell
     complete: bool = False  # `capabilities` are all that it has: what its kind is taken to have is not added
     sole: bool = False  # the server has no other model and gives this one to whoever asks, whatever the name
@@ -254,12 +274,28 @@ class Generation:
 
 
 @dataclass(slots=True)
+class Continuation:
+    """What a call goes on from: the last message of its generation is the answer so far.
+
+    `prompt`: the whole of it as text and token ids, for a backend that takes those in place of messages.
+    """
+
+    seam: Seam
+    text: str
+    tokens: int  # of `text`, as far as it is known
+    reasoning: str = ""  # what was thought before it
+    repeats: bool = True  # the answer may begin with the text so far, once more
+    prompt: tuple[str | int, ...] = ()
+
+
+@dataclass(slots=True)
 class Call:
     """One attempt, ready to be sent: the caller's values, then the deployment's bundle, then the intent's defaults."""
 
     backend: Backend
     backend_model: str
     generation: Generation
+    continues: Continuation | None = None
 
     @property
     def api_key(self) -> str:
@@ -297,6 +333,7 @@ class Ask:
     max_queue_time: float | None = None  # seconds; None: the configured one
     max_attempts: int | None = None
     allow_different_model: bool = False
+    minimum_seam: Seam = Seam.TEXT_PREFILL  # the worst that is acceptable after the first token
     include_reasoning: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
     verdict: Verdict | None = None  # what it is about, where that was found before the decision
@@ -499,8 +536,10 @@ class Progress:
 
 @dataclass(slots=True)
 class Switched:
-    """The request goes on elsewhere. Nothing had been sent yet, so nothing is lost by it."""
+    """The request goes on elsewhere. Before anything was sent nothing is lost by it, which is an exact seam."""
 
     previous: Candidate
     current: Candidate
     failed_attempt: Attempt
+    seam: Seam = Seam.EXACT_TOKENS
+    tokens_kept: int = 0  # of the answer so far

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from zoe_grpcd.core.continuation import Draft
 from zoe_grpcd.core.domain import Attempt, Outcome
 from zoe_grpcd.core.errors import (
     BackendFailed,
+    BackendLost,
     BackendRejected,
     ContextTooLong,
     Exhausted,
@@ -29,11 +31,12 @@ class After:
     nudge: bool = True  # look at the backend at once
     exclude: bool = True  # do not try this deployment again for this request
     again: bool = False  # if nobody else can, the same one may be tried once more after a pause
+    leaves: bool = False  # it may have died, and be started again
 
 
 AFTER: dict[Fault, After] = {
-    Fault.REFUSED: After(signal=Signal.REFUSED),
-    Fault.TIMEOUT: After(Outcome.TIMEOUT),
+    Fault.REFUSED: After(signal=Signal.REFUSED, leaves=True),
+    Fault.TIMEOUT: After(Outcome.TIMEOUT, leaves=True),
     Fault.LOADING: After(counts=False, signal=Signal.LOADING, exclude=False),
     Fault.RATE_LIMITED: After(counts=False, nudge=False, again=True),
     Fault.OVERLOADED: After(counts=False, again=True),
@@ -43,7 +46,7 @@ AFTER: dict[Fault, After] = {
     Fault.UNAUTHORIZED: After(),
     Fault.CONTEXT_TOO_LONG: After(Outcome.REJECTED, counts=False, nudge=False),
     Fault.REJECTED: After(Outcome.REJECTED, counts=False, nudge=False),
-    Fault.CUT: After(again=True),
+    Fault.CUT: After(again=True, leaves=True),
 }
 
 
@@ -53,11 +56,64 @@ def ends_request(fault: Fault) -> bool:
 
 
 def pauses(
-    attempts: Sequence[Attempt], faults: Sequence[UpstreamError], retry_delay: float
+    attempts: Sequence[Attempt], faults: Sequence[UpstreamError], retry_delay: float, chance: float = 1.0
 ) -> dict[tuple[str, str], float]:
-    """The (backend, model) that may be tried once more, and after how many seconds."""
-    last = {(a.deployment.backend, a.deployment.model): f for a, f in zip(attempts, faults, strict=True)}
-    return {key: f.retry_after or retry_delay for key, f in last.items() if AFTER[f.fault].again}
+    """The (backend, model) that may be tried once more, and after how many seconds.
+
+    As long as the backend asks for, else by full jitter: a part, `chance`, of a delay that doubles with each failure.
+    """
+    tried = [(attempt.deployment.backend, attempt.deployment.model) for attempt in attempts]
+    last = dict(zip(tried, faults, strict=True))
+    return {
+        key: fault.retry_after or retry_delay * 2 ** (tried.count(key) - 1) * chance
+        for key, fault in last.items()
+        if AFTER[fault.fault].again
+    }
+
+
+class RetryBudget:
+    """How much work may be done twice: `floor` times, and `share` of the requests, both in about `half_life` seconds.
+
+    So an outage that fails everything does not double the load on who is left.
+    """
+
+    def __init__(self, share: float = 0.2, floor: float = 10.0, half_life: float = 10.0) -> None:
+        self._share = share
+        self._floor = floor
+        self._half_life = half_life
+        self._requests = 0.0
+        self._retries = 0.0
+        self._at = 0.0
+
+    def earn(self, now: float) -> None:
+        """A request has come."""
+        self._decay(now)
+        self._requests += 1.0
+
+    def spend(self, now: float) -> bool:
+        """Takes a retry out of the budget; False: it is used up."""
+        self._decay(now)
+        if self._retries + 1.0 > self._floor + self._share * self._requests:
+            return False
+        self._retries += 1.0
+        return True
+
+    def _decay(self, now: float) -> None:
+        left = 0.5 ** (max(0.0, now - self._at) / self._half_life)
+        self._requests, self._retries, self._at = self._requests * left, self._retries * left, now
+
+
+def lost_of(attempts: tuple[Attempt, ...], faults: Sequence[UpstreamError], draft: Draft) -> BackendLost:
+    """The error of a request whose answer had begun, and that nobody can go on with."""
+    lost = [n for n, attempt in enumerate(attempts) if attempt.outcome is Outcome.LOST][-1]
+    tokens = draft.tokens + draft.thought
+    name, why = attempts[lost].deployment.backend, faults[lost].message
+    text = f"backend {name} failed after {tokens} tokens: {why}"
+    if lost < len(attempts) - 1:
+        text += (
+            f"; nobody went on with it, the last was {attempts[-1].deployment.backend}: {faults[-1].message}"
+        )
+    return BackendLost(text, attempts=attempts, output_tokens_sent=tokens)
 
 
 def failure_of(

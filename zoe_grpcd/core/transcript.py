@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from zoe_grpcd.core.continuation import NOTHING_YET, Draft, joined
 from zoe_grpcd.core.domain import (
     FREE,
     Attempt,
@@ -20,12 +21,15 @@ from zoe_grpcd.core.domain import (
 )
 from zoe_grpcd.core.errors import UpstreamError
 from zoe_grpcd.core.estimate import Size
+from zoe_grpcd.core.hold import Hold
 from zoe_grpcd.core.learning import Lesson
+
+NOT_MEASURED = Measured()
 
 
 @dataclass(slots=True)
 class Transcript:
-    """One attempt, from its start. `delivered`: something of it has reached the caller."""
+    """One attempt, from its start. `kept` and `opened`: what it goes on from, and when that had begun."""
 
     chosen: Candidate
     size: Size
@@ -37,8 +41,21 @@ class Transcript:
     accepted_at: float | None = None
     first_at: float | None = None
     tokens: int = 0
-    delivered: bool = False
-    finish: Finish | None = field(default=None)
+    finish: Finish | None = None
+    kept: Draft = NOTHING_YET
+    opened: float | None = None
+    spent: float = 0.0  # US dollars, by the attempts that were lost
+    texts: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
+    thought: int = 0  # of `tokens`
+    called: bool = False  # a tool
+    refused: bool = False
+    limit: int | None = None  # tokens that it may say
+
+    @property
+    def is_full(self) -> bool:
+        """It has said all that it may."""
+        return self.limit is not None and 0 < self.limit <= self.tokens
 
     def accepted(self, now: float) -> None:
         """The backend has answered, if only with headers so far."""
@@ -56,15 +73,37 @@ class Transcript:
                 break
             if isinstance(event, Delta):
                 self.tokens += event.tokens
+                if event.text:
+                    self.texts.append(event.text)
+                elif event.reasoning:
+                    self.thoughts.append(event.reasoning)
+                    self.thought += event.tokens
+                elif event.refusal:
+                    self.refused = True
+            else:
+                self.called = True
             events.append(event)
         return events
 
+    def draft(self, hold: Hold, *, thoughts: bool) -> Draft:
+        """What of this attempt the caller has, or with `Hold.ALL` is to have; `thoughts`: it is shown those."""
+        text = "" if hold is Hold.OBJECTS else "".join(self.texts)
+        fixed = self.refused or (self.called and hold in (Hold.NOTHING, Hold.ALL))
+        if not (text or fixed or (self.thoughts and thoughts)):
+            return NOTHING_YET
+        tokens = self.tokens - self.thought if text else 0
+        return Draft(text, "".join(self.thoughts), tokens, self.thought, fixed)
+
     def usage(self) -> Usage:
-        """What the backend counted, else our estimate, marked as one."""
+        """What the backend counted of this attempt, else our estimate, marked as one."""
         if self.finish and self.finish.usage:
             return self.finish.usage
         prompt = round(self.size.prompt_bytes / 3.6) + self.size.fixed_tokens
         return Usage(prompt_tokens=prompt, completion_tokens=self.tokens, estimated=True)
+
+    def cost(self) -> float:
+        """US dollars for this attempt."""
+        return self.price.of(self.usage())
 
     def lesson(self, now: float, *, failed: bool) -> Lesson:
         """What the fleet may learn from it."""
@@ -74,7 +113,7 @@ class Transcript:
             now - self.started,
             None if self.first_at is None else self.first_at - self.started,
             usage.completion_tokens if usage else self.tokens,
-            whole=self.finish is not None and self.finish.reason is FinishReason.STOP,
+            whole=bool(self.finish and self.finish.reason is FinishReason.STOP and not self.kept.begun),
             usage=usage,
             measured=self.finish.measured if self.finish else Measured(),
             prompt_bytes=self.size.prompt_bytes,
@@ -109,9 +148,9 @@ class Transcript:
     def completed(
         self, attempts: Sequence[Attempt], request_started: float, queued: float, now: float
     ) -> Completed:
-        """The end of the request, with this attempt as the one that served it."""
+        """The end of the request, with this attempt as the one that served it, or the last part of it."""
         assert self.finish is not None
-        usage = self.usage()
+        usage = joined(self.usage(), self.kept) if self.kept.text else self.usage()
         mine = self.attempt(len(attempts) + 1, request_started, now, Outcome.OK)
         return Completed(
             self.chosen.deployment.model,
@@ -119,12 +158,14 @@ class Transcript:
             usage,
             self._timings(usage, request_started, queued, now),
             (*attempts, mine),
-            self.price.of(usage),
+            self.spent + self.cost(),
         )
 
     def _timings(self, usage: Usage, request_started: float, queued: float, now: float) -> Timings:
         assert self.finish is not None
-        measured, first = self.finish.measured, self.first_at or now
+        measured, first = self.finish.measured, self.opened or self.first_at or now
+        if self.kept.text:  # it measured the last part only
+            measured = NOT_MEASURED
         generation = measured.decode if measured.decode is not None else now - first
         tokens = measured.decode_tokens or max(0, usage.completion_tokens - 1)
         return Timings(

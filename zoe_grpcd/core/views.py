@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from zoe_grpcd.core.domain import Backend, Deployment, LoadState, Phase
+from zoe_grpcd.core.domain import Backend, Deployment, LoadState, Phase, Prefill
 from zoe_grpcd.core.turns import Owed, Scope
 
 
@@ -45,6 +45,8 @@ class DeploymentView:
     input_usd_per_token: float = 0.0
     output_usd_per_token: float = 0.0
     served: bool = True  # False: configured, but the backend was seen not to serve it
+    fingerprint: str = ""  # of file and template; empty: not known
+    prefill: Prefill | None = None  # None: not known
 
 
 @dataclass(slots=True)

@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from zoe_grpcd.core import phases
-from zoe_grpcd.core.domain import Backend, Deployment, LoadState, ModelFacts, ModelStatus, Observation, Phase
+from zoe_grpcd.core.domain import (
+    Backend,
+    Deployment,
+    LoadState,
+    ModelFacts,
+    ModelStatus,
+    Observation,
+    Phase,
+    Prefill,
+)
 from zoe_grpcd.core.estimate import queue_seconds
 from zoe_grpcd.core.learning import Lesson, seconds_of_service
 from zoe_grpcd.core.phases import Signal
@@ -105,6 +114,9 @@ class Fleet:
             return
         host.phase, host.since, host.detail = phase, now, detail
         if phase is Phase.DOWN:
+            for served in host.served.values():
+                if served.prefill is not None:  # whatever comes up next may be another server
+                    served.prefill = served.view = None
             for lease in host.leases:
                 if lease.abandon:
                     lease.abandon()
@@ -165,6 +177,8 @@ class Fleet:
             or status.state is not served.status.state
         ):
             served.loading_since = None
+        if served.status and status.fingerprint != served.status.fingerprint:
+            served.prefill = None
         served.status = status
         served.view = None
 
@@ -277,6 +291,23 @@ class Fleet:
             self._snapshot = replace(snapshot, backends={**snapshot.backends, **fresh})
             return self._snapshot
         return snapshot
+
+    def view(self, deployment: Deployment, now: float) -> DeploymentView | None:
+        """One deployment at this moment; None if it is no longer there."""
+        views = self.snapshot(now).by_model.get(deployment.model, ())
+        return next((view for view in views if view.deployment == deployment), None)
+
+    def prefill(self, deployment: Deployment) -> Prefill | None:
+        """How a deployment takes the beginning of an answer; None: not known."""
+        host = self._hosts[deployment.backend]
+        served = host.served.get(deployment.model)
+        return (served and served.prefill) or host.backend.prefill
+
+    def note_prefill(self, deployment: Deployment, prefill: Prefill) -> None:
+        """What was seen of how a deployment takes the beginning of an answer."""
+        served = self._hosts[deployment.backend].served.get(deployment.model)
+        if served is not None and served.deployment == deployment:
+            served.prefill, served.view, self._snapshot = prefill, None, None
 
     def names(self) -> list[str]:
         """The backends' names, sorted."""

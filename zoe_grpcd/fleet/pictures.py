@@ -52,6 +52,8 @@ def view_of(served: Served, backend: Backend, now: float, pace: float = 1.0) -> 
         input_usd_per_token=price.input / 1e6,
         output_usd_per_token=price.output / 1e6,
         served=served.served,
+        fingerprint=status.fingerprint if status else "",
+        prefill=served.prefill or backend.prefill,
     )
 
 

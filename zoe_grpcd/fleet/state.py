@@ -15,6 +15,7 @@ from zoe_grpcd.core.domain import (
     ModelStatus,
     Observation,
     Phase,
+    Prefill,
     Price,
 )
 from zoe_grpcd.core.estimate import sharing
@@ -54,7 +55,7 @@ class Lease:
 class Served:
     """A deployment's state."""
 
-    __slots__ = ("deployment", "facts", "learned", "loading_since", "served", "status", "view")
+    __slots__ = ("deployment", "facts", "learned", "loading_since", "prefill", "served", "status", "view")
 
     def __init__(self, deployment: Deployment, facts: ModelFacts) -> None:
         self.deployment = deployment
@@ -64,6 +65,7 @@ class Served:
         self.served = True
         self.loading_since: float | None = None
         self.view: DeploymentView | None = None
+        self.prefill: Prefill | None = None  # as it was seen; None: not yet
 
     @property
     def price(self) -> Price:

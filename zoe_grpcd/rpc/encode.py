@@ -20,6 +20,7 @@ from zoe_grpcd.core.domain import (
     Outcome,
     Progress,
     Reason,
+    Seam,
     Switched,
     Timings,
     TokenLogprob,
@@ -43,6 +44,7 @@ _FAULTS = {
     Fault.CONTEXT_TOO_LONG: "CONTEXT_TOO_LONG",
     Fault.REJECTED: "BACKEND_REJECTED",
 }
+_SEAMS = {seam: routing_pb2.SeamQuality.Value(f"SEAM_QUALITY_{seam.name}") for seam in Seam}
 _STATES = response_pb2.Progress.State
 
 
@@ -136,10 +138,11 @@ def put_progress(into: response_pb2.Progress, value: Progress) -> None:
 
 
 def put_switched(into: response_pb2.BackendSwitched, value: Switched) -> None:
-    """A change of backend before anything was sent: the text is whole, as if it had never happened."""
+    """A change of backend; before anything was sent it is as if it had never happened, which is the best of seams."""
     put_backend(into.previous, value.previous)
     put_backend(into.current, value.current)
-    into.seam = routing_pb2.SEAM_QUALITY_EXACT_TOKENS
+    into.seam = _SEAMS[value.seam]
+    into.tokens_kept = value.tokens_kept
     put_attempt(into.failed_attempt, value.failed_attempt)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 
 from zoe.inference.v1 import routing_pb2, spec_pb2
-from zoe_grpcd.core.domain import Ask, Generation, Json, Locality, Target
+from zoe_grpcd.core.domain import Ask, Generation, Json, Locality, Seam, Target
 from zoe_grpcd.core.options import forbidden
 from zoe_grpcd.core.strategies import STRATEGIES
 from zoe_grpcd.rpc.fields import Violations, plain
@@ -45,7 +45,8 @@ EFFORTS = {
     spec_pb2.ReasoningConfig.EFFORT_HIGH: "high",
 }
 CACHE_MODES = frozenset(spec_pb2.CachePolicy.Mode.values())
-SEAMS = frozenset(routing_pb2.SeamQuality.values())
+SEAMS = {routing_pb2.SeamQuality.Value(f"SEAM_QUALITY_{seam.name}"): seam for seam in Seam}
+SEAMS[routing_pb2.SEAM_QUALITY_UNSPECIFIED] = Seam.TEXT_PREFILL
 ANYTHING = Target()
 
 
@@ -282,6 +283,7 @@ def _preferences(routing: routing_pb2.RoutingPreferences, notes: Violations) -> 
         "max_cost_usd": limit,
         "max_attempts": routing.failover.max_attempts or None,
         "allow_different_model": routing.failover.allow_different_model,
+        "minimum_seam": SEAMS.get(routing.failover.minimum_seam, Seam.TEXT_PREFILL),
         "max_queue_time": seconds_of("spec.routing.max_queue_time", routing, "max_queue_time", notes),
     }
 

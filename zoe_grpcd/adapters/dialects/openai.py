@@ -84,7 +84,10 @@ class OpenAI:
         found = parameters(generation)
         if "reasoning_effort" in generation.options:
             found["reasoning_effort"] = generation.options["reasoning_effort"]
-        return found, self.extras(generation)
+        extras = self.extras(generation)
+        if call.continues is not None:  # as vLLM and others want it; without, they would begin another turn
+            extras |= {"continue_final_message": True, "add_generation_prompt": False}
+        return found, extras
 
     def extras(self, generation: Generation) -> Json:
         """Fields of the body that OpenAI doesn't know: options by this server's names, then its own options."""

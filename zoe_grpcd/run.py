@@ -1,0 +1,93 @@
+"""One request on its way through its attempts: what the world looks like to it, and what became of it so far.
+
+The one rule: attempts and the loop around them write here, and nobody keeps it longer than the request.
+"""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from zoe_grpcd.core.continuation import NOTHING_YET, Draft, Key, Loss
+from zoe_grpcd.core.domain import Attempt, Completed, Decision, Event, Progress, Seam, Switched
+from zoe_grpcd.core.eligible import Question
+from zoe_grpcd.core.errors import UpstreamError
+from zoe_grpcd.core.hold import Hold
+from zoe_grpcd.core.views import Snapshot
+from zoe_grpcd.patience import Patience
+
+Item = Decision | Progress | Switched | list[Event] | Completed
+Deliver = Callable[[Item], Awaitable[None]]
+"""Takes one item of an answer, and returns when the next one may come; what it raises ends the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """How hard to try, and what a first token may take where a backend sets no limit of its own (seconds)."""
+
+    max_attempts: int = 3
+    retry_delay: float = 0.5
+    first_token_floor: float = 30.0
+    first_token_ceiling: float = 600.0
+    first_token_factor: float = 4.0  # times what is expected
+    longest_pause: float = 10.0  # a backend that wants a longer one is not waited for; the caller is told
+    return_time: float = 3.0  # a server that died in the middle of an answer may be back by then
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is told of the world: a monotonic clock, a way to ask for a probe of a backend at once, and chance: 0..1.
+
+    `record` is told how each request that was sent had been decided first, and of those that nobody could serve.
+    """
+
+    clock: Callable[[], float]
+    nudge: Callable[[str], None]
+    chance: Callable[[], float] = random.random
+    record: Callable[[Question, Snapshot, Decision | None], None] | None = None
+
+
+@dataclass(slots=True)
+class Run:
+    """One request's way through its attempts.
+
+    `eager`: the caller wants the decision before a backend has accepted. `whole`: nothing of an answer is handed on
+    before all of it is there. `draft` is what the caller has, or with `whole` is to have; `loss` and `lost` say who
+    made the last of it and died, `seam` how the present attempt is joined to it.
+    """
+
+    started: float
+    patience: Patience
+    deliver: Deliver
+    eager: bool = False
+    whole: bool = False
+    explain: bool = False
+    hold: Hold = Hold.NOTHING
+    announced: Decision | None = None
+    done: bool = False
+    queued: float = 0.0
+    attempts: tuple[Attempt, ...] = ()
+    faults: tuple[UpstreamError, ...] = ()
+    draft: Draft = NOTHING_YET
+    loss: Loss | None = None
+    lost: Attempt | None = None
+    seam: Seam | None = None
+    held: list[Event] = field(default_factory=list)
+    opened: float | None = None  # when its first token came
+    spent: float = 0.0  # US dollars, by attempts that were lost
+    silent: frozenset[Key] = frozenset()  # who did not tell how it goes on with a text
+    returns: int = 0  # times that it has waited for a server to come back
+
+    @property
+    def seen(self) -> bool:
+        """The caller has something of the answer."""
+        return self.draft.begun and not self.whole
+
+    @property
+    def kept(self) -> Draft:
+        """What the present attempt goes on from."""
+        return self.draft if self.seam in (Seam.EXACT_TOKENS, Seam.TEXT_PREFILL) else NOTHING_YET
+
+    def drop(self) -> None:
+        """The answer begins anew."""
+        self.draft, self.loss, self.opened = NOTHING_YET, None, None
+        self.held.clear()

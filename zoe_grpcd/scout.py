@@ -1,0 +1,97 @@
+"""Finds out what a deployment makes of an answer that has begun already: two tiny requests, once for each.
+
+The one rule: it is asked with the settings of a real request, so that nothing is loaded anew or kept for another time.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+
+from zoe_grpcd.core.continuation import Draft, continued
+from zoe_grpcd.core.domain import Call, Delta, Deployment, Finish, Generation, Prefill, Seam, Usage
+from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.fleet import Fleet
+from zoe_grpcd.ports import Dispatcher
+
+# As long in tokens, whether it is one message or two, the second of which is left open. The colon is a token of its own.
+ASKED, BEGUN = "Go", ": on and on"
+LIMIT = 10.0  # seconds for both
+
+
+class Scout:
+    """One for the life of the daemon. `dispatchers` go by backend name."""
+
+    def __init__(
+        self, fleet: Fleet, dispatchers: Mapping[str, Dispatcher], clock: Callable[[], float]
+    ) -> None:
+        self._fleet = fleet
+        self._dispatchers = dispatchers
+        self._clock = clock
+        self._looks: dict[tuple[str, str], asyncio.Task[Prefill | None]] = {}
+
+    def begin(self, call: Call, deployment: Deployment) -> "asyncio.Task[Prefill | None]":
+        """Looks, in a task of its own, unless somebody does already; `call` is a request to this deployment."""
+        key = (deployment.backend, deployment.model)
+        task = self._looks.get(key)
+        if task is None:
+            task = self._looks[key] = asyncio.create_task(self._look(call, deployment))
+            task.add_done_callback(lambda _: self._looks.pop(key, None))
+        return task
+
+    async def close(self) -> None:
+        """Ends what is going on."""
+        tasks = tuple(self._looks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look(self, call: Call, deployment: Deployment) -> Prefill | None:
+        """What it does, which the fleet is told; None: there was no answer to tell."""
+        lease = self._fleet.lease(deployment, self._clock())
+        try:
+            async with asyncio.timeout(LIMIT):
+                whole = await self._asked(_plain(call, ASKED + BEGUN))
+                begun = continued(_plain(call, ASKED), Draft(BEGUN, tokens=1), Seam.TEXT_PREFILL)
+                found = _found(whole[1], *await self._asked(begun))
+        except TimeoutError:
+            return None
+        except UpstreamError as error:
+            if error.fault is not Fault.REJECTED:
+                return None
+            found = Prefill.CLOSES
+        finally:
+            self._fleet.release(lease, None, self._clock())
+        self._fleet.note_prefill(deployment, found)
+        return found
+
+    async def _asked(self, call: Call) -> tuple[str, Usage | None]:
+        """The text and what was counted."""
+        text, usage = "", None
+        async with aclosing(self._dispatchers[call.backend.name].stream(call)) as upstream:
+            async for batch in upstream:
+                for event in batch:
+                    if isinstance(event, Delta):
+                        text += event.text
+                    elif isinstance(event, Finish):
+                        usage = event.usage
+        return text, usage
+
+
+def _plain(call: Call, text: str) -> Call:
+    """A request for one token with the settings of another, which decide what is loaded and for how long."""
+    generation = Generation(
+        ({"role": "user", "content": text},),
+        options={"max_output_tokens": 1, "temperature": 0.0},
+        backend_options=call.generation.backend_options,
+    )
+    return replace(call, generation=generation, continues=None)
+
+
+def _found(whole: Usage | None, text: str, begun: Usage | None) -> Prefill:
+    """An answer that was closed has more tokens around it: the mark of its end, and the beginning of another."""
+    if whole is None or begun is None or not whole.prompt_tokens:
+        return Prefill.CLOSES  # who does not count can't be trusted with it
+    if begun.prompt_tokens > whole.prompt_tokens:
+        return Prefill.CLOSES
+    return Prefill.REPEATS if text.startswith(BEGUN) else Prefill.CONTINUES
