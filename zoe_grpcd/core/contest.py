@@ -13,6 +13,7 @@ from zoe_grpcd.core.turns import Key, Owed, Round, Scope, round_of
 
 WARM = 10.0  # weight of being warm, beside a term of weight 1: it decides first
 TIE = 1e-6  # weight of what decides between equals alone
+AT_ONCE = 0.001  # a shorter wait is none (seconds)
 NOTHING_OWED: Mapping[Scope, Owed] = MappingProxyType({})
 
 
@@ -66,7 +67,8 @@ def warmth(contest: Contest) -> list[float] | None:
         return None
     warm = [0.0 if option.view.load_seconds > 0 else 1.0 for option in contest.options]
     if all(warm) or not any(
-        is_warm and not option.estimate.queue for is_warm, option in zip(warm, contest.options, strict=True)
+        is_warm and option.estimate.queue < AT_ONCE
+        for is_warm, option in zip(warm, contest.options, strict=True)
     ):
         return None
     return warm
