@@ -10,7 +10,8 @@ from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.domain import Ask, Deployment, LoadState, Phase
+from zoe_grpcd.core.demands import CapabilityRule
+from zoe_grpcd.core.domain import Ask, Deployment, LoadState, Phase, Target
 from zoe_grpcd.core.eligible import why_not
 from zoe_grpcd.core.explain import decision_of
 from zoe_grpcd.core.resolve import Policy
@@ -406,6 +407,21 @@ def test_the_nearest_word_decides(
     choice = choose(a_question(ask, resolver.resolve(ask, snapshot.by_model)), snapshot, policy)
     assert choice is not None
     assert choice.strategy == used
+
+
+def test_a_capability_has_its_word_after_the_model_and_before_the_intent() -> None:
+    capabilities = {"tools": CapabilityRule(strategy="round_robin")}
+    intents = {name: {"strategy": "least_loaded"} for name in ("action", "chat")}
+    snapshot = house({name: {"capabilities": frozenset({"chat", "tools"})} for name in "ab"})
+    used = []
+    for stated in ({}, {"m": "weighted"}):
+        policy = Policy(capabilities=capabilities, model_strategies=stated)
+        resolver = a_resolver(policy, intents)
+        for ask in (an_ask(needs=frozenset({"tools"})), an_ask(target=Target(required=frozenset({"tools"})))):
+            choice = choose(a_question(ask, resolver.resolve(ask, snapshot.by_model)), snapshot, policy)
+            assert choice is not None
+            used.append(choice.strategy)
+    assert used == ["round_robin", "round_robin", "weighted", "weighted"]
 
 
 @pytest.mark.parametrize(
