@@ -14,7 +14,7 @@ from zoe_grpcd.core.phrases import words_of
 from zoe_grpcd.core.vocabulary import CLASSES
 
 WINDOW = 500  # characters that are read at most
-HEAD, TAIL = 160, 90  # characters that are read of a longer message: what to do stands first, or last
+HEAD, TAIL = 130, 70  # characters that are read of a longer message: what to do stands first, or last
 _LONG_PROMPT = 4000  # tokens from which a prompt counts as a document
 SHORT_WORDS = 18  # up to which a message is short
 
@@ -72,9 +72,15 @@ def read(text: str, shape: Shape) -> Reading:
     ):  # one code point a letter; the dot is what lower() leaves of a Turkish capital I
         visible = normalize("NFC", visible.replace("i\u0307", "i"))
     words = words_of(visible)
-    code = bool(_CODE_HINT.search(ends)) and sum(mark in ends for mark in _CODE) >= 2
+    code = bool(_CODE_HINT.search(ends)) and _shows_code(ends)
     numbers = len(_NUMBER.findall(visible)) + len(_SPELLED.intersection(words))
     return Reading(visible, words, numbers, code, len(text), shape)
+
+
+def _shows_code(text: str) -> bool:
+    """Two marks of code, looked for until they are found."""
+    marks = filter(text.__contains__, _CODE)
+    return next(marks, "") != "" and next(marks, "") != ""
 
 
 _MATH_HINT = re.compile(r"[*/×÷^+=\\$√∫∑π²³≤≥(-]")
