@@ -78,6 +78,7 @@ class Resolution:
     require: tuple[Selection, ...] = ()  # by the operator, whatever the tier
     chain: Chain | None = None  # whose attempts and pauses count
     fallback: str = ""  # of the pattern: a model, a group or a chain
+    undecided: bool = False  # nothing that was asked for decides: the default model comes first
 
 
 class Resolver:
@@ -171,8 +172,9 @@ class Resolver:
         if guessed_tokens(ask) > self._policy.long_context_tokens:
             favours, preferred = "context", frozenset()
             why = f"{why}; the prompt is long, so a large window counts first"
-        elif tiers == (ANY,) and intent.name == CHAT and not ask.target.intent:
-            tiers = (*self._default(models), ANY)
+            undecided = False
+        else:
+            undecided = tiers == (ANY,) and intent.name == CHAT and not ask.target.intent
         return Resolution(
             tiers,
             reason,
@@ -186,6 +188,7 @@ class Resolver:
             system_prompt=intent.system_prompt,
             strategy=demand.strategy or intent.strategy,
             min_context=demand.min_context,
+            undecided=undecided,
         )
 
     def _wanted_tiers(self, demand: Wanted, models: Models) -> tuple[Tier, ...]:
@@ -237,6 +240,8 @@ class Resolver:
 
     def _fall_back(self, ask: Ask, resolution: Resolution, models: Models) -> None:
         """Adds the tiers for when nobody of the first ones may serve: the caller's, the operator's, the chain's."""
+        if resolution.undecided and not resolution.prefer:
+            resolution.tiers = (*self._default(models), *resolution.tiers)
         given = [name for name in (*ask.target.fallback_models, resolution.fallback) if name]
         later = [tier for name in given for tier in self._names.fallback(name, models)]
         if resolution.intent:
