@@ -1,7 +1,13 @@
 """What follows from a fault: for the backend, and for the request."""
 
-import pytest
+from dataclasses import replace
+from math import ceil
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoe_grpcd.core.continuation import Draft
 from zoe_grpcd.core.domain import Attempt, Deployment, Outcome
 from zoe_grpcd.core.errors import (
     BackendFailed,
@@ -15,7 +21,7 @@ from zoe_grpcd.core.errors import (
     ZoeError,
 )
 from zoe_grpcd.core.phases import Signal
-from zoe_grpcd.core.recovery import AFTER, After, ends_request, failure_of, pauses
+from zoe_grpcd.core.recovery import AFTER, After, RetryBudget, ends_request, failure_of, lost_of, pauses
 
 
 def attempt(number: int, backend: str = "a") -> Attempt:
@@ -96,3 +102,52 @@ def test_the_last_fault_of_a_deployment_decides_whether_it_is_tried_again() -> N
 
 def test_the_text_of_a_backend_is_bounded() -> None:
     assert len(UpstreamError(Fault.SERVER, "x" * 10_000).message) == 500
+
+
+# --------------------------------------------------------------------------------------------- pauses, and their budget
+
+
+def test_a_pause_is_a_part_of_a_delay_that_doubles() -> None:
+    faults = [UpstreamError(Fault.SERVER, "") for _ in range(3)]
+    tries = [attempt(number) for number in (1, 2, 3)]
+    for chance, expected in ((0.0, 0.0), (0.25, 0.5), (1.0, 2.0)):
+        assert pauses(tries, faults, 0.5, chance) == {("a", "m"): expected}
+
+
+def test_a_pause_that_the_backend_asked_for_is_kept_to() -> None:
+    told = [UpstreamError(Fault.OVERLOADED, "", retry_after=3.0)]
+    assert pauses([attempt(1)], told, 0.5, 0.1) == {("a", "m"): 3.0}
+
+
+def test_few_failures_are_always_tried_again() -> None:
+    budget = RetryBudget(share=0.2, floor=3.0)
+    budget.earn(0.0)
+    assert [budget.spend(0.0) for _ in range(4)] == [True, True, True, False]
+
+
+@given(st.integers(0, 500), st.integers(0, 500))
+def test_many_failures_add_no_more_than_their_share(requests: int, retries: int) -> None:
+    budget = RetryBudget(share=0.2, floor=3.0)
+    for _ in range(requests):
+        budget.earn(0.0)
+    assert sum(budget.spend(0.0) for _ in range(retries)) == min(retries, ceil(3.0 + 0.2 * requests))
+
+
+def test_what_was_long_ago_does_not_count() -> None:
+    budget = RetryBudget(share=0.0, floor=1.0, half_life=10.0)
+    assert (budget.spend(0.0), budget.spend(1.0), budget.spend(100.0)) == (True, False, True)
+
+
+def test_the_loss_of_an_answer_says_who_was_lost_and_who_could_not_help() -> None:
+    tries = (replace(attempt(1), outcome=Outcome.LOST), attempt(2, "b"))
+    faults = [UpstreamError(Fault.CUT, "reset"), UpstreamError(Fault.REFUSED, "refused")]
+    error = lost_of(tries, faults, Draft("x", tokens=3, thought=4))
+    assert error.output_tokens_sent == 7
+    assert (
+        error.message
+        == "backend a failed after 7 tokens: reset; nobody went on with it, the last was b: refused"
+    )
+    assert (
+        lost_of(tries[:1], faults[:1], Draft("x", tokens=1)).message
+        == "backend a failed after 1 tokens: reset"
+    )

@@ -93,7 +93,7 @@ class RetryBudget:
     def spend(self, now: float) -> bool:
         """Takes a retry out of the budget; False: it is used up."""
         self._decay(now)
-        if self._retries + 1.0 > self._floor + self._share * self._requests:
+        if self._retries >= self._floor + self._share * self._requests:
             return False
         self._retries += 1.0
         return True
