@@ -7,7 +7,7 @@ A *backend* is one server process. A *model* is a name that callers use. A *depl
 Times are seconds (float), sizes are bytes, rates are seconds per token unless a name says otherwise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
@@ -73,6 +73,7 @@ class Reason(StrEnum):
 class Locality(StrEnum):
     """Whether a request may leave the operator's own machines."""
 
+    UNSPECIFIED = "UNSPECIFIED"  # as PREFER_LOCAL, but what the operator prefers comes first
     LOCAL_ONLY = "LOCAL_ONLY"
     PREFER_LOCAL = "PREFER_LOCAL"
     ANY = "ANY"
@@ -142,6 +143,7 @@ class Backend:
     )  # request features, by their proto path, that this kind cannot honour
     truncates: bool = False  # this kind silently cuts a prompt that is too long, so we must not send one
     assumed: frozenset[str] = frozenset()  # capabilities of its models that this kind does not tell
+    loads_in_turn: bool = False  # this kind loads one model after the other; who waits for memory holds up all behind
     usual_slots: int = 1  # requests that this kind works on at the same time, where the server does not tell
     prefill: Prefill | None = None  # what all servers of this kind do; None: it depends, and is found out
     takes_tokens: bool = False  # goes on from token ids, so that a seam can be exact
@@ -325,7 +327,7 @@ class Ask:
     has_context: bool = False
     features: frozenset[str] = frozenset()  # proto paths of what it uses that some kinds refuse
     needs: frozenset[str] = frozenset()  # capabilities that the request itself demands: vision, tools
-    locality: Locality = Locality.PREFER_LOCAL
+    locality: Locality = Locality.UNSPECIFIED
     strategy: str = ""
     latency_level: str = ""  # "", "ULTRA_LOW", "LOW", "MEDIUM", "HIGH"
     cost_weight: float | None = None  # in place of the configured weight of cost, 0..1
@@ -336,7 +338,10 @@ class Ask:
     minimum_seam: Seam = Seam.TEXT_PREFILL  # the worst that is acceptable after the first token
     include_reasoning: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
+    priority: str = "normal"  # "batch", "low", "normal", "high" or "critical"
+    stream: bool = False
     verdict: Verdict | None = None  # what it is about, where that was found before the decision
+    observer: Callable[["Decision"], None] | None = None  # hears of every decision that is acted on
 
     @property
     def max_output_tokens(self) -> int | None:
@@ -429,6 +434,9 @@ class Estimate(NamedTuple):
     decode: float
     tokens_per_second: float
     cost_usd: float
+    ninety: float = 0.0  # in nine of ten cases it ends within that
+    slowdown: float = 1.0  # of prefill and decode, by those beside it; >= 1
+    burden: float = 0.0  # seconds that other requests lose by it
 
     @property
     def time_to_first_token(self) -> float:

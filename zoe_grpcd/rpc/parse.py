@@ -1,12 +1,15 @@
 """From an InferenceSpec to an Ask, or to every field violation at once."""
 
 import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
 from zoe.inference.v1 import routing_pb2, spec_pb2
 from zoe_grpcd.core.domain import Ask, Generation, Json, Locality, Seam, Target
+from zoe_grpcd.core.errors import Violation
 from zoe_grpcd.core.options import forbidden
 from zoe_grpcd.core.strategies import STRATEGIES
 from zoe_grpcd.rpc.fields import Violations, plain
@@ -30,12 +33,15 @@ MAX_ATTEMPTS = 10
 SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{0,64}")
 REQUEST_ID = re.compile(r"[\x21-\x7e]{0,128}")
 LOCALITIES = {
-    routing_pb2.LOCALITY_UNSPECIFIED: Locality.PREFER_LOCAL,
+    routing_pb2.LOCALITY_UNSPECIFIED: Locality.UNSPECIFIED,
     routing_pb2.LOCALITY_LOCAL_ONLY: Locality.LOCAL_ONLY,
     routing_pb2.LOCALITY_PREFER_LOCAL: Locality.PREFER_LOCAL,
     routing_pb2.LOCALITY_ANY: Locality.ANY,
 }
-PRIORITIES = frozenset(routing_pb2.Priority.values())
+PRIORITIES: dict[int, str] = {
+    number: name.removeprefix("PRIORITY_").lower() for name, number in routing_pb2.Priority.items() if number
+}
+NORMAL = "normal"
 LEVELS = {number: name.removeprefix("LEVEL_") for name, number in routing_pb2.LatencyTarget.Level.items()}
 LEVELS[routing_pb2.LatencyTarget.LEVEL_UNSPECIFIED] = ""
 EFFORTS = {
@@ -50,18 +56,32 @@ SEAMS[routing_pb2.SEAM_QUALITY_UNSPECIFIED] = Seam.TEXT_PREFILL
 ANYTHING = Target()
 
 
+@dataclass(frozen=True, slots=True)
+class Besides:
+    """What a request brings besides its specification.
+
+    `capability` is what the metadata demands of a request without a target: names, separated by commas. `priority` is
+    that of the metadata, for a request without one. `mistakes` says what a target names that does not exist here.
+    """
+
+    capability: str = ""
+    priority: str = ""
+    stream: bool = False
+    mistakes: Callable[[Target], Iterable[Violation]] | None = None
+
+
+NOTHING = Besides()
+
+
 def ask_of(
     spec: spec_pb2.InferenceSpec,
     request_id: str = "",
     *,
     allow_http_images: bool = False,
-    capability: str = "",
+    besides: Besides = NOTHING,
     notes: Violations | None = None,
 ) -> Ask:
-    """The checked request. Raises InvalidRequest with all violations, those in `notes` included.
-
-    `capability` is what the metadata demands of a request without a target: names, separated by commas.
-    """
+    """The checked request. Raises InvalidRequest with all violations, those in `notes` included."""
     notes = notes or Violations()
     # what is not set is not touched: reading an empty message or list makes one
     present = {field.name for field, _ in spec.ListFields()}
@@ -74,9 +94,11 @@ def ask_of(
         notes.add("request_id", "must be at most 128 visible ASCII characters")
     if "cache" in present:
         _check_cache(spec.cache, notes)
+    preferences = _preferences(spec.routing, notes) if "routing" in present else {}
+    preferences["priority"] = preferences.get("priority") or _priority(besides.priority, notes)
     ask = Ask(
         generation,
-        _target(spec.target, notes) if "target" in present else _able(capability),
+        _target(spec.target, notes) if "target" in present else _able(besides.capability),
         request_id,
         conversation.last_user_text,
         conversation.prompt_bytes,
@@ -84,10 +106,13 @@ def ask_of(
         bool(spec.context),
         frozenset(conversation.features),
         _needs(conversation, generation),
-        **(_preferences(spec.routing, notes) if "routing" in present else {}),
+        **preferences,
         include_reasoning="reasoning" in present and spec.reasoning.include_reasoning,
         metadata=dict(spec.metadata) if "metadata" in present else {},
+        stream=besides.stream,
     )
+    if besides.mistakes is not None:
+        notes.found += besides.mistakes(ask.target)
     notes.refuse()
     return ask
 
@@ -256,7 +281,7 @@ def _target(target: routing_pb2.Target, notes: Violations) -> Target:
 def _preferences(routing: routing_pb2.RoutingPreferences, notes: Violations) -> dict[str, Any]:
     if routing.locality not in LOCALITIES:
         notes.add("spec.routing.locality", "must be LOCAL_ONLY, PREFER_LOCAL or ANY")
-    if routing.priority not in PRIORITIES:
+    if routing.priority and routing.priority not in PRIORITIES:
         notes.add("spec.routing.priority", "must be BATCH, LOW, NORMAL, HIGH or CRITICAL")
     level = LEVELS.get(routing.latency_target.level)
     if level is None:
@@ -276,7 +301,8 @@ def _preferences(routing: routing_pb2.RoutingPreferences, notes: Violations) -> 
                 f"spec.routing.latency_target.{name}", "must be left out: this version keeps no such limit"
             )
     return {
-        "locality": LOCALITIES.get(routing.locality, Locality.PREFER_LOCAL),
+        "priority": PRIORITIES.get(routing.priority, ""),
+        "locality": LOCALITIES.get(routing.locality, Locality.UNSPECIFIED),
         "strategy": routing.strategy,
         "latency_level": level or "",
         "cost_weight": routing.cost.weight or None,
@@ -286,6 +312,13 @@ def _preferences(routing: routing_pb2.RoutingPreferences, notes: Violations) -> 
         "minimum_seam": SEAMS.get(routing.failover.minimum_seam, Seam.TEXT_PREFILL),
         "max_queue_time": seconds_of("spec.routing.max_queue_time", routing, "max_queue_time", notes),
     }
+
+
+def _priority(of_metadata: str, notes: Violations) -> str:
+    """That of the metadata, else normal."""
+    if of_metadata and of_metadata.lower() not in PRIORITIES.values():
+        notes.add("x-priority", "must be batch, low, normal, high or critical")
+    return of_metadata.lower() or NORMAL
 
 
 def _check_failover(failover: routing_pb2.FailoverPolicy, notes: Violations) -> None:
