@@ -71,6 +71,9 @@ def pauses(
     }
 
 
+_FORGOTTEN = 0.1  # what is left of a retry that was long ago
+
+
 class RetryBudget:
     """How much work may be done twice: `floor` times, and `share` of the requests, both in about `half_life` seconds.
 
@@ -93,7 +96,7 @@ class RetryBudget:
     def spend(self, now: float) -> bool:
         """Takes a retry out of the budget; False: it is used up."""
         self._decay(now)
-        if self._retries >= self._floor + self._share * self._requests:
+        if self._retries + 1.0 > self._floor + self._share * self._requests + _FORGOTTEN:
             return False
         self._retries += 1.0
         return True
