@@ -122,6 +122,16 @@ def test_polite_and_late_commands_are_commands(text: str) -> None:
         unicodedata.normalize("NFD", "Où est la clé de l'hôtel ?"),
         "Nhà ga ở đâu?",
         "Var ligger stationen och hur kommer jag dit?",
+        "buenas noches",
+        "bonsoir",
+        "was geht ab",
+        "ho fame",
+        "boa noite",
+        "tot ziens",
+        "jestem głodny",
+        "anlamıyorum",
+        "спасибо",
+        "谢谢",
     ],
 )
 def test_other_languages_go_to_a_multilingual_model(text: str) -> None:
@@ -129,7 +139,18 @@ def test_other_languages_go_to_a_multilingual_model(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["play la bamba", "I had a crème brûlée at the café", "who is Jürgen", "solve α + β = 3"]
+    "text",
+    [
+        "play la bamba",
+        "I had a crème brûlée at the café",
+        "recipe for crème brûlée",
+        "who is Jürgen",
+        "call José",
+        "weather in Los Gatos",
+        "is Die Hard a Christmas movie",
+        "c'est la vie, she said",
+        "solve α + β = 3",
+    ],
 )
 def test_foreign_words_in_english_leave_it_english(text: str) -> None:
     assert intent_of(text) != "multilingual"

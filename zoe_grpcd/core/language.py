@@ -28,31 +28,38 @@ _FUNCTION_WORDS: Mapping[str, frozenset[str]] = {
             mi tu te me qué cómo cuál cuáles dónde cuándo quién porque hola gracias buenos buenas días puedes puedo quiero
             favor hacer tengo tiene hay este esta esto eso ser estás soy muy también sobre entre cuando donde como dime
             pon añade escribe explica explícame cuánto cuántos hoy mañana ayer lista cual sin hasta desde ponme quita
-            luz luces recuérdame llama enciende apaga""",
+            luz luces recuérdame llama enciende apaga buenas noches tardes necesito ayuda entiendo sé vale adiós luego mucho
+            muchas gusta vives cuéntame chiste casa música tiempo hambre claro perdón nada algo siempre ahora aquí""",
         "fr": """le la les de des du un une et est sont en que qui dans pour pas plus par sur avec ce cette ces je tu il elle
             nous vous ils on ne se sa son ses mon ma mes ton ta votre au aux où quand comment pourquoi quel quelle quels
             quelles bonjour salut merci oui non suis êtes peux peut peux-tu puis-je fait faire être avoir c'est qu'est
             j'ai d'un d'une l'on mets moi quoi aussi très bien écris explique combien voudrais demain ce soir aujourd'hui
-            quelqu'un est-ce s'il plaît ajoute allume éteins y""",
+            quelqu'un est-ce s'il plaît ajoute allume éteins y bonne nuit bonsoir soirée journée au revoir beaucoup raconte
+            blague faim froid chaud comprends sais veux habites va ça mets lumière musique heure maintenant toujours rien""",
         "de": """der die das den dem des ein eine einen einem einer und ist sind war nicht mit von zu im in auf für an als auch
             sich ich du er sie es wir ihr mein meine dein deine was wie wo wann warum wer welche welcher welches kann kannst
             können bitte danke hallo guten morgen tag wird wurde haben hast habe hat über nach bei oder aber wenn dass
             zwischen mir mich dir dich schreibe erkläre spiel stell mach gibt heute sein zum zur aus um noch wieviel
-            viele lichter licht schalte setze erzähl""",
+            viele lichter licht schalte setze erzähl gute gut nacht abend wetter geht hunger verstehe weiß schön schönen schönes
+            vielen spät uhr jetzt immer nichts etwas langweilig müde sag zeig wohnst tschüss auf wiedersehen genau stimmt los""",
         "it": """il lo la i gli le di del della dei delle che e è un una uno per con non in sono sei come cosa quale quali dove
             quando perché chi mi ti si ci vi mio mia tuo tua questo questa quello al alla nel nella da più anche ciao grazie
             buongiorno buonasera puoi posso fare voglio ho hai ha stai sta qual favore oggi domani scrivi spiegami molto
-            metti aggiungi quanto quanti accendi spegni dimmi""",
+            metti aggiungi quanto quanti accendi spegni dimmi buona buono notte sera giorno dove abiti capisco fame tempo piace
+            luce musica raccontami barzelletta mille sempre adesso ora niente qualcosa arrivederci bene anch'io stasera""",
         "pt": """o a os as de do da dos das que e é um uma em no na nos nas por para com não se como mais mas eu tu ele ela você
             meu minha seu sua este esta isso qual quais onde quando quem porque olá obrigado obrigada bom dia pode posso
             quero fazer são está estou tem ao à pelo pela foi ser muito também me te escreva explique quanto quantos hoje
-            amanhã custa ontem sobre entre até lista adicione toque ligue""",
+            amanhã custa ontem sobre entre até lista adicione toque ligue boa noite tarde tudo bem vai mora moras apague acenda
+            luz fome entendo gosto piada conte horas tchau agora sempre nada alguma obrigados desculpe""",
         "nl": """de het een en van is in dat op te zijn met voor niet aan er om ook als maar hoe wat waar wanneer waarom wie welke
             ik je jij hij zij we wij u mijn jouw uw hebben heb heeft kan kun kunt wil naar bij uit over door nog dan deze dit
-            die hallo dank bedankt goedemorgen alsjeblieft graag gaat laat zet schrijf vertel veel mij vandaag morgen""",
+            die hallo dank bedankt goedemorgen alsjeblieft graag gaat laat zet schrijf vertel veel mij vandaag morgen goede
+            goed nacht avond tot ziens straks honger begrijp woon licht weer nu altijd niets iets grap welterusten doei""",
         "pl": """w i na z do nie się jest to że o jak co gdzie kiedy dlaczego kto czy ja ty on ona my wy mój moja twój jaka jaki
             jakie dla po za od przez ale lub są był była cześć dzień dobry dziękuję proszę mi mnie mam masz może mogę
-            napisz opowiedz wyjaśnij dzisiaj jutro ile który która tego tym""",
+            napisz opowiedz wyjaśnij dzisiaj jutro ile który która tego tym dobranoc dobry dobrze jestem jesteś widzenia teraz
+            godzina żart rozumiem wiem mieszkasz światło zgaś zapal pogoda głodny zmęczony zawsze nic coś witaj""",
         "sv": """och att det som en ett är på för med av till den inte har om jag du han hon vi ni de min din ett vad hur var när
             varför vem vilken kan ska vill från eller men hej tack god morgon snälla mig dig idag imorgon mår skriv
             förklara mycket sig så också över""",
@@ -64,7 +71,8 @@ _FUNCTION_WORDS: Mapping[str, frozenset[str]] = {
             mutta tai kun niin jos hei kiitos hyvää huomenta suomen minun sinun paljon kirjoita selitä tänään""",
         "tr": """ve bir bu da de için ile ne nasıl nerede neresidir nedir kim kaç mi mı mu mü ben sen o biz siz var yok çok daha
             gibi olarak ama veya merhaba selam teşekkürler lütfen günaydın bana sana bugün yarın hava benim senin mısın
-            musun misin niçin neden hangi yaz anlat açıkla""",
+            musun misin niçin neden hangi yaz anlat açıkla iyi geceler akşamlar nasılsın saat kaç şimdi evet hayır tamam güzel
+            ışığı ışıkları kapat aç söyle fıkra nerede yaşıyorsun anlamıyorum istiyorum ederim başkenti müzik""",
         "vi": """là của và có không được cho trong một những các này đó với để người tôi bạn anh chị em như thế nào gì ở đâu khi
             tại sao ai xin chào cảm ơn hôm nay ngày mai thời tiết làm hãy viết giải thích bao nhiêu rất cũng đã sẽ""",
         "cs": """a je v na se že s z do o to jak co kde kdy proč kdo ten ta jsou byl není pro ale nebo jako ahoj děkuji prosím
@@ -85,6 +93,7 @@ for _code, _words in _FUNCTION_WORDS.items():
         _LANGUAGES_OF[_word] = (*_LANGUAGES_OF.get(_word, ()), _code)
 
 _TELLING = _LANGUAGES_OF.keys() - COMMON
+_TELLTALE = frozenset("ışğłżźśąęćńőűřěůčžďťňșțăđ")  # letters that English does not even borrow
 _ENOUGH = 40  # words that settle it
 
 
@@ -121,6 +130,8 @@ def _by_words(words: Sequence[str]) -> str:
     known = [word for word in letters if word in _LANGUAGES_OF]
     if not letters:
         return "en"
+    if not known and 2 * sum(not _TELLTALE.isdisjoint(word) for word in letters) >= len(letters):
+        return "other"
     accented = sum(len(word) > 1 and not word.isascii() for word in letters)  # one letter alone is a symbol
     if not known:
         return "other" if accented > len(letters) / 2 and len(letters) > 1 else "en"
@@ -131,4 +142,5 @@ def _by_words(words: Sequence[str]) -> str:
     foreign, code = max((count, code) for code, count in hits.items())
     english = sum(word in COMMON for word in letters)
     strength = foreign + accented / 2  # a letter that English does not write is half a word
-    return code if strength > english and strength >= len(letters) / 4 else "en"
+    certain = strength > english and strength > 0.22 * len(letters) and not _TELLING.isdisjoint(known)
+    return code if certain else "en"
