@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from serving import Daemon, entry, serving
+from waiting import wait_until
 
 from zoe_client import Client, InvalidRequest
 from zoe_grpcd.localbackends.fetch import Tools
@@ -129,11 +130,20 @@ def test_an_unknown_strategy_is_told_with_all_that_is_wrong(house: House) -> Non
     assert "round_robin" in found["spec.routing.strategy"]
 
 
+def looked_at(daemon: Daemon, name: str, times: int) -> None:
+    """Returns when the daemon has looked at a backend so many times more."""
+    for _ in range(times):
+        before = daemon.backends()[name].last_probe.time
+        wait_until(lambda at=before: daemon.backends()[name].last_probe.time != at, 20)  # type: ignore[misc]
+
+
 def test_turns_load_no_model_while_another_backend_has_it_but_shares_do(house: House) -> None:
     house.client.complete(PROMPT, model="shelved:1b", allowed_backends=["stack"], max_output_tokens=5)
+    looked_at(house.daemon, "stack", 3)  # Ollama tells only later that it was used, as if by somebody else
     assert house.daemon.load_state("stack", "shelved:1b") == "LOADED"
     assert [house.answered("shelved:1b") for _ in range(4)] == ["stack"] * 4
     assert house.daemon.load_state("shelf", "shelved:1b") == "UNLOADED"
     assert {house.answered("shelved:1b", strategy="weighted") for _ in range(2)} == {"shelf", "stack"}
+    looked_at(house.daemon, "shelf", 3)
     assert house.daemon.load_state("shelf", "shelved:1b") == "LOADED"
     assert {house.answered("shelved:1b") for _ in range(2)} == {"shelf", "stack"}
