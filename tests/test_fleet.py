@@ -7,6 +7,7 @@ from fakes import BROKEN, World, a_backend, an_ask, seen
 
 from zoe_grpcd.core.domain import (
     Deployment,
+    Estimate,
     LoadState,
     Measured,
     ModelFacts,
@@ -179,7 +180,7 @@ def test_a_discovered_model_that_is_gone_is_forgotten() -> None:
     held = lease(fleet, model="n")
     fleet.observe("a", seen("m"), 1.0)
     assert models_of(fleet) == {"m": "m"}
-    fleet.first_token(held)
+    fleet.first_token(held, 1.5)
     fleet.release(held, a_lesson(), 2.0)
     assert fleet.in_flight("a") == 0
 
@@ -278,7 +279,7 @@ def test_a_cold_model_loads_from_its_first_lease_to_its_first_token() -> None:
     assert (first.cold, first.waited) == (True, False)
     assert view_of(fleet, now=4.0).state is LoadState.LOADING
     assert view_of(fleet, now=4.0).load_seconds == pytest.approx(6.5)
-    fleet.first_token(first)
+    fleet.first_token(first, 4.5)
     assert view_of(fleet, now=5.0).state is LoadState.LOADED
     assert view_of(fleet, now=5.0).load_seconds == 0.0
 
@@ -498,7 +499,7 @@ def test_a_load_is_not_part_of_what_a_slot_is_taken_for() -> None:
     fleet.observe("a", seen(UNLOADED), 0.0)
     held = lease(fleet)
     lesson = Lesson(False, 12.0, 11.0, output_tokens=10, measured=Measured(load=10.0), cold=True)
-    fleet.first_token(held)
+    fleet.first_token(held, 11.0)
     fleet.release(held, lesson, 12.0)
     assert fleet.snapshot(0.0).backends["a"].service < 5.0
 
@@ -506,15 +507,146 @@ def test_a_load_is_not_part_of_what_a_slot_is_taken_for() -> None:
 # ------------------------------------------------------------------------------------------------------------ snapshots
 
 
+# Read in 2 s and written in 8, at 10 tokens a second.
+TEN = Estimate(0.0, 0.0, 2.0, 8.0, 10.0, 0.0)
+
+
+def at_ten_a_second(*models: str) -> Fleet:
+    """A fleet of one backend that writes so fast."""
+    fleet = a_fleet()
+    fleet.observe("a", seen(*models), 0.0)
+    for model in models:
+        for _ in range(200):
+            held = lease(fleet, model=model, now=-1e4)
+            fleet.release(held, a_lesson(duration=11.0, first_token=1.0, output_tokens=101), -1e4)
+    return fleet
+
+
+def work_of(fleet: Fleet, now: float) -> list[float]:
+    """Seconds of work that are left of each request."""
+    return [task.work for task in fleet.snapshot(now).backends["a"].tasks]
+
+
 def test_what_is_left_of_a_request_shrinks_with_time() -> None:
+    fleet = at_ten_a_second("m")
+    held = fleet.lease(view_of(fleet).deployment, 0.0, TEN)
+    assert work_of(fleet, 0.0) == pytest.approx([10.0], rel=0.01)
+    assert work_of(fleet, 1.0) == pytest.approx([9.0], rel=0.01)
+    assert work_of(fleet, 60.0) == pytest.approx([8.2], rel=0.01), "it is still being read, for all we know"
+    fleet.first_token(held, 60.0)
+    assert work_of(fleet, 60.0) == pytest.approx([8.0], rel=0.01)
+    assert work_of(fleet, 63.0) == pytest.approx([5.0], rel=0.01)
+    assert work_of(fleet, 80.0) == pytest.approx([10.0], rel=0.01), "long answers have long tails"
+
+
+def test_what_is_left_of_an_answer_is_told_by_its_tokens() -> None:
+    fleet = at_ten_a_second("m")
+    held = fleet.lease(view_of(fleet).deployment, 0.0, TEN)
+    fleet.first_token(held, 2.0)
+    held.written = lambda: 40
+    assert work_of(fleet, 3.0) == pytest.approx([4.0], rel=0.01)
+
+
+def test_an_answer_that_comes_slowly_shows_that_its_box_has_become_slow() -> None:
+    fleet = at_ten_a_second("m", "n")
+    before = view_of(fleet, "n").seconds_per_token
+    held = fleet.lease(view_of(fleet).deployment, 0.0, TEN)
+    fleet.first_token(held, 1.0)
+    held.written = lambda: 5
+    fleet.observe("a", seen("m", "n"), 21.0)
+    slow = view_of(fleet, "n", 21.0).seconds_per_token
+    assert slow > 2.0 * before
+    held.written = lambda: 205
+    fleet.observe("a", seen("m", "n"), 41.0)
+    assert view_of(fleet, "n", 41.0).seconds_per_token < 0.8 * slow
+
+
+def test_two_answers_that_come_at_the_same_time_show_that_there_are_two_slots() -> None:
+    fleet = a_fleet(kind="ollama", loads_in_turn=True)
+    fleet.observe("a", seen("m"), 0.0)
+    first, second = lease(fleet), lease(fleet)
+    fleet.first_token(first, 1.0)
+    first.written = lambda: 10
+    fleet.first_token(second, 2.0)
+    assert fleet.snapshot(2.0).backends["a"].slots == 1
+    first.written = lambda: 100
+    fleet.release(first, a_lesson(duration=9.0), 9.0)
+    assert fleet.snapshot(9.0).backends["a"].slots == 2
+
+
+def test_an_answer_whose_end_is_late_in_coming_shows_no_second_slot() -> None:
+    fleet = a_fleet(kind="ollama", loads_in_turn=True)
+    fleet.observe("a", seen("m"), 0.0)
+    first, second = lease(fleet), lease(fleet)
+    fleet.first_token(first, 1.0)
+    first.written = lambda: 100
+    fleet.first_token(second, 2.0)
+    fleet.release(first, a_lesson(duration=9.0), 9.0)
+    assert fleet.snapshot(9.0).backends["a"].slots == 1
+
+
+def test_how_much_mates_cost_is_learned_from_those_that_ran_beside_one_another() -> None:
+    fleet = at_ten_a_second("m")
+    for at in range(0, 1000, 100):
+        pair = [lease(fleet, now=at), lease(fleet, now=at)]
+        for held in pair:
+            fleet.first_token(held, at)
+        fleet.observe("a", seen("m", slots=2, busy=2), at)
+        for held in pair:
+            lesson = a_lesson(duration=20.0, first_token=0.0, output_tokens=101)
+            fleet.release(held, lesson, at + 20.0)
+        for later in (30.0, 50.0, 70.0):
+            held = lease(fleet, now=at + later)
+            fleet.first_token(held, at + later)
+            lesson = a_lesson(duration=10.0, first_token=0.0, output_tokens=101)
+            fleet.release(held, lesson, at + later + 10.0)
+    shop = fleet.snapshot(1000.0).backends["a"].shop
+    assert shop is not None
+    assert shop.sharing.mates == pytest.approx(1.0, abs=0.25)
+    assert view_of(fleet, now=1000.0).seconds_per_token == pytest.approx(0.1, rel=0.1)
+
+
+def test_the_p90_of_an_estimate_holds_nine_of_ten_answers() -> None:
     fleet = a_fleet()
     fleet.observe("a", seen("m"), 0.0)
-    deployment = view_of(fleet).deployment
-    fleet.lease(deployment, 0.0, expected=10.0)
-    assert fleet.snapshot(0.0).backends["a"].remaining == {"m": (10.0,)}
-    assert fleet.snapshot(4.0).backends["a"].remaining == {"m": (6.0,)}
-    late = fleet.snapshot(12.0).backends["a"].remaining["m"][0]
-    assert late == pytest.approx(6.0), "who is late already is taken to need half as long again"
+    for number in range(200):
+        held = fleet.lease(view_of(fleet).deployment, 0.0, TEN)
+        fleet.release(held, a_lesson(duration=10.0), float(1 + number % 20))  # of 10 s expected
+    assert view_of(fleet).spread == pytest.approx(1.8)
+
+
+def test_what_was_seen_in_memory_at_the_same_time_fits() -> None:
+    fleet = a_fleet()
+    other = ModelStatus("n", LoadState.LOADED, size_bytes=1_000_000_000)
+    fleet.observe("a", seen(LOADED, other), 0.0)
+    fleet.observe("a", seen(LOADED, ModelStatus("n", LoadState.UNLOADED, size_bytes=1_000_000_000)), 1.0)
+    shop = fleet.snapshot(1.0).backends["a"].shop
+    assert shop is not None
+    assert (shop.resident, shop.most_models, shop.most_bytes) == (("m",), 2, 5_000_000_000)
+
+
+def test_ollama_lists_as_loaded_what_still_loads() -> None:
+    fleet = a_fleet(kind="ollama", loads_in_turn=True)
+    fleet.observe("a", seen(UNLOADED, "n"), 0.0)
+    held = lease(fleet)
+    fleet.observe("a", seen(LOADED, "n"), 1.0)
+    assert view_of(fleet, now=1.0).state is LoadState.LOADING
+    fleet.first_token(held, 5.0)
+    fleet.observe("a", seen(LOADED, "n"), 6.0)
+    assert view_of(fleet, now=6.0).state is LoadState.LOADED
+
+
+def test_a_load_that_a_server_has_not_begun_is_still_to_come() -> None:
+    fleet = a_fleet()
+    fleet.observe("a", seen(UNLOADED, "n"), 0.0)
+    lease(fleet)
+    shop = fleet.snapshot(0.1).backends["a"].shop
+    assert shop is not None
+    assert shop.loading == {"m": pytest.approx(10.4)}
+    fleet.observe("a", seen(UNLOADED, "n"), 1.0)
+    shop = fleet.snapshot(1.0).backends["a"].shop
+    assert shop is not None
+    assert shop.loading == {}
 
 
 def test_a_box_that_gets_slow_shows_it_for_all_its_models() -> None:

@@ -22,6 +22,7 @@ class Kind:
     Attributes:
         probe: makes the probe; None: health shows in use alone.
         assumed: capabilities that its models are taken to have, as the server does not tell.
+        loads_in_turn: loads one model after the other, and whoever waits for memory holds up all behind it.
         usual_slots: requests that it works on at the same time, where the server does not tell.
         truncates: cuts a prompt that is too long, silently.
         prefill: what they make of an answer that has begun; None: it depends, and is found out.
@@ -32,6 +33,7 @@ class Kind:
     probe: ProbeMaker | None
     assumed: frozenset[str] = frozenset()
     usual_slots: int = 1
+    loads_in_turn: bool = False
     truncates: bool = False
     prefill: Prefill | None = None
     takes_tokens: bool = False
@@ -43,7 +45,7 @@ _CLOUD = _OPENAI | {"vision", "reasoning"}
 
 KINDS: Mapping[str, Kind] = {
     "llamacpp": Kind(LlamaCppProbe, prefill=Prefill.REPEATS, takes_tokens=True),
-    "ollama": Kind(OllamaProbe, truncates=True),
+    "ollama": Kind(OllamaProbe, truncates=True, loads_in_turn=True),
     "openai": Kind(OpenAIProbe, _OPENAI, usual_slots=4),
     "anthropic": Kind(None, _CLOUD, usual_slots=64, prefill=Prefill.CLOSES, direct=False),
     "litellm": Kind(None, _CLOUD, usual_slots=64, prefill=Prefill.CLOSES, direct=False),
@@ -59,6 +61,7 @@ def with_kind(backend: Backend) -> Backend:
         refuses=dialect.refuses if dialect else frozenset(),
         assumed=kind.assumed,
         usual_slots=kind.usual_slots,
+        loads_in_turn=kind.loads_in_turn,
         truncates=kind.truncates,
         prefill=kind.prefill,
         takes_tokens=kind.takes_tokens,

@@ -7,7 +7,7 @@ first-token limits of the daemon.
 
 from dataclasses import dataclass, field, replace
 
-from benchmarks.simulation.jobs import Job
+from benchmarks.simulation.jobs import Job, Stage
 from benchmarks.simulation.rivals import Moment, Rival
 from benchmarks.simulation.traces import Request
 from benchmarks.simulation.world import Listener, World
@@ -29,7 +29,7 @@ from zoe_grpcd.core.domain import (
 )
 from zoe_grpcd.core.eligible import Question, views_of, why_not
 from zoe_grpcd.core.errors import Fault, UpstreamError
-from zoe_grpcd.core.estimate import estimate, size_of, wait_of
+from zoe_grpcd.core.estimate import estimate, size_of
 from zoe_grpcd.core.explain import waited_for
 from zoe_grpcd.core.intents import SHIPPED
 from zoe_grpcd.core.phases import Signal
@@ -86,7 +86,16 @@ class Daemon:
         self._nudged: set[str] = set()
         for name, (box, server) in world.servers.items():
             url = f"http://{box.name}:8080"
-            self.fleet.add(Backend(name, server.kind, url, truncates=server.kind == "ollama"), 0.0)
+            self.fleet.add(
+                Backend(
+                    name,
+                    server.kind,
+                    url,
+                    truncates=server.kind == "ollama",
+                    loads_in_turn=server.kind == "ollama",
+                ),
+                0.0,
+            )
             self._look(name)
             self._watch(name)
 
@@ -179,12 +188,10 @@ class Daemon:
         expected = expectation(run.question, deployment, snapshot)
         if run.expected is None:
             run.expected = expected
-        lease = self.fleet.lease(deployment, now, expected.total)
+        lease = self.fleet.lease(deployment, now, expected)
         backend = lease.backend
         chosen = Candidate(deployment, backend.kind, backend.local, eligible=True, estimate=expected)
-        transcript = Transcript(
-            chosen, run.question.size, now, cold=lease.cold, waited=lease.waited, slowdown=lease.slowdown
-        )
+        transcript = Transcript(chosen, run.question.size, now, cold=lease.cold, waited=lease.waited)
         job = self.world.job(run.request, name, deployment.backend_model)
         one = Try(run, lease, transcript, job)
         _, server = self.world.servers[name]
@@ -204,7 +211,15 @@ class Daemon:
 
     def _first(self, one: Try) -> None:
         one.transcript.first_at = self.world.now
-        self.fleet.first_token(one.lease)
+        self.fleet.first_token(one.lease, self.world.now)
+        one.lease.written = lambda: self._written(one)
+
+    def _written(self, one: Try) -> int:
+        """Tokens that have come so far, of a stream that the daemon counts as it passes."""
+        box, _ = self.world.servers[one.lease.backend.name]
+        box.advance(self.world.now)
+        done = 1.0 - one.job.left / one.job.writing if one.job.stage is Stage.WRITING else 1.0
+        return int(done * one.run.request.output_tokens(one.lease.deployment.model))
 
     def _give_up(self, one: Try) -> None:
         """No first token in time, or the backend was found dead."""
@@ -281,4 +296,4 @@ def expectation(question: Question, deployment: Deployment, snapshot: Snapshot) 
     backend = snapshot.backends[deployment.backend]
     views = snapshot.by_model[deployment.model]
     view = next(view for view in views if view.deployment == deployment)
-    return estimate(question.size, view, *wait_of(view, backend))
+    return estimate(question.size, view, backend)

@@ -22,6 +22,7 @@ class Sample:
     deadline: float
     answered: bool
     expected: float | None
+    ninety: float = 0.0  # its stated P90
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Calibration:
     error: float
     bias: float
     ninety: float  # 0.9-quantile of truth / estimate
+    under: float = 0.0  # share of the answers that took no longer than the stated P90
 
 
 def simulate(home: Home, trace: Trace, policy: str, seed: int) -> Outcome:
@@ -73,9 +75,17 @@ def simulate(home: Home, trace: Trace, policy: str, seed: int) -> Outcome:
     for run in daemon.runs:
         models = _models(home, run.request.target)
         alone = unloaded_seconds(world, run.request, models)
-        expected = run.expected.total if run.expected and run.answered and not run.disturbed else None
+        told = run.expected if run.answered and not run.disturbed else None
         deadline = DEADLINE_FACTOR * alone + DEADLINE_GRACE
-        samples.append(Sample(run.ended - run.started, deadline, run.answered, expected))
+        samples.append(
+            Sample(
+                run.ended - run.started,
+                deadline,
+                run.answered,
+                told.total if told else None,
+                told.ninety if told else 0.0,
+            )
+        )
     return Outcome(tuple(samples), loads(world))
 
 
@@ -106,7 +116,12 @@ def calibration(outcome: Outcome) -> Calibration:
     pairs = [(s.seconds, s.expected) for s in outcome.samples if s.expected]
     errors = sorted(abs(seconds - expected) / seconds for seconds, expected in pairs)
     ratios = sorted(seconds / expected for seconds, expected in pairs)
-    return Calibration(quantile(errors, 0.5), quantile(ratios, 0.5), quantile(ratios, 0.9))
+    return Calibration(
+        quantile(errors, 0.5),
+        quantile(ratios, 0.5),
+        quantile(ratios, 0.9),
+        sum(s.seconds <= s.ninety for s in outcome.samples if s.expected) / len(pairs),
+    )
 
 
 def quantile(ordered: Sequence[float], q: float) -> float:

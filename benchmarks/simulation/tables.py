@@ -66,7 +66,7 @@ def _verdict(results: Results, fleet: str, trace: str) -> str:
     of = _compared(results, fleet, trace)
     return (
         f"ours: p95 {of['p95_by_best_rival']:.2f} of {of['best_rival']}, mean {of['mean_by_oracle']:.2f} of the oracle; "
-        f"estimates: median error {of['error']:.0%}, median truth/estimate {of['bias']:.2f}, P90 {of['ninety']:.2f}"
+        f"estimates: median error {of['error']:.0%}, median truth/estimate {of['bias']:.2f}, under the P90 {of['under']:.0%}"
     )
 
 
@@ -76,6 +76,6 @@ def _summary(results: Results) -> list[str]:
     return [
         f"{of['fleet']:9}{of['trace']:9}p95 / best rival {of['p95_by_best_rival']:5.2f} "
         f"(oracle {of['oracle_p95_by_best_rival']:4.2f}, {of['best_rival']})  "
-        f"mean / oracle {of['mean_by_oracle']:5.2f}  error {of['error']:4.0%}  P90 of truth/estimate {of['ninety']:4.2f}"
+        f"mean / oracle {of['mean_by_oracle']:5.2f}  error {of['error']:4.0%}  bias {of['bias']:4.2f}  under P90 {of['under']:4.0%}"
         for of in found
     ]

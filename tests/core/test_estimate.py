@@ -1,7 +1,6 @@
 """The formula for the time and cost of a request."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from fakes import a_backend, a_view, an_ask
@@ -9,16 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoe_grpcd.core.domain import Generation, LoadState, Phase
-from zoe_grpcd.core.estimate import (
-    IDLE,
-    Size,
-    estimate,
-    prompt_tokens,
-    queue_seconds,
-    sharing,
-    size_of,
-    wait_of,
-)
+from zoe_grpcd.core.estimate import Size, Wait, alone, chance, estimate, prompt_tokens, size_of, wait_of
+from zoe_grpcd.core.timetable import Shop, Task
 from zoe_grpcd.core.views import BackendView
 
 
@@ -26,30 +17,31 @@ def backend(in_flight: int = 0, foreign: int = 0, slots: int = 1, service: float
     return BackendView(a_backend("a"), Phase.READY, in_flight, foreign, slots, service)
 
 
+IDLE = backend()
+
+
+def busy(*tasks: Task, shop: Shop | None = None, reloads: dict[str, float] | None = None) -> BackendView:
+    """Known requests at work, or waiting."""
+    return replace(backend(len(tasks)), tasks=tasks, shop=shop or Shop(), reloads=reloads or {})
+
+
 @pytest.mark.parametrize(
-    ("in_flight", "foreign", "slots", "expected"),
+    ("in_flight", "foreign", "slots", "queue", "slowdown"),
     [
-        (0, 0, 1, 0.0),
-        (1, 0, 1, 6.0),
-        (0, 1, 1, 6.0),
-        (2, 1, 1, 18.0),
-        (3, 0, 4, 0.0),
-        (4, 0, 4, 1.5),
-        (4, 4, 4, 7.5),
+        (1, 0, 1, 6.0, 1.0),
+        (0, 1, 1, 6.0, 1.0),
+        (2, 1, 1, 18.0, 1.0),
+        (3, 0, 4, 0.0, 1.9),
+        (1, 1, 4, 0.0, 1.6),
+        (4, 0, 4, 1.5, 1.9),
+        (4, 4, 4, 7.5, 1.9),
     ],
 )
-def test_the_wait_for_a_slot(in_flight: int, foreign: int, slots: int, expected: float) -> None:
-    assert queue_seconds(backend(in_flight, foreign, slots)) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("in_flight", "foreign", "slots", "expected"),
-    [(0, 0, 4, 1.0), (1, 0, 4, 1.3), (1, 1, 4, 1.6), (9, 0, 4, 1.9), (9, 9, 1, 1.0)],
-)
-def test_requests_beside_it_slow_a_request_down(
-    in_flight: int, foreign: int, slots: int, expected: float
+def test_where_only_their_number_is_known_requests_take_a_mean_service(
+    in_flight: int, foreign: int, slots: int, queue: float, slowdown: float
 ) -> None:
-    assert sharing(backend(in_flight, foreign, slots)) == pytest.approx(expected)
+    waits = wait_of(a_view("a"), backend(in_flight, foreign, slots), 1.0)
+    assert (waits.queue, waits.slowdown) == pytest.approx((queue, slowdown))
 
 
 def test_the_size_of_a_request() -> None:
@@ -79,21 +71,31 @@ def test_queue_load_prefill_and_decode_add_up() -> None:
         bytes_per_token=4.0,
         input_usd_per_token=1e-6,
         output_usd_per_token=1e-5,
+        spread=2.0,
     )
-    expected = estimate(Size(400, 20, None), view, 2.0, 1.5)
+    expected = estimate(Size(400, 20, None), view, backend(2, slots=2, service=4.0))
     assert (expected.queue, expected.load) == (2.0, 3.0)
-    assert expected.prefill == pytest.approx(0.5 + 120 * 0.01)
-    assert expected.decode == pytest.approx(100 * 0.02 * 1.5)
-    assert expected.tokens_per_second == pytest.approx(1 / 0.03)
+    assert expected.slowdown == pytest.approx(1.3)
+    assert expected.prefill == pytest.approx(1.7 * 1.3)
+    assert expected.decode == pytest.approx(100 * 0.02 * 1.3)
+    assert expected.tokens_per_second == pytest.approx(50 / 1.3)
     assert expected.cost_usd == pytest.approx(120e-6 + 100e-5)
-    assert expected.time_to_first_token == pytest.approx(2.0 + 3.0 + 1.7)
-    assert expected.total == pytest.approx(6.7 + 3.0)
+    assert expected.time_to_first_token == pytest.approx(2.0 + 3.0 + 1.7 * 1.3)
+    assert expected.total == pytest.approx(5.0 + 3.7 * 1.3)
+    assert expected.ninety == pytest.approx(2.0 * expected.total)
+
+
+def test_an_idle_backend_adds_nothing() -> None:
+    view = a_view("a", load_seconds=3.0)
+    size = Size(400, 20, None)
+    assert estimate(size, view, IDLE) == alone(size, view)
+    assert estimate(size, view, busy()) == alone(size, view)
 
 
 @pytest.mark.parametrize(("limit", "tokens"), [(None, 200), (50, 50), (1000, 200), (0, 0)])
 def test_what_the_caller_allows_bounds_the_answer(limit: int | None, tokens: int) -> None:
     view = a_view("a", seconds_per_token=0.02, output_tokens=200.0)
-    assert estimate(Size(0, 0, limit), view, 0.0, 1.0).decode == pytest.approx(tokens * 0.02)
+    assert alone(Size(0, 0, limit), view).decode == pytest.approx(tokens * 0.02)
 
 
 def test_the_tokenizer_is_the_deployments() -> None:
@@ -104,40 +106,64 @@ def test_the_tokenizer_is_the_deployments() -> None:
 
 @given(st.integers(0, 99), st.integers(0, 99), st.integers(1, 16))
 def test_one_request_more_never_makes_it_faster(in_flight: int, foreign: int, slots: int) -> None:
-    now, then = backend(in_flight, foreign, slots), backend(in_flight + 1, foreign, slots)
-    assert 0 <= queue_seconds(now) <= queue_seconds(then)
-    assert 1 <= sharing(now) <= sharing(then)
+    view = a_view("a")
+    now = wait_of(view, backend(in_flight, foreign, slots), 1.0)
+    then = wait_of(view, backend(in_flight + 1, foreign, slots), 1.0)
+    assert 0 <= now.queue <= then.queue
+    assert 1 <= now.slowdown <= then.slowdown
 
 
-def occupied(slots: int, remaining: dict[str, tuple[float, ...]], **fields: Any) -> BackendView:
-    count = sum(map(len, remaining.values()))
-    return replace(backend(count, slots=slots), remaining=remaining, **fields)
+M, N = "m", "n"
+SWAPS = Shop(loads={M: 2.0, N: 2.0}, resident=(N,))
 
 
 @pytest.mark.parametrize(
-    ("state", "busy", "queue", "slowdown"),
+    ("load", "backend", "expected"),
     [
-        ("LOADED", occupied(1, {}), 0.0, 1.0),
-        ("LOADED", occupied(1, {"m": (4.0,)}), 4.0, 1.0),
-        ("LOADED", occupied(2, {"m": (4.0,)}), 0.0, 1.3),
-        ("LOADED", occupied(2, {"m": (1.0, 4.0, 9.0)}), 4.0, 1.3),
-        ("LOADED", occupied(1, {"n": (4.0,)}), 0.0, 1.7),  # another model: beside it, not before it
-        ("UNLOADED", occupied(1, {"n": (4.0,)}), 4.0, 1.7),  # it may have to go first
-        ("LOADED", occupied(4, {"m": (1.0, 2.0), "n": (9.0,)}, model_slots=2), 1.0, 2.0),
-        ("LOADED", occupied(1, {"m": (4.0,)}, foreign=1), 6.0, 1.7),
-        ("LOADED", occupied(4, {}, foreign=2), 0.0, 1.6),
-        ("LOADED", occupied(1, {"m": (2.0,), "n": (9.0,)}, swapping=True), 9.0, 1.7),
+        (0.0, busy(), Wait()),
+        (0.0, busy(Task(M, 4.0)), Wait(queue=4.0)),
+        # two at a time, both slower: each loses 0.3 s for each second that they share
+        (0.0, busy(Task(M, 10.0), shop=Shop(2)), Wait(slowdown=1.3, burden=3.0)),
+        # another model is beside it, not before it
+        (0.0, busy(Task(N, 10.0)), Wait(slowdown=1.7, burden=7.0)),
+        # it has to be idle before it can go
+        (2.0, busy(Task(N, 4.0), shop=SWAPS), Wait(queue=4.0, load=2.0)),
+        (2.0, busy(Task(N, 4.0), shop=SWAPS, reloads={N: 1.5}), Wait(queue=4.0, load=2.0, burden=1.5)),
+        (2.0, busy(shop=SWAPS, reloads={M: 9.0, N: 1.5}), Wait(load=2.0, burden=1.5)),
+        (
+            2.0,
+            busy(Task(N, 4.0), shop=replace(SWAPS, most_models=2)),
+            Wait(load=2.0, slowdown=1.14, burden=1.4),
+        ),
     ],
 )
-def test_what_a_request_waits_for(state: str, busy: BackendView, queue: float, slowdown: float) -> None:
-    assert wait_of(a_view("a", state=LoadState(state)), busy) == pytest.approx((queue, slowdown))
-
-
-def test_an_idle_backend_costs_nothing() -> None:
-    assert wait_of(a_view("a"), backend()) == IDLE
+def test_what_others_mean_for_a_request_and_it_for_them(
+    load: float, backend: BackendView, expected: Wait
+) -> None:
+    state = LoadState.UNLOADED if load else LoadState.LOADED
+    assert wait_of(a_view("a", state=state, load_seconds=load), backend, 10.0) == pytest.approx(expected)
 
 
 def test_a_load_that_others_wait_for_already_is_not_waited_for_twice() -> None:
     view = a_view("a", state=LoadState.LOADING, load_seconds=5.0)
-    assert estimate(Size(0, 0, None), view, 8.0, 1.0).load == 0.0
-    assert estimate(Size(0, 0, None), view, 3.0, 1.0).load == 2.0
+    loads = Shop(loads={M: 9.0}, loading={M: 5.0})
+    assert wait_of(view, busy(Task(M, 3.0), shop=loads), 1.0) == pytest.approx(Wait(queue=3.0, load=5.0))
+    assert wait_of(view, backend(1, service=3.0), 1.0).load == 2.0
+    assert wait_of(view, backend(1, service=8.0), 1.0).load == 0.0
+
+
+EXPECTED = alone(Size(0, 0, None), a_view("a", spread=2.0))
+
+
+def test_how_likely_a_deadline_is_met() -> None:
+    assert chance(EXPECTED, EXPECTED.total) == pytest.approx(0.5)
+    assert chance(EXPECTED, EXPECTED.ninety) == pytest.approx(0.9)
+    assert chance(EXPECTED, EXPECTED.total / 20) < 0.001
+    assert chance(EXPECTED, 20 * EXPECTED.total) > 0.999
+    assert chance(EXPECTED, 0.0) == 0.0
+
+
+@given(st.floats(0, 1e4), st.floats(0, 1e4), st.floats(1.0, 5.0))
+def test_more_time_never_makes_a_deadline_less_likely(some: float, more: float, spread: float) -> None:
+    expected = EXPECTED._replace(ninety=spread * EXPECTED.total)
+    assert 0.0 <= chance(expected, some) <= chance(expected, some + more) <= 1.0

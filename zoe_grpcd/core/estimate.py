@@ -2,31 +2,33 @@
 
     total = queue + load + prefill + decode
 
-    queue    0 while the model has a free slot, else until so many of the requests before it have ended that it has
-             one: the expected ends of ours are known, and each of other people's keeps a slot for a mean service.
-             A model that is not in memory waits for any slot of the backend; where a load waits already, all wait
-             until that one is served
+    queue    until its load begins, or until it has a slot: the requests in flight there are played through, with the
+             loads that they wait for (`core.timetable`)
     load     what is left of the model's load, less the wait if it loads already; 0 if it is warm
-    prefill  overhead + prompt tokens * seconds per prompt token
+    prefill  (overhead + prompt tokens * seconds per prompt token) * slowdown
     decode   output tokens * seconds per token * slowdown
-    slowdown 1 + SHARING * requests at work beside it on its model + CONTENTION * those on other models
+    slowdown mean over its run, by those that run beside it
+    burden   what others lose by it: seconds that those in flight there end later, and seconds to load again what it
+             pushes out of memory, times how likely that is asked for next
+    ninety   total * the 0.9-quantile of truth / estimate of past answers of this model
 
 Prompt tokens are bytes / (bytes per token, learned per deployment) + 4 a message + IMAGE_TOKENS an image. Output
 tokens are the mean of past answers, bounded by what the caller allows.
 """
 
+import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 from zoe_grpcd.core.domain import Ask, Estimate, LoadState
+from zoe_grpcd.core.timetable import Shop, Task, play
 from zoe_grpcd.core.views import BackendView, DeploymentView
 
-# Slots of one server share its memory bandwidth: each request beside it makes a request this much slower.
-SHARING = 0.3
-# Requests for another model are not batched with it, so they take more.
-CONTENTION = 0.7
-_RESIDENT = {LoadState.LOADED, LoadState.LOADING}
 IMAGE_TOKENS = 600
 MESSAGE_TOKENS = 4
+# Of more requests on one backend only the number counts: playing them through takes as long as there are.
+MANY = 8
+USUAL_SHOP = Shop()
 
 
 class Size(NamedTuple):
@@ -53,75 +55,97 @@ def prompt_tokens(size: Size, view: DeploymentView) -> float:
 
 
 class Wait(NamedTuple):
-    """What a deployment's backend adds to a request: seconds until it has a slot, and how many times slower it decodes."""
+    """What a deployment's backend adds to a request."""
 
-    queue: float
-    slowdown: float
-
-
-IDLE = Wait(0.0, 1.0)
-
-
-def wait_of(view: DeploymentView, backend: BackendView) -> Wait:
-    """What the requests in front of it, and beside it, cost a request on this deployment."""
-    if not backend.in_flight + backend.foreign:
-        return IDLE
-    if backend.in_flight and not backend.remaining:
-        return Wait(queue_seconds(backend), sharing(backend))
-    model, room = view.deployment.model, backend.model_slots or backend.slots
-    own = backend.remaining.get(model, ())
-    alone = len(backend.remaining) == bool(own)  # nobody uses another model of it
-    if view.state in _RESIDENT:
-        # other people's requests are taken for ones of this model where they can be no others of ours
-        full = alone and backend.in_flight + backend.foreign >= backend.slots
-        queue = _until_free(own, len(own) + (backend.foreign if full else 0), room, backend.service)
-    else:
-        queue = queue_seconds(backend)
-    if backend.swapping and view.state is LoadState.LOADED:
-        queue = max(queue, max((ends[-1] for ends in backend.remaining.values()), default=0.0))
-    others = sum(min(len(ends), room) for name, ends in backend.remaining.items() if name != model)
-    mates, strangers = len(own), backend.foreign
-    if room > 1 and room == backend.slots:  # one model at a time: they share it
-        mates, strangers = mates + strangers, 0
-    return Wait(queue, 1.0 + SHARING * min(mates, room - 1) + CONTENTION * (others + strangers))
+    queue: float = 0.0  # seconds before its load, or before it starts
+    load: float = 0.0  # seconds that it waits for the model
+    slowdown: float = 1.0  # times slower than alone
+    burden: float = 0.0  # seconds that others lose by it
 
 
-def queue_seconds(backend: BackendView) -> float:
-    """Expected wait for any slot of a backend."""
-    others = backend.in_flight + backend.foreign
-    if not backend.remaining:
-        return max(0, others - backend.slots + 1) * backend.service / backend.slots
-    ends = tuple(end for ends in backend.remaining.values() for end in ends)
-    return _until_free(ends, others, backend.slots, backend.service)
-
-
-def _until_free(ends: tuple[float, ...], others: int, slots: int, service: float) -> float:
-    """Seconds until fewer than `slots` of the others are left; those of unknown end take a mean service."""
-    if others < slots:
-        return 0.0
-    return sorted((*ends, *[service] * (others - len(ends))))[others - slots]
-
-
-def sharing(backend: BackendView) -> float:
-    """How many times slower a request decodes because of those beside it; >= 1."""
-    return 1.0 + SHARING * min(backend.in_flight + backend.foreign, backend.slots - 1)
-
-
-def estimate(size: Size, view: DeploymentView, queue: float, slowdown: float) -> Estimate:
-    """The expected times; `queue` and `slowdown` as `wait_of` has them."""
+def alone(size: Size, view: DeploymentView) -> Estimate:
+    """The expected times on a backend that has nothing else to do."""
     prompt = size.prompt_bytes / view.bytes_per_token + size.fixed_tokens
     output = view.output_tokens
     if size.max_output_tokens is not None and size.max_output_tokens < output:
         output = size.max_output_tokens
-    load = view.load_seconds
-    if load and queue and view.state is LoadState.LOADING:
-        load = max(0.0, load - queue)  # it loads while the request waits
-    per_token = view.seconds_per_token * slowdown
+    load, prefill = view.load_seconds, view.overhead_seconds + prompt * view.seconds_per_prompt_token
+    decode = output * view.seconds_per_token
+    return Estimate(
+        0.0,
+        load,
+        prefill,
+        decode,
+        1.0 / view.seconds_per_token,
+        prompt * view.input_usd_per_token + output * view.output_usd_per_token,
+        (load + prefill + decode) * view.spread,
+    )
+
+
+def estimate(size: Size, view: DeploymentView, backend: BackendView) -> Estimate:
+    """The expected times on a backend, given all that it does."""
+    expected = alone(size, view)
+    if not (backend.tasks or backend.in_flight or backend.foreign or view.load_seconds):
+        return expected
+    queue, load, slowdown, burden = wait_of(view, backend, expected.prefill + expected.decode)
+    prefill, decode = expected.prefill * slowdown, expected.decode * slowdown
     return Estimate(
         queue,
         load,
-        view.overhead_seconds + prompt * view.seconds_per_prompt_token,
-        output * per_token,
-        1.0 / per_token,
-        prompt * view.input_usd_per_token + output * view.output_usd_per_token,
+        prefill,
+        decode,
+        expected.tokens_per_second / slowdown,
+        expected.cost_usd,
+        (queue + load + prefill + decode) * view.spread,
+        slowdown,
+        burden,
     )
+
+
+def wait_of(view: DeploymentView, backend: BackendView, work: float) -> Wait:
+    """What the requests before it and beside it mean for one of so much work (seconds alone) on this deployment."""
+    shop = backend.shop
+    if shop is None or (backend.in_flight + backend.foreign and not backend.tasks):
+        return _by_numbers(view, backend)
+    before = backend.played
+    if before is None:
+        before = backend.played = play(shop, backend.tasks)
+    model = view.deployment.model
+    places, pushed_out = play(shop.loading_in(model, view.load_seconds), (*backend.tasks, Task(model, work)))
+    mine = places.pop()
+    load = min(view.load_seconds, mine.start)
+    lost = sum([place.end for place in places]) - sum([place.end for place in before.places])
+    lost += _reloads(backend, pushed_out) - _reloads(backend, before.pushed_out)
+    slowdown = max(1.0, (mine.end - mine.start) / work) if work > 0 else 1.0
+    return Wait(mine.start - load, load, slowdown, max(0.0, lost))
+
+
+def _reloads(backend: BackendView, models: list[str]) -> float:
+    """Seconds that it costs to have them in memory again, by how likely each is asked for next."""
+    return sum([backend.reloads.get(model, 0.0) for model in models])
+
+
+def _by_numbers(view: DeploymentView, backend: BackendView) -> Wait:
+    """The same where only the number of requests is known: each takes a mean service, and goes beside those in slots."""
+    others, shop = backend.in_flight + backend.foreign, backend.shop or USUAL_SHOP
+    queue = max(0, others - backend.slots + 1) * backend.service / backend.slots
+    load = view.load_seconds
+    if view.state is LoadState.LOADING:
+        load = max(0.0, load - queue)  # it loads while the request waits
+    return Wait(queue, load, 1.0 + shop.sharing.mates * min(others, backend.slots - 1))
+
+
+def chance(expected: Estimate, seconds: float) -> float:
+    """How likely it ends within so many seconds, 0..1: where that is near 0, such a deadline is out of reach.
+
+    Lognormal, with `total` as its median and `ninety` as its 0.9-quantile.
+    """
+    if seconds <= 0 or expected.total <= 0:
+        return float(seconds > 0)
+    sigma = max(LEAST_SIGMA, math.log(max(1.0, expected.ninety / expected.total)) / Z90)
+    return NormalDist().cdf(math.log(seconds / expected.total) / sigma)
+
+
+# Of the logarithm; nothing is surer than that.
+LEAST_SIGMA = 0.05
+Z90 = NormalDist().inv_cdf(0.9)

@@ -4,10 +4,11 @@ Before there are measurements, priors: a model of unknown size is taken for 3B o
 400 MB/s, and answers with 200 tokens. Each prior weighs as much as one measurement, or less.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 from zoe_grpcd.core.domain import Measured, Usage
-from zoe_grpcd.core.usage import DecayedMean, Window
+from zoe_grpcd.core.usage import DecayedMean, Window, quantile_of
 
 LOAD_BYTES_PER_SECOND = 400e6
 LOAD_OVERHEAD = 0.5
@@ -19,6 +20,11 @@ PREFILL_PER_BILLION, MIN_PREFILL_PRIOR = 0.0003, 0.00005
 # Shorter prompts say more of the fixed cost of a request than of the rate.
 MIN_PREFILL_TOKENS = 16
 MIN_DECODE_TOKENS = 4
+# Truth / estimate of so many last answers of a model; and what they are taken to be before there are any.
+SPREAD_SIZE = 100
+GUESSES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.3, 1.8, 2.5)
+# The longer a prompt, the more it says of the rate, and the less of the fixed cost.
+USUAL_PROMPT, LONG_PROMPT = 300, 1500
 # Ollama reports 1 to 3 ms of "load" for a warm model.
 MIN_LOAD_SECONDS = 0.1
 NOT_MEASURED = Measured()
@@ -45,6 +51,25 @@ class Lesson:
     slowdown: float = 1.0  # by requests beside it, as the estimate has it
 
 
+class Spread:
+    """How far truth and estimate are apart, of one model on all its backends: the 0.9-quantile of truth / estimate.
+
+    Before there are answers, GUESSES stand for them.
+    """
+
+    __slots__ = ("_last", "ninety")
+
+    def __init__(self) -> None:
+        self._last: deque[float] = deque(GUESSES, maxlen=SPREAD_SIZE)
+        self.ninety = GUESSES[-2]
+
+    def learn(self, expected: float, took: float) -> None:
+        """Takes in one answer: seconds from the decision to its end."""
+        if expected > 0:
+            self._last.append(took / expected)
+            self.ninety = quantile_of(sorted(self._last), 0.9)
+
+
 class Learned:
     """The decayed measurements of one deployment."""
 
@@ -55,9 +80,11 @@ class Learned:
         "overhead",
         "prefill",
         "response",
+        "spread",
         "success",
         "token",
         "ttft",
+        "usual_load",
         "usual_prefill",
         "usual_token",
     )
@@ -71,19 +98,21 @@ class Learned:
         self.bytes_per_token = DecayedMean(3.6, prior_weight=0.5, half_life=86400.0)
         self.success = DecayedMean(1.0, prior_weight=2.0, half_life=300.0)
         self.ttft = Window()
+        self.spread = Spread()
         self.response = Window(RESPONSES, RESPONSE_AGE)
         self.assume(size_bytes, parameters)
 
     def assume(self, size_bytes: int, parameters: float | None) -> None:
         """Sets the priors that depend on how big the model is: bytes, 0 unknown; billions of parameters."""
         size = parameters or USUAL_SIZE
-        self.load.reset_prior(load_prior(size_bytes))
+        self.usual_load = load_prior(size_bytes)
         self.usual_prefill = max(MIN_PREFILL_PRIOR, PREFILL_PER_BILLION * size)
         self.usual_token = max(MIN_TOKEN_PRIOR, TOKEN_PER_BILLION * size)
-        self.scale(1.0, 1.0)
+        self.scale(1.0, 1.0, 1.0)
 
-    def scale(self, reading: float, writing: float) -> None:
-        """Sets the priors for a machine that reads and writes so many times slower than a usual one."""
+    def scale(self, reading: float, writing: float, loading: float) -> None:
+        """Sets the priors for a machine that reads, writes and loads so many times slower than a usual one."""
+        self.load.reset_prior(self.usual_load * loading)
         self.prefill.reset_prior(self.usual_prefill * reading)
         self.token.reset_prior(self.usual_token * writing)
 
@@ -95,39 +124,55 @@ class Learned:
         self.ttft.add(lesson.first_token, now)
         if not lesson.cold and not lesson.waited:
             self.response.add(lesson.first_token, now)
-        prefill = self._learn_prefill(lesson, now)
+        prefill = self.prefill_of(lesson)
+        self._learn_prefill(lesson, now)
         self._learn_decode(lesson, now)
         self._learn_load(lesson, prefill, now)
         if lesson.whole:
             self.output_tokens.add(float(lesson.output_tokens), now)
 
-    def _learn_prefill(self, lesson: Lesson, now: float) -> float:
-        """Returns the seconds that the prompt took, measured by the backend or expected by us."""
-        usage, measured = lesson.usage, lesson.measured
-        text_tokens = usage.prompt_tokens - lesson.fixed_tokens if usage and not usage.estimated else 0
+    def prefill_of(self, lesson: Lesson) -> float:
+        """Seconds that the prompt took, measured by the backend or expected by us."""
+        measured = lesson.measured
+        if measured.prefill is not None and measured.prefill_tokens:
+            return measured.prefill
+        return _text_tokens(lesson) * self.prefill.value
+
+    def _learn_prefill(self, lesson: Lesson, now: float) -> None:
+        text_tokens = _text_tokens(lesson)
         if text_tokens > MIN_PREFILL_TOKENS:
             low, high = BYTES_PER_TOKEN
             self.bytes_per_token.add(min(high, max(low, lesson.prompt_bytes / text_tokens)), now)
-        if measured.prefill is None or not measured.prefill_tokens:
-            return text_tokens * self.prefill.value
         if (seconds := seconds_per_prompt_token(lesson)) is not None:
-            self.prefill.add(seconds, now)
-        return measured.prefill
+            tokens = min(lesson.measured.prefill_tokens or 0, LONG_PROMPT)
+            self.prefill.add(seconds / lesson.slowdown, now, tokens / USUAL_PROMPT / lesson.slowdown)
 
     def _learn_decode(self, lesson: Lesson, now: float) -> None:
         if (seconds := seconds_per_token(lesson)) is not None:
             self.token.add(seconds / lesson.slowdown, now, 1.0 / lesson.slowdown**2)
 
     def _learn_load(self, lesson: Lesson, prefill: float, now: float) -> None:
-        rest = (lesson.first_token or 0.0) - prefill
+        if (seconds := self.seconds_of_load(lesson, prefill)) is not None:
+            self.load.add(seconds, now)
+        elif not lesson.cold and not lesson.waited and (lesson.measured.load or 0.0) < MIN_LOAD_SECONDS:
+            rest = (lesson.first_token or 0.0) - prefill
+            if rest >= 0:
+                self.overhead.add(min(rest, 5.0), now)
+
+    def seconds_of_load(self, lesson: Lesson, prefill: float) -> float | None:
+        """How long the model was loaded; None: it was not, or it waited for something else, too."""
+        if lesson.waited or lesson.failed or lesson.first_token is None:
+            return None  # Ollama counts the wait for memory, and for other loads, into the load
         told = lesson.measured.load
-        if told is not None and told >= MIN_LOAD_SECONDS:
-            if not lesson.waited:  # Ollama counts the wait for memory, and for other loads, into the load
-                self.load.add(told, now)
-        elif lesson.cold and told is None and not lesson.waited and rest > 0:
-            self.load.add(max(0.0, rest - self.overhead.value), now)
-        elif not lesson.cold and not lesson.waited and rest >= 0:
-            self.overhead.add(min(rest, 5.0), now)
+        if told is not None:
+            return told if told >= MIN_LOAD_SECONDS else None
+        rest = lesson.first_token - prefill - self.overhead.value
+        return rest if lesson.cold and rest > MIN_LOAD_SECONDS else None
+
+
+def _text_tokens(lesson: Lesson) -> int:
+    usage = lesson.usage
+    return usage.prompt_tokens - lesson.fixed_tokens if usage and not usage.estimated else 0
 
 
 def seconds_per_token(lesson: Lesson) -> float | None:

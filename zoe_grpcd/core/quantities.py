@@ -84,12 +84,10 @@ def _rate(name: str) -> Callable[[Situation, Option, float], Situation]:
 
 
 def _write_queue(situation: Situation, option: Option, value: float) -> Situation:
-    """Every request before it ends so much sooner or later."""
+    """Every request before it takes so much less, or more."""
     view, factor = option.gate.view, value / option.estimate.queue
-    ends = {model: tuple(end * factor for end in left) for model, left in view.remaining.items()}
-    return with_backend(
-        situation, view.backend.name, service=max(view.service * factor, 1e-9), remaining=ends
-    )
+    tasks = tuple(task._replace(work=task.work * factor) for task in view.tasks)
+    return with_backend(situation, view.backend.name, service=max(view.service * factor, 1e-9), tasks=tasks)
 
 
 def _write_price(situation: Situation, option: Option, value: float) -> Situation:

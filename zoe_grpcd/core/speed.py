@@ -21,12 +21,13 @@ SLOWEST, FASTEST = 8.0, 0.125
 class Speed:
     """The decayed ratios of one backend; of all of them together, where no other is given."""
 
-    __slots__ = ("_others", "_pace", "_reading", "_writing")
+    __slots__ = ("_loading", "_others", "_pace", "_reading", "_writing")
 
     def __init__(self, others: "Speed | None" = None) -> None:
         self._others = others
         self._reading = DecayedMean(1.0, prior_weight=0.3, half_life=DAY)
         self._writing = DecayedMean(1.0, prior_weight=0.3, half_life=DAY)
+        self._loading = DecayedMean(1.0, prior_weight=0.3, half_life=DAY)
         self._pace = DecayedMean(1.0, half_life=PACE_HALF_LIFE)
 
     @property
@@ -41,19 +42,42 @@ class Speed:
         unused = self._others is not None and not self._writing.weight
         return self._others.writing if unused and self._others else self._writing.value
 
+    @property
+    def loading(self) -> float:
+        """Times slower in loading a model than usual."""
+        unused = self._others is not None and not self._loading.weight
+        return self._others.loading if unused and self._others else self._loading.value
+
     def pace(self, now: float) -> float:
         """Times slower than it was."""
         return self._pace.at(now)
 
-    def learn(self, lesson: Lesson, learned: Learned, now: float) -> None:
-        """Takes in one attempt, before the deployment itself has learned from it."""
+    def feel(self, seconds: float, learned: Learned, now: float, weight: float) -> None:
+        """Takes in the seconds a token, alone, of an answer: how it compares with earlier ones, if there are any, else
+        with what is usual.
+        """
+        if learned.token.weight > 1.0:
+            ratio = seconds / learned.token.value
+            self._pace.add(min(SLOWEST, max(FASTEST, ratio)), now, weight)
+        else:
+            self._writing.add(seconds / learned.usual_token, now, weight)
+
+    def learn(self, lesson: Lesson, learned: Learned, now: float) -> float | None:
+        """Takes in one attempt, before the deployment itself has learned from it.
+
+        Returns how many times slower than alone it was, given the pace; None: nothing to compare with.
+        """
         written, read = seconds_per_token(lesson), seconds_per_prompt_token(lesson)
+        slower = None
         if written is not None:
             if learned.token.weight > 1.0:
-                ratio = written / lesson.slowdown / learned.token.value
-                self._pace.add(min(SLOWEST, max(FASTEST, ratio)), now, 1.0 / lesson.slowdown)
-            self._writing.add(written / lesson.slowdown / learned.usual_token, now)
+                slower = written / (learned.token.value * self.pace(now))
+                self._writing.add(written / lesson.slowdown / learned.usual_token, now)
+            self.feel(written / lesson.slowdown, learned, now, 1.0 / lesson.slowdown)
         if read is not None:
-            self._reading.add(read / learned.usual_prefill, now)
+            self._reading.add(read / lesson.slowdown / learned.usual_prefill, now)
+        if (load := learned.seconds_of_load(lesson, learned.prefill_of(lesson))) is not None:
+            self._loading.add(load / learned.usual_load, now)
         if self._others is not None:
             self._others.learn(lesson, learned, now)
+        return slower

@@ -165,7 +165,8 @@ def most_capacity(contest: Contest) -> Scores:
 def _free_slots(option: Option) -> int:
     view = option.gate.view
     of_backend = view.slots - view.in_flight - view.foreign
-    of_model = (view.model_slots or view.slots) - len(view.remaining.get(option.view.deployment.model, ()))
+    own = sum(task.model == option.view.deployment.model for task in view.tasks)
+    of_model = (view.shop.slots if view.shop else view.slots) - own
     return max(0, min(of_backend, of_model))
 
 

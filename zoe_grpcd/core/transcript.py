@@ -36,7 +36,6 @@ class Transcript:
     started: float
     cold: bool = False
     waited: bool = False
-    slowdown: float = 1.0
     price: Price = FREE
     accepted_at: float | None = None
     first_at: float | None = None
@@ -61,6 +60,10 @@ class Transcript:
         """The backend has answered, if only with headers so far."""
         if self.accepted_at is None:
             self.accepted_at = now
+
+    def written(self) -> int:
+        """Tokens so far."""
+        return self.tokens
 
     def take(self, batch: list[Event], now: float) -> list[Event]:
         """Counts a batch and returns what of it goes to the caller: all but the end."""
@@ -120,7 +123,6 @@ class Transcript:
             fixed_tokens=self.size.fixed_tokens,
             cold=self.cold,
             waited=self.waited,
-            slowdown=self.slowdown,
         )
 
     def attempt(

@@ -7,6 +7,7 @@ did an hour ago, and an idle box is not forgotten all at once.
 import math
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Sequence
 
 HALF_LIFE = 600.0
 
@@ -65,6 +66,26 @@ class DecayedMean:
         self._prior = prior
 
 
+class Decayed:
+    """How often something happened, the earlier counting less."""
+
+    __slots__ = ("_at", "_half_life", "_sum")
+
+    def __init__(self, half_life: float = HALF_LIFE) -> None:
+        self._half_life = half_life
+        self._at = 0.0
+        self._sum = 0.0
+
+    def at(self, now: float) -> float:
+        """The sum, faded until now."""
+        return self._sum * math.exp2(-max(0.0, now - self._at) / self._half_life)
+
+    def add(self, now: float) -> None:
+        """It happened once more."""
+        self._sum = self.at(now) + 1.0
+        self._at = max(self._at, now)
+
+
 class Window:
     """The last `size` measurements of at most `max_age` seconds, for quantiles."""
 
@@ -91,4 +112,9 @@ class Window:
             recent = sorted(value for at, value in self._values if now - at <= self._max_age)
         if not recent:
             return None
-        return recent[max(0, math.ceil(q * len(recent)) - 1)]
+        return quantile_of(recent, q)
+
+
+def quantile_of(ordered: Sequence[float], q: float) -> float:
+    """The q-quantile (0..1, nearest rank) of what is sorted already."""
+    return ordered[max(0, math.ceil(q * len(ordered)) - 1)]

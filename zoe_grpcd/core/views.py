@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from zoe_grpcd.core.domain import Backend, Deployment, LoadState, Phase, Prefill
+from zoe_grpcd.core.timetable import Played, Shop, Task
 from zoe_grpcd.core.turns import Owed, Scope
 
 
@@ -17,10 +18,13 @@ class BackendView:
     foreign: int = 0  # requests of others, as far as the last probe saw
     slots: int = 1  # requests it works on at the same time, >= 1
     service: float = 5.0  # seconds that a request keeps a slot, mean
-    model_slots: int = 0  # of `slots`, those that one model has; 0: all
-    # Seconds until each request of ours is expected to end, by public model, ascending; empty: not known.
-    remaining: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    swapping: bool = False  # a load waits for others to end, and they for it: nothing starts before it
+    # What it has to do, in the order of arrival; empty: at most the numbers are known.
+    tasks: tuple[Task, ...] = ()
+    shop: Shop | None = None  # what it works with; None: only `slots` is known
+    # model -> seconds of its load * its share of what is asked of the backend
+    reloads: Mapping[str, float] = field(default_factory=dict)
+    # The future of the tasks: kept here by whoever needs it first.
+    played: Played | None = field(default=None, init=False, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -44,6 +48,7 @@ class DeploymentView:
     response_p95: float | None = None  # seconds to a first token, wait and load left out; None: unknown
     input_usd_per_token: float = 0.0
     output_usd_per_token: float = 0.0
+    spread: float = 1.8  # 0.9-quantile of truth / estimate
     served: bool = True  # False: configured, but the backend was seen not to serve it
     fingerprint: str = ""  # of file and template; empty: not known
     prefill: Prefill | None = None  # None: not known

@@ -11,6 +11,7 @@ from zoe_grpcd.core import phases
 from zoe_grpcd.core.domain import (
     Backend,
     Deployment,
+    Estimate,
     LoadState,
     ModelFacts,
     ModelStatus,
@@ -18,8 +19,7 @@ from zoe_grpcd.core.domain import (
     Phase,
     Prefill,
 )
-from zoe_grpcd.core.estimate import queue_seconds
-from zoe_grpcd.core.learning import Lesson, seconds_of_service
+from zoe_grpcd.core.learning import Lesson, Spread, seconds_of_service
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.speed import Speed
 from zoe_grpcd.core.turns import Owed, Scope, Turn, remembered
@@ -51,8 +51,10 @@ class Fleet:
         self._usual = Speed()  # of all backends
         # An answer's length is a matter of the model, whoever runs it; a mean for each backend would compare their luck.
         self._output_tokens: dict[str, DecayedMean] = {}
+        self._spreads: dict[str, Spread] = {}
         self._snapshot: Snapshot | None = None
         self._models: dict[str, None] | None = None
+        self._silent: list[str] | None = None
         self._number = first_number
         self._owing: Mapping[Scope, Owed] = {}
         self.revision = 0
@@ -64,7 +66,7 @@ class Fleet:
         configured = [d for d in self._deployments if d.backend == backend.name]
         host = self._hosts[backend.name] = Host(backend, configured, now, self._usual)
         host.served = {d.model: self._serve(d) for d in configured}
-        self._models = None
+        self._models = self._silent = None
         self._changed(host)
 
     def observe(self, name: str, observation: Observation, now: float) -> None:
@@ -82,7 +84,9 @@ class Fleet:
         host.own_since_probe = len(host.leases)
         host.ended.clear()
         host.observation = observation
+        host.take_pulse(now)
         self._take_models(host, observation, now)
+        host.settle(now)
         self._signal(host, signal_of(observation), observation.detail, now)
         host.let_fade(now)
         host.view = None
@@ -136,6 +140,7 @@ class Fleet:
         served = Served(deployment, self._facts.get(deployment.model, NO_FACTS))
         learned = served.learned
         learned.output_tokens = self._output_tokens.setdefault(deployment.model, learned.output_tokens)
+        learned.spread = self._spreads.setdefault(deployment.model, learned.spread)
         return served
 
     def _take_models(self, host: Host, observation: Observation, now: float) -> None:
@@ -149,7 +154,7 @@ class Fleet:
             if served.served is not serves:
                 served.served, served.view = serves, None
             if status:
-                self._take_status(served, status, now)
+                self._take_status(served, status, now, awaited=host.awaits(served))
         for status in observation.models:
             public = status.alias or status.name
             if public in found:
@@ -159,13 +164,17 @@ class Fleet:
             known = host.served.get(public)
             # the same name for another file is another model: nothing that was learned holds
             served = known if known and known.deployment == deployment else self._serve(deployment)
-            self._take_status(served, status, now)
+            self._take_status(served, status, now, awaited=host.awaits(served))
             found[public] = served
         host.served = found
-        self._models = None
+        host.see_residents()
+        self._models = self._silent = None
 
     @staticmethod
-    def _take_status(served: Served, status: ModelStatus, now: float) -> None:
+    def _take_status(served: Served, status: ModelStatus, now: float, *, awaited: bool) -> None:
+        """`awaited`: what is listed as loaded still loads."""
+        if awaited and status.state is LoadState.LOADED and served.loading_since is not None:
+            status = replace(status, state=LoadState.LOADING)
         if status == served.status and served.loading_since is None:
             return
         served.learned.assume(status.size_bytes, served.facts.parameters or status.parameters)
@@ -185,33 +194,42 @@ class Fleet:
     # --------------------------------------------------------------------------------------------------- leases
 
     def lease(
-        self, deployment: Deployment, now: float, expected: float | None = None, turn: Turn | None = None
+        self, deployment: Deployment, now: float, expected: Estimate | None = None, turn: Turn | None = None
     ) -> Lease:
-        """Counts a request in, which is expected to take so long (seconds; None: as others did here).
+        """Counts a request in. `expected`: what it will take; None: what others took here. `turn`: the one that it takes.
 
-        `turn`: the one that it takes. A cold model counts as loading from now on.
+        A cold model counts as loading from now on, or from when its load is expected to begin.
         """
         host = self._hosts[deployment.backend]
         served = host.served[deployment.model]
         # the decision's own picture will do, unless the wait is asked for: all else in it does not age
         view = host.view if host.view and expected is not None else backend_view_of(host, now)
-        lease = Lease(served, view, now)
-        lease.due = now + (queue_seconds(view) + view.service if expected is None else expected)
+        if expected is None:
+            expected = Estimate(0.0, 0.0, 0.0, view.service, 1.0 / served.learned.token.value, 0.0)
+        lease = Lease(served, view, now, expected)
         host.leases.add(lease)
+        host.asked[deployment.model] += 1
+        served.asked.add(now)
+        served.used_at = now
         host.own_since_probe += 1
         host.view = None
         if lease.cold:
-            served.loading_since, served.view = now, None
+            served.loading_since, served.view = now + expected.queue, None
+        host.settle(now)
         self._number += 1
         if turn is not None:
             self._owing = remembered(self._owing, turn)
         self._snapshot = None
         return lease
 
-    def first_token(self, lease: Lease) -> None:
+    def first_token(self, lease: Lease, now: float) -> None:
         """The deployment answers: it is warm, and its backend is no longer given up for this request."""
         lease.abandon = None
         host = self._hosts.get(lease.backend.name)
+        if host is not None:
+            host.begin_answer(lease, now)
+            host.view = None
+            self._snapshot = None
         served = host.served.get(lease.deployment.model) if host else None
         if served is not None and served.loading_since is not None:
             served.loading_since = None
@@ -225,23 +243,32 @@ class Fleet:
         host = self._hosts.get(lease.backend.name)
         if host is None or lease not in host.leases:
             return
+        mates, strangers = host.beside(lease, now)
         host.leases.discard(lease)
+        host.asked[lease.deployment.model] -= 1
+        host.settle(now)
         host.ended.append(now)
         host.view = None
         self._snapshot = None
         served = host.served.get(lease.deployment.model)
         if served is None:
             return
+        served.used_at = now
         if lesson is None or lesson.failed:
             self._give_up_load(host, served)
         if lesson is not None:
-            host.speed.learn(lesson, served.learned, now)
+            host.see_company(lease)
+            lesson.slowdown = host.contention.slowdown(mates, strangers)
+            slower = host.speed.learn(lesson, served.learned, now)
+            if slower is not None:
+                host.contention.learn(mates, strangers, slower, now)
             served.learned.learn(lesson, now)
             host.rescale()
             for other in self._hosts.values():  # they share the length of its answers
                 if same := other.served.get(lease.deployment.model):
                     same.view = None
             if not lesson.failed and lesson.first_token is not None:
+                served.learned.spread.learn(lease.expected.total, now - lease.started)
                 host.service.add(max(0.01, seconds_of_service(lesson, served.learned.load.value)), now)
 
     @staticmethod
@@ -260,6 +287,17 @@ class Fleet:
         if self._models is None:
             self._models = {model: None for host in self._hosts.values() for model in host.served}
         return self._models
+
+    def silent(self) -> Sequence[str]:
+        """The backends that have never told what they serve, sorted; they last as `models` does."""
+        if self._silent is None:
+            told = {
+                n
+                for n, host in self._hosts.items()
+                if host.observation and host.observation.models is not None
+            }
+            self._silent = sorted(self._hosts.keys() - told)
+        return self._silent
 
     def snapshot(self, now: float) -> Snapshot:
         """The picture that decisions look at; the same object as long as nothing changed."""

@@ -2,10 +2,7 @@
 
 from zoe_grpcd.core.domain import Backend, LoadState, ModelStatus, Observation
 from zoe_grpcd.core.views import BackendReport, BackendView, DeploymentView, ModelReport
-from zoe_grpcd.fleet.state import Host, Served
-
-# A load that takes longer than expected is taken to need this share of it still.
-LOAD_TAIL = 0.1
+from zoe_grpcd.fleet.state import Host, Served, load_left
 
 
 def backend_view_of(host: Host, now: float) -> BackendView:
@@ -19,9 +16,9 @@ def backend_view_of(host: Host, now: float) -> BackendView:
             host.foreign,
             host.slots,
             host.service.value,
-            host.model_slots,
-            host.remaining(now),
-            host.swapping(now),
+            host.tasks(now),
+            host.shop(now),
+            host.reloads(now),
         )
     return host.view
 
@@ -38,9 +35,9 @@ def view_of(served: Served, backend: Backend, now: float, pace: float = 1.0) -> 
         served.state,
         told | facts.capabilities if facts.capabilities else told,
         context_tokens=_window(served, backend),
-        parameters=facts.parameters or (status.parameters if status else None),
+        parameters=served.parameters,
         quality=facts.quality,
-        load_seconds=_load_left(served, now),
+        load_seconds=load_left(served, now),
         seconds_per_prompt_token=learned.prefill.value * pace,
         seconds_per_token=learned.token.value * pace,
         overhead_seconds=learned.overhead.value,
@@ -51,6 +48,7 @@ def view_of(served: Served, backend: Backend, now: float, pace: float = 1.0) -> 
         response_p95=learned.response.quantile(0.95, now),
         input_usd_per_token=price.input / 1e6,
         output_usd_per_token=price.output / 1e6,
+        spread=learned.spread.ninety,
         served=served.served,
         fingerprint=status.fingerprint if status else "",
         prefill=served.prefill or backend.prefill,
@@ -60,19 +58,6 @@ def view_of(served: Served, backend: Backend, now: float, pace: float = 1.0) -> 
 def can_chat(view: DeploymentView) -> bool:
     """A request that names no model may get it."""
     return "chat" in view.capabilities
-
-
-def _load_left(served: Served, now: float) -> float:
-    state = served.state
-    if state is LoadState.LOADED:
-        return 0.0
-    whole = served.learned.load.value
-    if state is not LoadState.LOADING:
-        return whole
-    if served.status and served.status.load_fraction is not None and served.status.state is LoadState.LOADING:
-        return whole * max(LOAD_TAIL, 1.0 - served.status.load_fraction)
-    since = now if served.loading_since is None else served.loading_since
-    return max(whole * LOAD_TAIL, whole - (now - since))
 
 
 def _window(served: Served, backend: Backend) -> int:

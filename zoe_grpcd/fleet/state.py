@@ -3,13 +3,15 @@
 Only `Fleet` changes it.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
+from zoe_grpcd.core.contention import NONE, Contention
 from zoe_grpcd.core.domain import (
     FREE,
     Backend,
     Deployment,
+    Estimate,
     LoadState,
     ModelFacts,
     ModelStatus,
@@ -18,44 +20,103 @@ from zoe_grpcd.core.domain import (
     Prefill,
     Price,
 )
-from zoe_grpcd.core.estimate import sharing
+from zoe_grpcd.core.estimate import MANY
 from zoe_grpcd.core.learning import Learned
+from zoe_grpcd.core.sizes import size_in
 from zoe_grpcd.core.speed import Speed
-from zoe_grpcd.core.usage import DecayedMean
+from zoe_grpcd.core.timetable import USUAL, Shop, Task
+from zoe_grpcd.core.usage import Decayed, DecayedMean
 from zoe_grpcd.core.views import BackendView, DeploymentView
+from zoe_grpcd.fleet.crowd import Crowd
 
 COLD = {LoadState.UNLOADED, LoadState.SLEEPING, LoadState.FAILED}
 # A request is taken to need at least this share of its time so far still: the lengths of answers have long tails.
 LONG_TAIL = 0.5
 # A server that was asked for a model begins to load it within this, unless it waits for memory (seconds).
 LOAD_BEGINS = 0.5
+# So many tokens should have been written before a pulse tells something.
+PULSE = 16
+# Of a prompt that takes longer than expected, this share is taken to be read.
+NEARLY = 0.9
+# A load that takes longer than expected is taken to need this share of it still.
+LOAD_TAIL = 0.1
+# How long a model that was asked for counts as in demand (seconds).
+DEMAND_HALF_LIFE = 1800.0
 STEADY = 0.01  # a pace that differs by less is none
 
 
 class Lease:
     """One request's place on a deployment, from the decision to its last byte. Given back by `Fleet.release`."""
 
-    __slots__ = ("abandon", "backend", "cold", "deployment", "due", "price", "slowdown", "started", "waited")
+    __slots__ = (
+        "abandon",
+        "backend",
+        "before",
+        "cold",
+        "company",
+        "deployment",
+        "expected",
+        "first_at",
+        "price",
+        "pulse",
+        "started",
+        "waited",
+        "written",
+    )
 
-    def __init__(self, served: "Served", view: BackendView, started: float) -> None:
+    def __init__(self, served: "Served", view: BackendView, started: float, expected: Estimate) -> None:
         self.deployment = served.deployment
         self.backend = view.backend
         self.price = served.price
         self.started = started
-        self.due = started  # when it is expected to end
+        self.expected = expected
         self.cold = served.state in COLD
         # for a slot, or for a load that began before it
         self.waited = view.in_flight + view.foreign >= view.slots or served.state is LoadState.LOADING
-        self.slowdown = sharing(view)
+        self.waited = self.waited or expected.queue > STEADY
+        self.first_at: float | None = None
+        self.before = (0.0, 0.0)  # what the crowd had done when it got its first token
+        self.pulse = (started, 0)  # when its tokens were counted last, and how many there were
+        self.company = (
+            1,
+            0,
+        )  # answers of its model under way since the last of them began, and its own tokens then
+        # Tokens of its answer so far; None: nobody counts them.
+        self.written: Callable[[], int] | None = None
         self.abandon: Callable[[], None] | None = (
             None  # called when the backend is found dead before the first token
         )
+
+    def task(self, now: float, per_token: float) -> Task:
+        """What is left of it; `per_token`: seconds, alone."""
+        expected, model = self.expected, self.deployment.model
+        tokens = expected.decode * expected.tokens_per_second
+        if self.first_at is None:
+            read = expected.prefill / expected.slowdown
+            at_it = now - self.started - expected.queue - expected.load
+            return Task(model, read - min(NEARLY * read, max(0.0, at_it)) + tokens * per_token)
+        if self.written is None:
+            said = (now - self.first_at) / (per_token * expected.slowdown)
+        else:
+            said = self.written()
+        return Task(model, max(tokens - said, LONG_TAIL * said, 1.0) * per_token)
 
 
 class Served:
     """A deployment's state."""
 
-    __slots__ = ("deployment", "facts", "learned", "loading_since", "prefill", "served", "status", "view")
+    __slots__ = (
+        "asked",
+        "deployment",
+        "facts",
+        "learned",
+        "loading_since",
+        "prefill",
+        "served",
+        "status",
+        "used_at",
+        "view",
+    )
 
     def __init__(self, deployment: Deployment, facts: ModelFacts) -> None:
         self.deployment = deployment
@@ -66,6 +127,21 @@ class Served:
         self.loading_since: float | None = None
         self.view: DeploymentView | None = None
         self.prefill: Prefill | None = None  # as it was seen; None: not yet
+        self.asked = Decayed(DEMAND_HALF_LIFE)
+        self.used_at = 0.0
+
+    def has_begun(self, now: float) -> bool:
+        """Its load is under way, as far as we know."""
+        if self.loading_since is None or self.loading_since > now:
+            return False
+        told = self.status is not None and self.status.state is LoadState.UNLOADED
+        return not (told and now - self.loading_since > LOAD_BEGINS)
+
+    @property
+    def parameters(self) -> float | None:
+        """Its size, billions: the operator's word, then the backend's, then what its names tell."""
+        told = self.facts.parameters or (self.status.parameters if self.status else None)
+        return told or size_in(self.deployment.backend_model) or size_in(self.deployment.model)
 
     @property
     def price(self) -> Price:
@@ -99,6 +175,11 @@ class Host:
         self.own_since_probe = 0
         self.service = DecayedMean(5.0, prior_weight=0.3)
         self.speed = Speed(usual)
+        self.contention = Contention(USUAL if backend.local else NONE)
+        self.crowd = Crowd()
+        self.asked: Counter[str] = Counter()  # requests of ours by model
+        self.at_once = 1  # answers of one model that were seen coming at the same time
+        self.most_models, self.most_bytes = 1, 0  # that were seen in memory at the same time
         self.revision = 0
         self.view: BackendView | None = None
         self.view_at = now
@@ -107,7 +188,7 @@ class Host:
     def slots(self) -> int:
         """Requests that it works on at the same time."""
         told = self.observation.slots if self.observation else None
-        return max(1, told or self.backend.max_in_flight or self.backend.usual_slots)
+        return max(1, told or max(self.at_once, self.backend.max_in_flight or self.backend.usual_slots))
 
     @property
     def model_slots(self) -> int:
@@ -117,24 +198,117 @@ class Host:
         loaded = sum(served.state is LoadState.LOADED for served in self.served.values())
         return max(1, self.slots // max(1, loaded))
 
-    def remaining(self, now: float) -> dict[str, tuple[float, ...]]:
-        """Seconds until each request of ours is expected to end, by model, ascending."""
-        ends: defaultdict[str, list[float]] = defaultdict(list)
-        for lease in self.leases:
-            left, least = lease.due - now, LONG_TAIL * (now - lease.started)
-            # at every decision for all that is in flight, where max() would cost as much as the rest of it
-            ends[lease.deployment.model].append(left if left > least else least)  # noqa: FURB136
-        return {model: tuple(sorted(seconds)) for model, seconds in ends.items()}
+    def tasks(self, now: float) -> tuple[Task, ...]:
+        """What is left of each request, those at work first, then in the order of their arrival."""
+        if not 0 < len(self.leases) + self.foreign <= MANY:
+            return ()
+        pace = self.speed.pace(now)
+        others = Task(self.sole, self.service.value)
+        tasks = [others] * self.foreign
+        for lease in sorted(self.leases, key=_order):
+            served = self.served.get(lease.deployment.model)
+            if served is None:  # it was taken away meanwhile
+                continue
+            tasks.append(lease.task(now, served.learned.token.value * pace))
+        return tuple(tasks)
 
-    def swapping(self, now: float) -> bool:
-        """Somebody of ours waits for a load that the server has not begun."""
-        return any(
-            served.loading_since is not None
-            and now - served.loading_since > LOAD_BEGINS
-            and served.status is not None
-            and served.status.state is LoadState.UNLOADED
+    def settle(self, now: float) -> None:
+        """Counts the time that has passed, and who is at work from now on; after each change of that."""
+        room, models = self.model_slots, dict(self.asked)
+        for model, count in models.items():
+            served = self.served.get(model)
+            waits = served is not None and served.loading_since is not None
+            models[model] = 0 if waits else min(count, room)
+        self.crowd.pass_time(now)
+        self.crowd.set(models, self.foreign)
+
+    def beside(self, lease: Lease, now: float) -> tuple[float, float]:
+        """Of its own model, and of others: how many ran beside it since its first token, on average."""
+        if lease.first_at is None or now <= lease.first_at:
+            return 0.0, 0.0
+        self.crowd.pass_time(now)
+        own, total = self.crowd.reading(lease.deployment.model)
+        seconds = now - lease.first_at
+        mates, all_ = (own - lease.before[0]) / seconds, (total - lease.before[1]) / seconds
+        return max(0.0, mates - 1.0), max(0.0, all_ - mates)
+
+    def begin_answer(self, lease: Lease, now: float) -> None:
+        """Its first token is there: it runs at the same time as all of its model that have one and have not ended."""
+        self.settle(now)
+        model = lease.deployment.model
+        lease.first_at, lease.pulse, lease.before = now, (now, 0), self.crowd.reading(model)
+        mates = [other for other in self.leases if other.written and other.deployment.model == model]
+        for other in mates:
+            other.company = (len(mates) + 1, other.written() if other.written else 0)
+
+    def see_company(self, lease: Lease) -> None:
+        """It has ended: those that wrote while it went on writing had slots of their own."""
+        count, before = lease.company
+        if lease.written and lease.written() - before >= PULSE:
+            self.at_once = max(self.at_once, count)
+
+    def awaits(self, served: Served) -> bool:
+        """Requests of ours wait for its model, and none has an answer yet: Ollama lists as loaded what still loads."""
+        mine = [lease for lease in self.leases if lease.deployment == served.deployment]
+        return self.backend.loads_in_turn and bool(mine) and all(lease.first_at is None for lease in mine)
+
+    def see_residents(self) -> None:
+        """What is in memory at the same time fits into it."""
+        loaded = [
+            served.status
             for served in self.served.values()
+            if served.state is LoadState.LOADED and served.status
+        ]
+        self.most_models = max(self.most_models, len(loaded))
+        self.most_bytes = max(self.most_bytes, sum(status.size_bytes for status in loaded))
+
+    def take_pulse(self, now: float) -> None:
+        """Learns the pace of the answers that are under way: a box that became slow shows it before they end."""
+        for lease in self.leases:
+            served = self.served.get(lease.deployment.model)
+            if lease.first_at is None or lease.written is None or served is None:
+                continue
+            at, before = lease.pulse
+            said = lease.written()
+            seconds, tokens = now - at, said - before
+            mates, strangers = self.beside(lease, now)
+            slowdown = self.contention.slowdown(mates, strangers)
+            if seconds / (served.learned.token.value * slowdown) < PULSE:
+                continue
+            lease.pulse = (now, said)
+            self.speed.feel(seconds / max(1, tokens) / slowdown, served.learned, now, 0.5 / slowdown)
+            self.rescale()
+
+    @property
+    def sole(self) -> str:
+        """The only model of the server; empty: it has several, and whose requests others send is not known."""
+        return next(iter(self.served)) if len(self.served) == 1 else ""
+
+    def shop(self, now: float) -> Shop:
+        """What it works with at this moment."""
+        if len(self.served) < 2:
+            return Shop(self.model_slots, self.contention.sharing)
+        models = self.served.values()
+        loaded = sorted((s for s in models if s.state is LoadState.LOADED), key=lambda s: s.used_at)
+        return Shop(
+            self.model_slots,
+            self.contention.sharing,
+            {s.deployment.model: s.learned.load.value for s in models},
+            {s.deployment.model: load_left(s, now) for s in models if s.has_begun(now)},
+            tuple(s.deployment.model for s in loaded),
+            {s.deployment.model: s.status.size_bytes for s in models if s.status},
+            self.most_models,
+            self.most_bytes,
+            self.backend.loads_in_turn,
         )
+
+    def reloads(self, now: float) -> dict[str, float]:
+        """For each model: seconds of its load * its share of what is asked of this backend lately."""
+        if len(self.served) < 2:
+            return {}
+        asked = {model: served.asked.at(now) for model, served in self.served.items()}
+        whole = sum(asked.values()) or 1.0
+        return {m: s.learned.load.value * asked[m] / whole for m, s in self.served.items()}
 
     def let_fade(self, now: float) -> None:
         """Has the views made anew that show failures, a slow spell or a slow response: all are forgotten with time, so
@@ -150,6 +324,24 @@ class Host:
     def rescale(self, *, views: bool = True) -> None:
         """What the backend showed of its speed is true of all its models."""
         for served in self.served.values():
-            served.learned.scale(self.speed.reading, self.speed.writing)
+            served.learned.scale(self.speed.reading, self.speed.writing, self.speed.loading)
             if views or not served.learned.token.weight:
                 served.view = None
+
+
+def _order(lease: Lease) -> tuple[bool, float]:
+    return lease.first_at is None, lease.started
+
+
+def load_left(served: Served, now: float) -> float:
+    """Seconds until its model is in memory, if the load has begun or begins now; 0: it is."""
+    state = served.state
+    if state is LoadState.LOADED:
+        return 0.0
+    whole = served.learned.load.value
+    if state is not LoadState.LOADING:
+        return whole
+    if served.status and served.status.load_fraction is not None and served.status.state is LoadState.LOADING:
+        return whole * max(LOAD_TAIL, 1.0 - served.status.load_fraction)
+    since = now if served.loading_since is None else served.loading_since
+    return max(whole * LOAD_TAIL, whole - (now - since))

@@ -118,7 +118,7 @@ def _num_ctx(deployment: Deployment) -> Json:
     return {"num_ctx": window} if isinstance(window, int) else {}
 
 
-_BACKEND_FIELDS = tuple(field.name for field in fields(BackendView))
+_BACKEND_FIELDS = tuple(field.name for field in fields(BackendView) if field.init)
 _VIEW_FIELDS = tuple(field.name for field in fields(DeploymentView))
 _SAFE: dict[str, Callable[[Any], Any]] = {"backend": _without_secrets, "deployment": _without_values}
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from zoe_grpcd.core.domain import Json
-from zoe_grpcd.core.eligible import Question, gate_of, question_of
+from zoe_grpcd.core.eligible import Question, question_of
 from zoe_grpcd.core.errors import ZoeError
-from zoe_grpcd.core.estimate import estimate, wait_of
+from zoe_grpcd.core.estimate import estimate
 from zoe_grpcd.core.scoring import choose
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.recording.lines import FORMAT, Deltas, Key, ask_of
@@ -123,7 +123,5 @@ def _expected(key: Key | None, question: Question, snapshot: Snapshot) -> Expect
     view = next((view for view in views if view.deployment.backend == backend), None)
     if view is None:
         return None
-    gate = gate_of(question, snapshot.backends[backend])
-    queue, slowdown = (0.0, 1.0) if gate.idle else wait_of(view, gate.view)
-    expected = estimate(question.size, view, queue, slowdown)
+    expected = estimate(question.size, view, snapshot.backends[backend])
     return Expected(expected.total, expected.cost_usd, view.success)

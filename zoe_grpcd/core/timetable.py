@@ -1,0 +1,241 @@
+"""When the requests on one backend will end, and what one more of them costs: their future played through.
+
+The rule: requests at work share their machine. Each runs at 1 / slowdown of its speed when alone:
+
+    slowdown = 1 + mates * (others of its model at work) + strangers * (all others at work)
+
+A model has so many slots; who finds none waits in the order of arrival, and who comes before its model is in memory
+waits for the load. What does not fit beside the models in memory pushes the least recently used out, once that is
+idle; until then a server either starts nothing more on it, or, where loads go in turn, nothing more at all.
+Seconds from now on. How much mates and strangers cost is learned (`core.contention`).
+"""
+
+import heapq
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+ANY = ""
+"""The model of a request of which nobody knows which; it is in memory, and has a slot."""
+
+
+class Task(NamedTuple):
+    """A request. `work`: seconds that it still takes, alone."""
+
+    model: str
+    work: float
+
+
+class Sharing(NamedTuple):
+    """By how much each request beside it makes a request slower: one of its own model, and any other."""
+
+    mates: float = 0.3
+    strangers: float = 0.7
+
+
+USUAL = Sharing()
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What a backend works with. A model that is none of `loads` is always in memory.
+
+    Attributes:
+        slots: requests of one model at the same time.
+        loads: seconds that the load of a model takes.
+        loading: seconds until it is loaded, of those whose load has begun.
+        resident: the models in memory, the least recently used first.
+        sizes: bytes in memory; who is not in it, or 0, is not known.
+        most_models, most_bytes: what is known to fit into memory at the same time.
+        in_turn: loads go one after the other, and whoever waits for memory holds up all behind it.
+    """
+
+    slots: int = 1
+    sharing: Sharing = USUAL
+    loads: Mapping[str, float] = field(default_factory=dict)
+    loading: Mapping[str, float] = field(default_factory=dict)
+    resident: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    most_models: int = 1
+    most_bytes: int = 0
+    in_turn: bool = False
+
+    def loading_in(self, model: str, seconds: float) -> "Shop":
+        """The same where the load of a model, begun or not, takes so long; 0: it is in memory."""
+        if seconds <= 0:
+            known = model in self.resident or model not in self.loads
+            return self if known else replace(self, resident=(*self.resident, model))
+        if model in self.loading:
+            return (
+                self
+                if self.loading[model] == seconds
+                else replace(self, loading={**self.loading, model: seconds})
+            )
+        return (
+            self if self.loads.get(model) == seconds else replace(self, loads={**self.loads, model: seconds})
+        )
+
+
+class Place(NamedTuple):
+    """What becomes of one task: seconds until it starts, and until it ends."""
+
+    start: float
+    end: float
+
+
+class Played(NamedTuple):
+    """What becomes of all, in the order of the tasks; and which models leave the memory."""
+
+    places: list[Place]
+    pushed_out: list[str]
+
+
+class _Crew:
+    """The tasks at work on one model. `spent`: work that each who is in since the beginning has had."""
+
+    __slots__ = ("ends", "spent")
+
+    def __init__(self) -> None:
+        self.spent = 0.0
+        self.ends: list[tuple[float, int]] = []  # a heap: at which `spent` each ends, and its number
+
+
+def play(shop: Shop, tasks: Sequence[Task]) -> Played:
+    """What becomes of each task; they are in the order of arrival, those at work already first."""
+    return _Play(shop, tasks).run()
+
+
+class _Play:
+    """One future."""
+
+    __slots__ = (
+        "crews",
+        "doomed",
+        "ends",
+        "loading",
+        "now",
+        "pushed",
+        "resident",
+        "shop",
+        "starts",
+        "tasks",
+        "waiting",
+    )
+
+    def __init__(self, shop: Shop, tasks: Sequence[Task]) -> None:
+        self.shop = shop
+        self.tasks = tasks
+        self.now = 0.0
+        self.crews: dict[str, _Crew] = {}
+        self.waiting = list(range(len(tasks)))
+        self.starts = [0.0] * len(tasks)
+        self.ends = [0.0] * len(tasks)
+        self.loading = dict(shop.loading)
+        self.resident = list(shop.resident)
+        self.doomed = ""
+        self.pushed: list[str] = []
+
+    def run(self) -> Played:
+        self._admit()
+        while self.crews or self.loading:
+            self._step()
+            if self.waiting:
+                self._admit()
+            elif not self.crews:
+                break
+        for number in self.waiting:  # nobody knows what they wait for
+            self.starts[number] = self.ends[number] = self.now
+        places = [Place(start, end) for start, end in zip(self.starts, self.ends, strict=True)]
+        return Played(places, self.pushed)
+
+    # ------------------------------------------------------------------------------------------------- who may start
+
+    def _admit(self) -> None:
+        """Starts tasks and loads, in the order of arrival."""
+        left = []
+        for index, number in enumerate(self.waiting):
+            task = self.tasks[number]
+            model = task.model
+            if model in self.loading:
+                left.append(number)
+            elif model in self.shop.loads and model not in self.resident:
+                left.append(number)
+                if not self._load(model) and self.shop.in_turn:
+                    left += self.waiting[index + 1 :]
+                    break
+            elif not self._start(model, number, task.work):
+                left.append(number)
+        self.waiting = left
+
+    def _start(self, model: str, number: int, work: float) -> bool:
+        crew = self.crews.get(model)
+        if model != ANY and (model == self.doomed or (crew and len(crew.ends) >= self.shop.slots)):
+            return False
+        if crew is None:
+            crew = self.crews[model] = _Crew()
+        heapq.heappush(crew.ends, (crew.spent + work, number))
+        self.starts[number] = self.now
+        self._use(model)
+        return True
+
+    def _load(self, model: str) -> bool:
+        """Begins a load if it may; False: it waits for memory, or for another load."""
+        if self.shop.in_turn and self.loading:
+            return False
+        while not self._fits(model):
+            if not self.resident:
+                return False
+            leaves = self.doomed or next((m for m in self.resident if m not in self.crews), self.resident[0])
+            if not self.shop.in_turn:
+                leaves = self.doomed = self.doomed or self.resident[0]
+            if leaves in self.crews:
+                return False
+            self.resident.remove(leaves)
+            self.pushed.append(leaves)
+            self.doomed = ""
+        self.loading[model] = self.now + self.shop.loads[model]
+        return True
+
+    def _fits(self, model: str) -> bool:
+        shop, held = self.shop, [*self.resident, *self.loading]
+        if not held:
+            return True
+        sizes = [shop.sizes.get(name, 0) for name in (model, *held)]
+        return len(held) < shop.most_models and (not all(sizes) or sum(sizes) <= shop.most_bytes)
+
+    def _use(self, model: str) -> None:
+        if model in self.resident:
+            self.resident.remove(model)
+            self.resident.append(model)
+
+    # ------------------------------------------------------------------------------------------------ how time passes
+
+    def _step(self) -> None:
+        """Works until a task or a load ends."""
+        total = sum([len(crew.ends) for crew in self.crews.values()])
+        mates, strangers = self.shop.sharing
+        base, mate = 1.0 - mates + strangers * total, mates - strangers
+        seconds = min(self.loading.values(), default=math.inf) - self.now
+        slowdowns = []
+        for crew in self.crews.values():
+            slowdown = base + mate * len(crew.ends)
+            slowdowns.append(slowdown)
+            seconds = min(seconds, (crew.ends[0][0] - crew.spent) * slowdown)
+        seconds = max(0.0, seconds)
+        self.now += seconds
+        for crew, slowdown in zip(self.crews.values(), slowdowns, strict=True):
+            crew.spent += seconds / slowdown
+        self._end()
+
+    def _end(self) -> None:
+        """Lets go who is done."""
+        for model, crew in list(self.crews.items()):
+            while crew.ends and crew.ends[0][0] <= crew.spent + 1e-9:
+                self.ends[heapq.heappop(crew.ends)[1]] = self.now
+                self._use(model)
+            if not crew.ends:
+                del self.crews[model]
+        for model in [model for model, at in self.loading.items() if at <= self.now + 1e-9]:
+            del self.loading[model]
+            self.resident.append(model)
