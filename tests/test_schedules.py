@@ -1,15 +1,34 @@
 """What holds for the router under any schedule of successes, failures and callers who leave."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
 from typing import Any
 
-from fakes import ANSWER, Hang, Script, World, an_ask, fault, finished, said, seen
+from fakes import ANSWER, FakeDispatcher, Hang, Script, World, an_ask, fault, finished, said, seen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.domain import Ask, Completed, Decision, LoadState, Locality, ModelStatus, Target
-from zoe_grpcd.core.errors import Fault, ZoeError
+from zoe_grpcd.core.domain import (
+    Ask,
+    Call,
+    Completed,
+    Decision,
+    Delta,
+    Event,
+    Finish,
+    FinishReason,
+    Generation,
+    LoadState,
+    Locality,
+    ModelStatus,
+    Prefill,
+    Seam,
+    Switched,
+    Target,
+    Usage,
+)
+from zoe_grpcd.core.errors import BackendLost, Fault, ZoeError
 from zoe_grpcd.router import Item, Reliability
 
 settings.register_profile("calm", deadline=None, max_examples=60)
@@ -59,6 +78,7 @@ ASKS = st.builds(
     ),
     locality=st.sampled_from(Locality),
     allow_different_model=st.booleans(),
+    minimum_seam=st.sampled_from(Seam),
     prompt_bytes=st.sampled_from([5, 500]),
 )
 
@@ -130,6 +150,152 @@ def test_callers_who_leave_at_any_moment_leave_nothing_behind(
             await asyncio.sleep(0)
         for error in await asyncio.gather(*tasks, return_exceptions=True):
             assert error is None or isinstance(error, asyncio.CancelledError)
+        assert world.left_behind == 0
+
+    asyncio.run(scenario())
+
+
+# ---------------------------------------------------------------------------------------------- answers that are gone on with
+
+WORDS = tuple(f" w{number}" for number in range(12))
+PROMPT = 7  # tokens
+
+
+class Author(FakeDispatcher):
+    """Says all of `WORDS`, or those that are left; dies after so many of them, a number for each call, then never."""
+
+    def __init__(self, prefill: Prefill, deaths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.prefill = prefill
+        self.deaths = deaths
+
+    async def stream(self, call: Call) -> AsyncGenerator[list[Event]]:
+        exact = call.continues is not None and call.continues.seam is Seam.EXACT_TOKENS
+        goes_on = call.continues is not None and (exact or self.prefill is not Prefill.CLOSES)
+        begun = call.generation.messages[-1]["content"] if goes_on else ""
+        told = len(begun.split())
+        limit = call.generation.options.get("max_output_tokens", len(WORDS))
+        words = list(WORDS[told : told + limit])
+        dies = self.deaths[len(self.calls)] if len(self.calls) < len(self.deaths) else len(WORDS) + 1
+        self.calls.append(call)
+        self.running += 1
+        try:
+            for number, word in enumerate(words):
+                if number == dies:
+                    raise fault(Fault.CUT)
+                again = begun if number == 0 and self.prefill is Prefill.REPEATS and not exact else ""
+                yield [Delta(again + word, tokens=1)]
+            if dies <= len(words):
+                raise fault(Fault.CUT)
+            whole = told + len(words) == len(WORDS)
+            reason = FinishReason.STOP if whole else FinishReason.LENGTH
+            yield [Finish(reason, Usage(PROMPT + told, len(words)))]
+        finally:
+            self.running -= 1
+
+
+@dataclass(frozen=True)
+class Pen:
+    """A backend that writes."""
+
+    prefill: Prefill
+    deaths: tuple[int, ...]
+    fingerprint: str
+
+    @property
+    def is_sound(self) -> bool:
+        """Every text can be finished here."""
+        return not self.deaths and self.prefill is not Prefill.CLOSES
+
+
+PENS = st.builds(
+    Pen,
+    st.sampled_from(Prefill),
+    st.lists(st.integers(0, len(WORDS)), max_size=3).map(tuple),
+    st.sampled_from(["", "file"]),
+)
+LIMITS = st.sampled_from([{}, {"max_output_tokens": 5}, {"max_output_tokens": len(WORDS)}])
+
+
+def desk_of(pens: list[Pen]) -> World:
+    world = World(reliability=Reliability(retry_delay=0.0, return_time=0.0, max_attempts=10))
+    for number, pen in enumerate(pens):
+        status = ModelStatus("m", fingerprint=pen.fingerprint)
+        world.add(f"b{number}", seen_as=seen(status), prefill=pen.prefill, takes_tokens=True)
+        world.dispatchers[f"b{number}"] = Author(pen.prefill, pen.deaths)
+    return world
+
+
+def heard(items: list[Item]) -> list[Delta]:
+    """What a client has that does as it is told."""
+    found: list[Delta] = []
+    for item in items:
+        if isinstance(item, Switched):
+            if item.seam is Seam.RESTART:
+                found.clear()
+            assert item.tokens_kept == len(found)
+        elif isinstance(item, list):
+            found += [event for event in item if isinstance(event, Delta)]
+    return found
+
+
+@given(
+    st.lists(PENS, min_size=1, max_size=4),
+    st.sampled_from(Seam),
+    st.sampled_from([{}, {"eager": True}, {"whole": True}]),
+    LIMITS,
+)
+def test_an_answer_is_heard_whole_and_once_or_its_loss_is_told(
+    pens: list[Pen], worst: Seam, how: dict[str, Any], options: dict[str, Any]
+) -> None:
+    async def scenario() -> None:
+        world, items = desk_of(pens), list[Item]()
+        words = WORDS[: options.get("max_output_tokens", len(WORDS))]
+        error = await error_of(world, an_ask(options=options, minimum_seam=worst), how, items)
+        told = heard(items)
+        if error is None:
+            assert "".join(delta.text for delta in told) == "".join(words)
+            usage = the_end(items).usage
+            assert usage.completion_tokens == len(words)
+            assert usage.estimated or usage.prompt_tokens == PROMPT
+            seams = [item.seam for item in items if isinstance(item, Switched)]
+            assert all(seam <= worst or seam is Seam.EXACT_TOKENS for seam in seams)
+        else:
+            assert not any(pen.is_sound for pen in pens) or worst in (Seam.EXACT_TOKENS, Seam.NONE)
+            assert isinstance(error, BackendLost) is bool(told)
+            assert error.metadata.get("output_tokens_sent", "0") == str(len(told))
+            assert error.attempts
+        assert world.left_behind == 0
+
+    asyncio.run(scenario())
+
+
+async def error_of(world: World, ask: Ask, how: dict[str, Any], items: list[Item]) -> ZoeError | None:
+    """How it ended; None: well."""
+    try:
+        await world.collect(items, ask, **how)
+    except ZoeError as error:
+        return error
+    return None
+
+
+def the_end(items: list[Item]) -> Completed:
+    end = items[-1]
+    assert isinstance(end, Completed)
+    return end
+
+
+JSON: dict[str, Any] = {"type": "json_object"}
+
+
+@given(st.lists(PENS, min_size=1, max_size=4), st.sampled_from([Seam.EXACT_TOKENS, Seam.TEXT_PREFILL]))
+def test_of_an_object_nothing_is_heard_before_it_is_whole(pens: list[Pen], worst: Seam) -> None:
+    async def scenario() -> None:
+        world, items = desk_of(pens), list[Item]()
+        asked = Generation(({"role": "user", "content": "hello"},), response_format=JSON)
+        error = await error_of(world, replace(an_ask(minimum_seam=worst), generation=asked), {}, items)
+        assert "".join(delta.text for delta in heard(items)) == ("" if error else "".join(WORDS))
+        assert all(call.continues is None for d in world.dispatchers.values() for call in d.calls)
         assert world.left_behind == 0
 
     asyncio.run(scenario())
