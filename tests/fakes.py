@@ -15,6 +15,7 @@ from zoe_grpcd.core.domain import (
     Ask,
     Backend,
     Call,
+    Decision,
     Delta,
     Deployment,
     Event,
@@ -201,6 +202,7 @@ class World:
     intents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     max_queue: int = 256
     max_queue_time: float = 30.0
+    record: Callable[[Question, Snapshot, Decision | None], None] | None = None
 
     def __post_init__(self) -> None:
         self.clock = Clock()
@@ -210,7 +212,7 @@ class World:
         self.dispatchers: dict[str, FakeDispatcher] = {}
         self.nudged: list[str] = []
         rules = Rules(a_resolver(self.policy, self.intents), self.policy, self.reliability)
-        around = Around(self.clock, self.nudged.append, Random(0).random)
+        around = Around(self.clock, self.nudged.append, Random(0).random, self.record)
         self.router = Router(self.fleet, rules, self.dispatchers, self.waiting, around)
 
     def add(

@@ -30,6 +30,7 @@ from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.kinds import KINDS, with_kind
 from zoe_grpcd.monitor import Monitor
 from zoe_grpcd.ports import Dispatcher, Probe
+from zoe_grpcd.recording.recorder import Recorder
 from zoe_grpcd.router import Around, Router
 from zoe_grpcd.rpc import admin, health, inference, reflection
 from zoe_grpcd.rpc.admin_encode import USABLE
@@ -172,7 +173,8 @@ class Daemon:
         settings = settings_of(config)
         self._fleet = Fleet(settings.facts, settings.deployments, random.getrandbits(63))
         self._monitor = Monitor(self._fleet, time.monotonic)
-        self._around = Around(time.monotonic, self._monitor.nudge)
+        self._recorder = _recorder_of(config, settings)
+        self._around = Around(time.monotonic, self._monitor.nudge, record=self._recorder)
         self._waiting = WaitingRoom(config.admission.max_queue, config.admission.max_queue_time)
         self._fleet.subscribe(lambda _name: self._waiting.stir())
         self._watchers = Watchers(self._fleet.subscribe)
@@ -195,6 +197,9 @@ class Daemon:
         """
         data, admin_server = self._servers()
         async with self._resources:
+            if self._recorder is not None:
+                self._recorder.start()
+                self._resources.push_async_callback(asyncio.to_thread, self._recorder.close)
             self._listen(data, admin_server)
             await asyncio.gather(self._roster.open(), self._open_embeddings())
             self._resources.push_async_callback(self._router.close)
@@ -221,7 +226,7 @@ class Daemon:
             self._router, self._gate, self._config.images.allow_http, understanding=self._embeddings
         ).handlers()
         admin_services = admin.AdminServicer(
-            self._fleet, self._watchers, self._around, self._aliases
+            self._fleet, self._watchers, self._around, self._aliases, self._gate.log
         ).handlers()
         limits = {"max_streams": server.max_concurrent_streams, "max_receive_bytes": server.max_receive_bytes}
         data = make_server(
@@ -277,6 +282,12 @@ class Daemon:
         snapshot = self._fleet.snapshot(time.monotonic())
         usable = sum(view.phase in USABLE for view in snapshot.backends.values())
         return f"{usable} of {len(snapshot.backends)} backends ready, {self._running()} running"
+
+
+def _recorder_of(config: Config, settings: Settings) -> Recorder | None:
+    if config.log.decisions is None:
+        return None
+    return Recorder(config.log.decisions, config.log.decisions_max_bytes, settings.deployments)
 
 
 def _embeddings_of(config: Config, settings: Settings) -> "Embeddings | None":

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from zoe_grpcd.admission import Seat, WaitingRoom
 from zoe_grpcd.attempt import Attempts
 from zoe_grpcd.core import explain as explaining
+from zoe_grpcd.core.awaited import once_over, wait_in_words, waited_for
 from zoe_grpcd.core.domain import Ask, Decision, Reason, Target
 from zoe_grpcd.core.eligible import Question, question_of
 from zoe_grpcd.core.errors import ContextTooLong, Fault, InvalidRequest, Violation, ZoeError
@@ -83,13 +84,20 @@ class Router:
         return question_of(ask, resolution, drop_params=self._policy.drop_params)
 
     def _decide(self, question: Question, *, explain: bool, sent: bool = False) -> Decision:
-        """Chooses; raises the refusal if nobody may serve. `sent`: it is going to be acted on."""
+        """Chooses; raises the refusal if nobody may serve. `sent`: it is going to be acted on; else it may be one that
+        has to wait first, and says so.
+        """
         started = self._clock()
-        snapshot = self._fleet.snapshot(started)
-        choice = choose(question, snapshot, self._policy)
+        snapshot = picture = self._fleet.snapshot(started)
+        choice = choose(question, picture, self._policy)
+        if choice is None and not sent and (later := once_over(question, picture)) is not None:
+            picture, choice = later, choose(question, later, self._policy)
         if choice is None:
             raise explaining.refusal_of(question, snapshot, self._reliability.retry_delay)
-        decision = explaining.decision_of(question, choice, snapshot, self._policy, explain=explain)
+        decision = explaining.decision_of(question, choice, picture, self._policy, explain=explain)
+        if picture is not snapshot:
+            waiting = wait_in_words(snapshot.backends[decision.chosen.deployment.backend])
+            decision.explanation = f"{decision.explanation}; {waiting}"
         decision.id = f"{random.getrandbits(64):016x}"
         decision.decide_seconds = self._clock() - started
         if self._record is not None and sent and not question.faults:
@@ -145,7 +153,11 @@ class Router:
                 if not run.attempts:
                     run.queued = now - run.started
                 chosen = decision.chosen
-                return asked, decision, self._fleet.lease(chosen.deployment, now, chosen.estimate, decision.turn)
+                return (
+                    asked,
+                    decision,
+                    self._fleet.lease(chosen.deployment, now, chosen.estimate, decision.turn),
+                )
 
     def _choose(self, question: Question, run: Run) -> tuple[Question, Decision]:
         """Decides; with an answer that has begun, for the best seam that somebody can offer now."""
@@ -167,7 +179,7 @@ class Router:
     async def _without_anybody(self, question: Question, run: Run, refusal: ZoeError, seat: Seat) -> Question:
         """Nobody may serve now: waits if that helps, tries once more what failed if that may help, else raises."""
         snapshot = self._fleet.snapshot(self._clock())
-        reasons = explaining.waited_for(self._succession.open_to(question, run), snapshot)
+        reasons = waited_for(self._succession.open_to(question, run), snapshot)
         if reasons:
             limit = question.ask.max_queue_time
             if limit is None and Reason.LOADING in reasons:

@@ -11,6 +11,7 @@ from benchmarks.simulation.jobs import Job, Stage
 from benchmarks.simulation.rivals import Moment, Rival
 from benchmarks.simulation.traces import Request
 from benchmarks.simulation.world import Listener, World
+from zoe_grpcd.core.awaited import waited_for
 from zoe_grpcd.core.domain import (
     Ask,
     Attempt,
@@ -30,7 +31,6 @@ from zoe_grpcd.core.domain import (
 from zoe_grpcd.core.eligible import Question, views_of, why_not
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.estimate import estimate, size_of
-from zoe_grpcd.core.explain import waited_for
 from zoe_grpcd.core.intents import SHIPPED
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.recovery import AFTER, pauses

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
 
+from zoe_grpcd.core.awaited import once_over, wait_in_words, waited_for
 from zoe_grpcd.core.domain import Ask, Decision, Deployment, Locality, Phase, Reason, Target
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import (
@@ -15,7 +16,7 @@ from zoe_grpcd.core.errors import (
     NoHealthyBackend,
     ZoeError,
 )
-from zoe_grpcd.core.explain import decision_of, refusal_of, waited_for
+from zoe_grpcd.core.explain import decision_of, refusal_of
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.scoring import choose
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
@@ -312,3 +313,34 @@ DEAD = pair(backend("dead", Phase.DOWN))
 )
 def test_what_is_worth_waiting_for(snapshot: Snapshot, ask: Ask, reasons: set[Reason]) -> None:
     assert waited_for(question_of(snapshot, ask, Policy()), snapshot) == reasons
+
+
+def test_where_it_would_go_after_the_wait() -> None:
+    """Two places that we may use of four: ours end in 5 s on average, so one is free in half of that."""
+    full = BackendView(a_backend("a", max_in_flight=2), Phase.READY, 2, slots=4, service=5.0)
+    snapshot = snapshot_of((full, a_view("a")))
+    question = question_of(snapshot, an_ask(), Policy())
+    later = once_over(question, snapshot)
+    assert later is not None
+    choice = choose(question, later, Policy())
+    assert choice is not None
+    decision = decision_of(question, choice, later, Policy(), explain=False)
+    assert decision.chosen.estimate is not None
+    assert decision.chosen.estimate.queue == 2.5
+    assert wait_in_words(full) == "all 2 of its places are taken, and the request would wait for one"
+
+
+def test_who_will_not_wait_is_told_of_nobody() -> None:
+    snapshot = snapshot_of(FULL, LOADING)
+    question = question_of(snapshot, an_ask(max_queue_time=0), Policy())
+    assert once_over(question, snapshot) is None
+    assert once_over(question_of(snapshot, VISION, Policy()), snapshot) is None
+
+
+def test_only_what_waiting_helps_is_open_after_the_wait() -> None:
+    snapshot = snapshot_of(FULL, LOADING, DEAD)
+    question = question_of(snapshot, an_ask(), Policy())
+    later = once_over(question, snapshot)
+    assert later is not None
+    phases = {name: view.phase for name, view in later.backends.items()}
+    assert phases == {"full": Phase.READY, "loading": Phase.READY, "dead": Phase.DOWN}

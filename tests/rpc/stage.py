@@ -158,7 +158,7 @@ async def staged(setting: Setting | None = None) -> AsyncIterator[Stage]:
     server = make_server(
         (
             inference.InferenceServicer(router, gate, **setting.servicer).handlers(),
-            admin.AdminServicer(fleet, watchers, around, setting.policy.aliases).handlers(),
+            admin.AdminServicer(fleet, watchers, around, setting.policy.aliases, gate.log).handlers(),
             health.HealthServicer(fleet, watchers, around).handlers(),
             *reflection.handlers((inference.SERVICE, admin.SERVICE, health.SERVICE)),
         ),

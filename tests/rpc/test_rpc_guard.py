@@ -51,6 +51,9 @@ async def test_a_bug_is_logged_with_its_trace_and_tells_the_client_nothing(
 class Raising:
     """A router with a bug."""
 
+    def mistakes(self, _: Any) -> tuple[()]:
+        return ()
+
     def __init__(self, bug: Exception) -> None:
         self.bug = bug
 

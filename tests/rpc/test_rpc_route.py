@@ -1,19 +1,54 @@
 """Route over a real connection, and what every inference method does with a request that is wrong."""
 
+import asyncio
+
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from rpc.stage import (
     TWO,
+    Setting,
     Stage,
     asked,
     failed,
     staged,
     trailers_of,
+    whole,
 )
+from waiting import eventually
 
 from zoe.inference.v1 import decision_pb2, spec_pb2
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe.inference.v1 import message_pb2 as msg
+from zoe_grpcd.core.domain import Backend
+
+
+async def test_route_says_where_a_request_would_go_that_has_to_wait() -> None:
+    """Complete would wait here, so Route is no refusal."""
+    busy = Setting((Backend("one", "llamacpp", "http://one.invalid", max_in_flight=1),))
+    async with staged(busy) as stage:
+        stage.puppet.script = [asyncio.Event()]
+        running = stage.inference.Complete(whole())
+        await eventually(lambda: stage.puppet.calls)
+
+        decision = (await stage.inference.Route(pb.RouteRequest(spec=asked()))).decision
+        hurried = asked(routing={"max_queue_time": Duration()})
+        failure = await failed(stage.inference.Route(pb.RouteRequest(spec=hurried)))
+        running.cancel()
+
+    assert decision.chosen.backend == "one"
+    assert decision.estimate.queue.ToNanoseconds() > 0
+    assert decision.explanation.endswith("; its only place is taken, and the request would wait for one")
+    assert failure.info.reason == "NO_HEALTHY_BACKEND"
+    assert len(stage.puppet.calls) == 1
+
+
+async def test_route_names_a_backend_that_is_loading() -> None:
+    async with staged() as stage:
+        stage.observe("one", loading=True)
+        decision = (await stage.inference.Route(pb.RouteRequest(spec=asked()))).decision
+
+    assert decision.chosen.backend == "one"
+    assert decision.explanation.endswith("; it is loading, and the request would wait for that")
 
 
 async def test_route_decides_and_sends_nothing(stage: Stage) -> None:

@@ -88,8 +88,9 @@ def _price(pricing: Json) -> Price | None:
 
 
 def _per_million(price: object) -> float | None:
-    plain = isinstance(price, str) and re.fullmatch(r"\d{1,3}(\.\d{1,15})?(e-\d{1,2})?", price)
-    return round(float(price) * 1e6, 9) if plain else None
+    if isinstance(price, str) and re.fullmatch(r"\d{1,3}(\.\d{1,15})?(e-\d{1,2})?", price):
+        return round(float(price) * 1e6, 9)
+    return None
 
 
 def _words(model: Json) -> Iterator[str]:

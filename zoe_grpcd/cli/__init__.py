@@ -37,6 +37,10 @@ def _run(options: argparse.Namespace) -> int:
             from zoe_grpcd.cli import daemon
 
             return daemon.run(options)
+        case "replay":
+            from zoe_grpcd.cli import replaying
+
+            return replaying.run(options)
         case "demo":
             from zoe_grpcd.cli import demo
 

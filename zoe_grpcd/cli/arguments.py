@@ -48,6 +48,13 @@ def _daemon(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         help="validate the configuration and print what would be served; no network",
     )
     check.add_argument("--json", action="store_true", help="print JSON")
+    again = commands.add_parser(
+        "replay",
+        parents=[config],
+        help="decide recorded requests anew with a configuration, and show what would change; no network",
+    )
+    again.add_argument("file", metavar="FILE", help="a recording, as log.decisions writes it")
+    again.add_argument("--json", action="store_true", help="print JSON")
     demo = commands.add_parser(
         "demo", help="start real local backends if none is found, serve, and show one routed streamed answer"
     )

@@ -93,11 +93,10 @@ def _route(client: Client, options: argparse.Namespace) -> None:
     if options.json:
         _print_json(decision)
         return
-    print(tables.decided(decision))
-    print(decision.explanation)
     if options.explain:
-        print()
-        print(tables.candidates(decision))
+        print(tables.explained(decision))
+    else:
+        print(f"{tables.decided(decision)}\n{decision.explanation}")
 
 
 def _complete(client: Client, options: argparse.Namespace) -> None:
@@ -128,9 +127,8 @@ def _stream(client: Client, options: argparse.Namespace) -> None:
 
 def _tell(decision: RouteDecision, options: argparse.Namespace) -> None:
     """What was decided goes to standard error: standard output is the answer alone."""
-    print(tables.decided(decision), file=sys.stderr)
-    if options.explain:
-        print(tables.candidates(decision), file=sys.stderr, flush=True)
+    told = tables.explained(decision) if options.explain else tables.decided(decision)
+    print(told, file=sys.stderr, flush=True)
 
 
 def _summary(end: Completed) -> str:

@@ -99,10 +99,7 @@ def _show(client: Client) -> None:
     with client.stream(PROMPT, explain=True, timeout=START_LIMIT) as events:
         for event in events:
             if isinstance(event, RouteDecision):
-                print(
-                    f"{tables.decided(event)}\n{event.explanation}\n\n{tables.candidates(event)}\n",
-                    flush=True,
-                )
+                print(f"{tables.explained(event)}\n", flush=True)
             elif isinstance(event, Delta):
                 print(event.text, end="", flush=True)
             elif isinstance(event, Completed):

@@ -132,6 +132,12 @@ class Log(Section):
         "auto", "auto is journal under systemd, plain text on a terminal, else json."
     )
     prompts: Literal["never"] = option("never", "There is no other value.")
+    decisions: FilePath | None = option(
+        None, "File that every decision is recorded in, for replay; never with what was said. Unset: none."
+    )
+    decisions_max_bytes: Bytes = option(
+        "128MiB", "Size of that file and the one before it (FILE.1) together."
+    )
 
 
 class Telemetry(Section):

@@ -143,7 +143,9 @@ class Backend:
     )  # request features, by their proto path, that this kind cannot honour
     truncates: bool = False  # this kind silently cuts a prompt that is too long, so we must not send one
     assumed: frozenset[str] = frozenset()  # capabilities of its models that this kind does not tell
-    loads_in_turn: bool = False  # this kind loads one model after the other; who waits for memory holds up all behind
+    loads_in_turn: bool = (
+        False  # this kind loads one model after the other; who waits for memory holds up all behind
+    )
     usual_slots: int = 1  # requests that this kind works on at the same time, where the server does not tell
     prefill: Prefill | None = None  # what all servers of this kind do; None: it depends, and is found out
     takes_tokens: bool = False  # goes on from token ids, so that a seam can be exact

@@ -143,7 +143,7 @@ def chance(expected: Estimate, seconds: float) -> float:
     if seconds <= 0 or expected.total <= 0:
         return float(seconds > 0)
     sigma = max(LEAST_SIGMA, math.log(max(1.0, expected.ninety / expected.total)) / Z90)
-    return NormalDist().cdf(math.log(seconds / expected.total) / sigma)
+    return NormalDist().cdf((math.log(seconds) - math.log(expected.total)) / sigma)
 
 
 # Of the logarithm; nothing is surer than that.

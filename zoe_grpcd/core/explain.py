@@ -24,8 +24,6 @@ from zoe_grpcd.core.views import Snapshot
 # These pass with time; all others are there to stay, until the request or the config changes.
 PASSING = {Reason.UNHEALTHY, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED, Reason.DRAINING, Reason.LOADING}
 PASSING |= {Reason.SATURATED, Reason.MODEL_NOT_SERVED}
-# These end without anybody's doing, so a request may wait for them.
-WAITED_FOR = {Reason.LOADING, Reason.SATURATED}
 # What a backend in one of these serves is known from before, or not at all.
 NOT_UP = {Phase.UNKNOWN, Phase.DOWN, Phase.LOADING}
 
@@ -77,7 +75,9 @@ def _sentence(
     count = len(choice.options)
     by = "" if choice.strategy == DEFAULT else f" by {choice.strategy}"
     place = "the only candidate" if count == 1 else f"best of {count}{by}, score {chosen.score:.2f}"
-    parts = [f"{chosen.deployment.model} @ {chosen.deployment.backend}: {words_of(question, choice)}; {place}"]
+    parts = [
+        f"{chosen.deployment.model} @ {chosen.deployment.backend}: {words_of(question, choice)}; {place}"
+    ]
     if expected is not None:
         load = f", {expected.load:.1f} s of it to load" if expected.load > 0 else ""
         wait = f", {expected.queue:.1f} s of it to wait" if expected.queue > 0 else ""
@@ -92,12 +92,6 @@ def _sentence(
     if dropped:
         parts.append("dropped, since this backend cannot honour them: " + ", ".join(sorted(dropped)))
     return "; ".join(parts)
-
-
-def waited_for(question: Question, snapshot: Snapshot) -> frozenset[Reason]:
-    """What ends by itself and is all that keeps somebody from serving; empty: waiting does not help."""
-    blocked = (frozenset(candidate.reasons) for candidate in ineligible(question, snapshot))
-    return frozenset().union(*(reasons for reasons in blocked if reasons <= WAITED_FOR))
 
 
 def refusal_of(question: Question, snapshot: Snapshot, retry_after: float) -> ZoeError:

@@ -55,7 +55,9 @@ def next_question(
         return None
     question = replace(question, faults=(*question.faults, fault))
     tiers = question.resolution.tiers
-    if question.ask.allow_different_model and not any(tier.models is tier.only is None for tier in tiers):
+    if question.ask.allow_different_model and not any(
+        tier.models is None and tier.only is None for tier in tiers
+    ):
         tiers = (*tiers, WHOEVER)
         question = replace(question, resolution=replace(question.resolution, tiers=tiers))
     if elsewhere is Elsewhere.ANYWHERE:

@@ -8,6 +8,7 @@ Rule: what is written of a request is named here field by field (`ASK`), and non
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, replace
+from operator import itemgetter
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -206,7 +207,7 @@ class Deltas:
         for strategy, models, owed in line.get("owing", ()):
             self._owing[strategy, frozenset(models)] = {(b, m): due for b, m, due in owed}
         by_model: dict[str, tuple[DeploymentView, ...]] = {}
-        for (model, _), merged in self._views.items():
+        for (model, _), merged in sorted(self._views.items(), key=itemgetter(0)):
             by_model[model] = (*by_model.get(model, ()), merged.view)
         backends = {name: merged.view for name, merged in self._backends.items()}
         return Snapshot(backends, by_model, auto_of(by_model), line.get("number", 0), self._owing)

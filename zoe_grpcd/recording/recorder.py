@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 # Decisions that may wait to be written; what comes on top is lost.
 WAITING = 2000
+# Time for what waits to be written at the end (seconds).
+LAST_WORDS = 3.0
 # Time until a file is tried again that could not be written (seconds).
 RETRY = 10.0
 
@@ -55,10 +57,10 @@ class Recorder:
             self._lost += 1
 
     def close(self) -> None:
-        """Writes what waits, and ends. May take as long as the disk does, a few seconds at most."""
+        """Writes what waits, and ends. A disk that hangs is not waited for longer than `LAST_WORDS`."""
         with suppress(queue.Full):
-            self._queue.put(None, timeout=RETRY)
-        self._thread.join(RETRY)
+            self._queue.put(None, timeout=LAST_WORDS)
+        self._thread.join(LAST_WORDS)
 
     def _write_all(self) -> None:
         retry_at, working = 0.0, True

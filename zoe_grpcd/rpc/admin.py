@@ -12,9 +12,11 @@ from zoe.admin.v1 import admin_service_pb2 as pb
 from zoe.admin.v1 import backend_pb2
 from zoe_grpcd.core.errors import NotFound, Unimplemented
 from zoe_grpcd.core.views import BackendReport
+from zoe_grpcd.decisions import DecisionLog
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.router import Around
 from zoe_grpcd.rpc import admin_encode
+from zoe_grpcd.rpc.decision_list import listed
 from zoe_grpcd.rpc.guard import Context, Handler, streaming, unary
 from zoe_grpcd.rpc.notice import Notice, Watchers
 
@@ -29,22 +31,27 @@ LATER = (
     "GetConfig",
     "ReloadConfig",
     "GetStats",
-    "ListDecisions",
 )
 """Methods of the contract whose time has not come."""
 
 
 class AdminServicer:
-    """`aliases`: name -> the models that it stands for."""
+    """`aliases`: name -> the models that it stands for; `log`: the last requests."""
 
     bookmark_interval = 60.0  # seconds; tells an idle watcher that its stream lives
 
     def __init__(
-        self, fleet: Fleet, watchers: Watchers, around: Around, aliases: Mapping[str, tuple[str, ...]]
+        self,
+        fleet: Fleet,
+        watchers: Watchers,
+        around: Around,
+        aliases: Mapping[str, tuple[str, ...]],
+        log: DecisionLog,
     ) -> None:
         self._fleet = fleet
         self._watchers = watchers
         self._clock = around.clock
+        self._log = log
         self._aliases: dict[str, list[str]] = {}
         for alias, members in aliases.items():
             for model in members:
@@ -59,6 +66,7 @@ class AdminServicer:
                 self.watch_backends, pb.WatchBackendsRequest, pb.WatchBackendsResponse
             ),
             "ListModels": unary(self.list_models, pb.ListModelsRequest, pb.ListModelsResponse),
+            "ListDecisions": unary(self.list_decisions, pb.ListDecisionsRequest, pb.ListDecisionsResponse),
         }
         methods |= {name: unary(_later(name), *_messages(name)) for name in LATER}
         return grpc.method_handlers_generic_handler(SERVICE, methods)
@@ -90,6 +98,12 @@ class AdminServicer:
         wanted = set(request.capabilities)
         models = admin_encode.models(reports, self._aliases)
         return pb.ListModelsResponse(models=[m for m in models if wanted <= set(m.capabilities)])
+
+    async def list_decisions(
+        self, request: pb.ListDecisionsRequest, context: Context
+    ) -> pb.ListDecisionsResponse:
+        """The last requests that match, newest first, with what was decided and what came of it."""
+        return await listed(self._log, request)
 
     async def watch_backends(self, request: pb.WatchBackendsRequest, context: Context) -> None:
         """A snapshot, or a bookmark if the caller is up to date; then each change; ends with the daemon."""

@@ -159,6 +159,11 @@ def put_completed(
         put_attempt(into.attempts.add(), made)
 
 
+def finish_reason(value: FinishReason) -> "response_pb2.FinishReason.ValueType":
+    """Why an answer ended."""
+    return _FINISH[value]
+
+
 def put_usage(into: response_pb2.Usage, value: Usage, cost_usd: float) -> None:
     """Tokens; cost is left out where nothing has a price."""
     into.prompt_tokens = value.prompt_tokens

@@ -8,28 +8,33 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
 from zoe_grpcd.core.errors import InvalidRequest, ShuttingDown, TooLate, Violation, ZoeError
+from zoe_grpcd.decisions import DecisionLog, Entry
 from zoe_grpcd.patience import Patience
-from zoe_grpcd.rpc.statuses import code_of, message_of, trailers_of
+from zoe_grpcd.rpc.statuses import code_of, message_of, outcome_of, trailers_of
 
 log = logging.getLogger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Handler = Callable[[Any, Context], Awaitable[Any]]
+Handler = Callable[..., Awaitable[Any]]
+"""Takes a request and its context; one behind the gate takes its entry in the decision log, too."""
+DECIDING = {"Route", "Complete", "StreamComplete"}
 
 _BUG = "internal error; the daemon's log has the details"
 
 
 class Gate:
-    """Whether new calls are let in, how many run, and how long one may take without a deadline (seconds)."""
+    """Whether new calls are let in, how many run, how long one may take without a deadline (seconds), what came of it."""
 
-    def __init__(self, max_request_time: float = 600.0) -> None:
+    def __init__(self, max_request_time: float = 600.0, log: DecisionLog | None = None) -> None:
         self.max_request_time = max_request_time
+        self.log = log or DecisionLog()
         self.draining = False
         self._running = 0
         self._ended = asyncio.Event()
@@ -59,7 +64,7 @@ def unary(
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     """A unary method of a generic handler, guarded."""
     return grpc.unary_unary_rpc_method_handler(
-        _guarded(handler, gate),
+        _guarded(handler, gate, _method(request)),
         request_deserializer=_reader(request),
         response_serializer=response.SerializeToString,
     )
@@ -70,7 +75,7 @@ def streaming(
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     """A server-streaming method of a generic handler, guarded; the handler writes to the context."""
     return grpc.unary_stream_rpc_method_handler(
-        _guarded(handler, gate),
+        _guarded(handler, gate, _method(request)),
         request_deserializer=_reader(request),
         response_serializer=response.SerializeToString,
     )
@@ -89,12 +94,17 @@ def _reader(kind: type[Message]) -> Callable[[bytes], Message | InvalidRequest]:
     return read
 
 
-def _guarded(handler: Handler, gate: Gate | None) -> Handler:
+def _method(request: type[Message]) -> str:
+    return request.DESCRIPTOR.name.removesuffix("Request")
+
+
+def _guarded(handler: Handler, gate: Gate | None, method: str) -> Handler:
     """`gate` None: an admin or health method, which works while the daemon drains and has no limit of time."""
+    admitted = handler if gate is None else partial(_admitted, handler, gate, method)
 
     async def guarded(request: Any, context: Context) -> Any:
         try:
-            return await _answered(handler, gate, request, context)
+            return await _answered(admitted, request, context)
         except (asyncio.CancelledError, grpc.aio.AbortError, GeneratorExit):
             raise
         except grpc.aio.InternalError:
@@ -108,29 +118,38 @@ def _guarded(handler: Handler, gate: Gate | None) -> Handler:
     return guarded
 
 
-async def _answered(handler: Handler, gate: Gate | None, request: Any, context: Context) -> Any:
+async def _answered(handler: Handler, request: Any, context: Context) -> Any:
     """The answer; an expected error ends the call here, so that a mistake in its status is a bug like any other."""
     try:
         if isinstance(request, InvalidRequest):
             raise request
-        if gate is None:
-            return await handler(request, context)
-        gate.enter()
-        try:
-            return await _in_time(handler, gate, request, context)
-        finally:
-            gate.leave()
+        return await handler(request, context)
     except ZoeError as error:
         await _refuse(context, error)
 
 
-async def _in_time(handler: Handler, gate: Gate, request: Any, context: Context) -> Any:
+async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, context: Context) -> Any:
+    """The answer of a handler behind the gate, noted in the decision log if it decides anything."""
+    gate.enter()
+    entry = gate.log.begin(method) if method in DECIDING else Entry(0, method, 0.0)
+    try:
+        answer = await _in_time(partial(handler, request, context, entry), gate, context)
+        entry.ended("OK")
+        return answer
+    except BaseException as error:
+        entry.ended(*outcome_of(error, context.time_remaining()))
+        raise
+    finally:
+        gate.leave()
+
+
+async def _in_time(call: Callable[[], Awaitable[Any]], gate: Gate, context: Context) -> Any:
     if context.time_remaining() is not None:
-        return await handler(request, context)
+        return await call()
     patience = Patience()
     try:
         with patience(gate.max_request_time):
-            return await handler(request, context)
+            return await call()
     except TimeoutError:
         if not patience.lost:
             raise

@@ -10,13 +10,14 @@ from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe_grpcd.core.domain import Ask, Completed, Decision, Delta, Event, Progress, Switched, ToolDelta
 from zoe_grpcd.core.errors import Exhausted, Unimplemented
 from zoe_grpcd.core.resolve import reads_intent, shape_of
+from zoe_grpcd.decisions import Entry
 from zoe_grpcd.patience import Patience
 from zoe_grpcd.ports import Understanding
 from zoe_grpcd.router import Item, Router
 from zoe_grpcd.rpc import encode
 from zoe_grpcd.rpc.fields import Violations
 from zoe_grpcd.rpc.guard import Context, Gate, metadata_of, request_id_of, streaming, unary
-from zoe_grpcd.rpc.parse import ask_of, seconds_of
+from zoe_grpcd.rpc.parse import Besides, ask_of, seconds_of
 
 log = logging.getLogger("zoe_grpcd.calls")
 
@@ -53,43 +54,50 @@ class InferenceServicer:
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    async def route(self, request: pb.RouteRequest, context: Context) -> pb.RouteResponse:
+    async def route(self, request: pb.RouteRequest, context: Context, entry: Entry) -> pb.RouteResponse:
         """Decides only."""
-        ask = await self._understood(self._ask(request, "", context))
+        ask = await self._understood(self._ask(request, context, entry))
         decision = self.router.route(ask, explain=request.explain)
+        entry.decided(decision)
         context.set_trailing_metadata(_trailers(decision))
         response = pb.RouteResponse()
         encode.put_decision(response.decision, decision)
         return response
 
-    async def complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
+    async def complete(
+        self, request: pb.CompleteRequest, context: Context, entry: Entry
+    ) -> pb.CompleteResponse:
         """The whole answer at once; a backend that dies in the middle of it is never seen."""
-        ask = await self._understood(self._ask(request, request_id_of(request.request_id, context), context))
+        entry.request_id = request_id_of(request.request_id, context)
+        ask = await self._understood(self._ask(request, context, entry))
         answer = _Whole(encode.Answer(reasoning=ask.include_reasoning))
         await self.router.run(ask, answer.take, explain=request.explain, whole=True)
         assert answer.decision is not None  # run delivers both, or raises
         assert answer.end is not None
+        entry.told(answer.decision)
+        entry.completed(answer.end)
         context.set_trailing_metadata(_trailers(answer.decision))
         _log_call(ask, answer.decision, answer.end)
         return answer.text.response(answer.decision, answer.end, ask.request_id)
 
-    async def stream_complete(self, request: pb.StreamCompleteRequest, context: Context) -> None:
+    async def stream_complete(
+        self, request: pb.StreamCompleteRequest, context: Context, entry: Entry
+    ) -> None:
         """The answer as it comes. What arrives while a write is pending is merged upstream, in the next read."""
+        entry.request_id = request_id_of(request.request_id, context)
         notes = Violations()
         coalesce = seconds_of("options.max_coalesce", request.options, "max_coalesce", notes) or 0.0
         if coalesce > MAX_COALESCE:
             notes.add("options.max_coalesce", f"must be at most {MAX_COALESCE:g} s")
-        ask = await self._understood(
-            self._ask(request, request_id_of(request.request_id, context), context, notes)
-        )
-        stream = _Stream(ask, context, coalesce, self.write_timeout)
+        ask = await self._understood(self._ask(request, context, entry, notes))
+        stream = _Stream(ask, context, entry, coalesce, self.write_timeout)
         try:
             await self.router.run(ask, stream.write, explain=request.explain, eager=request.options.progress)
         finally:
             stream.close()
 
     async def rate_response(
-        self, request: pb.RateResponseRequest, context: Context
+        self, request: pb.RateResponseRequest, context: Context, entry: Entry
     ) -> pb.RateResponseResponse:
         """Not in this version."""
         raise Unimplemented("RateResponse is not implemented in this version")
@@ -102,17 +110,24 @@ class InferenceServicer:
     def _ask(
         self,
         request: pb.RouteRequest | pb.CompleteRequest | pb.StreamCompleteRequest,
-        request_id: str,
         context: Context,
+        entry: Entry,
         notes: Violations | None = None,
     ) -> Ask:
-        return ask_of(
+        ask = ask_of(
             request.spec,
-            request_id,
+            entry.request_id,
             allow_http_images=self.allow_http_images,
-            capability="" if request.spec.HasField("target") else metadata_of(context, "x-capability"),
+            besides=Besides(
+                "" if request.spec.HasField("target") else metadata_of(context, "x-capability"),
+                metadata_of(context, "x-priority"),
+                isinstance(request, pb.StreamCompleteRequest),
+                self.router.mistakes,
+            ),
             notes=notes,
         )
+        ask.observer = entry.decided
+        return ask
 
 
 @dataclass(slots=True)
@@ -138,11 +153,23 @@ class _Whole:
 class _Stream:
     """One StreamComplete call, as it is written."""
 
-    __slots__ = ("_ask", "_coalesce", "_context", "_decision", "_patience", "_sequence", "_write_timeout")
+    __slots__ = (
+        "_ask",
+        "_coalesce",
+        "_context",
+        "_decision",
+        "_entry",
+        "_patience",
+        "_sequence",
+        "_write_timeout",
+    )
 
-    def __init__(self, ask: Ask, context: Context, coalesce: float, write_timeout: float) -> None:
+    def __init__(
+        self, ask: Ask, context: Context, entry: Entry, coalesce: float, write_timeout: float
+    ) -> None:
         self._ask = ask
         self._context = context
+        self._entry = entry
         self._coalesce = coalesce
         self._write_timeout = write_timeout
         self._patience = Patience()
@@ -165,9 +192,11 @@ class _Stream:
         message = self._next()
         if isinstance(item, Decision):
             self._decision = item
+            self._entry.told(item)
             self._context.set_trailing_metadata(_trailers(item))
             encode.put_decision(message.decision, item)
         elif isinstance(item, Completed):
+            self._entry.completed(item)
             encode.put_completed(message.completed, item, self._ask.request_id)
             if self._decision is not None:
                 _log_call(self._ask, self._decision, item)

@@ -1,5 +1,6 @@
 """Errors leave here: one table from the classes of `core.errors` to gRPC codes, and the details that go along."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from zoe.inference.v1 import error_pb2
 from zoe_grpcd.core import errors
+from zoe_grpcd.core.domain import Attempt
 from zoe_grpcd.core.errors import ZoeError
 from zoe_grpcd.rpc import encode
 
@@ -42,6 +44,17 @@ Trailers = tuple[tuple[str, str | bytes], ...]
 def code_of(error: ZoeError) -> grpc.StatusCode:
     """The gRPC code of an error, by the nearest class in the table."""
     return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), grpc.StatusCode.INTERNAL)
+
+
+def outcome_of(error: BaseException, time_remaining: float | None) -> tuple[str, str, tuple[Attempt, ...]]:
+    """How a call that raised this ended: name of its code, reason, attempts. Also for what is no error of ours."""
+    if isinstance(error, ZoeError):
+        return code_of(error).name, error.reason, error.attempts
+    if not isinstance(error, asyncio.CancelledError | grpc.aio.InternalError | GeneratorExit):
+        return "INTERNAL", ZoeError.reason, ()
+    if time_remaining is not None and time_remaining <= 0:
+        return "DEADLINE_EXCEEDED", errors.TooLate.reason, ()
+    return "CANCELLED", "", ()
 
 
 def message_of(error: ZoeError) -> str:

@@ -63,7 +63,7 @@ class _Locality:
 class _LocalityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Locality.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     LOCALITY_UNSPECIFIED: _Locality.ValueType  # 0
-    """The configuration's default, else ANY."""
+    """Like PREFER_LOCAL, but what a rule of the configuration prefers comes first."""
     LOCALITY_LOCAL_ONLY: _Locality.ValueType  # 1
     """Backends marked local only; none able is NO_CAPABLE_BACKEND."""
     LOCALITY_PREFER_LOCAL: _Locality.ValueType  # 2
@@ -75,7 +75,7 @@ class Locality(_Locality, metaclass=_LocalityEnumTypeWrapper):
     """Where a prompt may go. New values may be added."""
 
 LOCALITY_UNSPECIFIED: Locality.ValueType  # 0
-"""The configuration's default, else ANY."""
+"""Like PREFER_LOCAL, but what a rule of the configuration prefers comes first."""
 LOCALITY_LOCAL_ONLY: Locality.ValueType  # 1
 """Backends marked local only; none able is NO_CAPABLE_BACKEND."""
 LOCALITY_PREFER_LOCAL: Locality.ValueType  # 2
@@ -129,7 +129,9 @@ class Target(_message.Message):
     ALLOWED_BACKENDS_FIELD_NUMBER: _builtins.int
     EXCLUDED_BACKENDS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """A model, an alias, or a group of the configuration. Unknown: MODEL_NOT_FOUND."""
+    """A model, an alias or a group of the configuration, or a name that one of its patterns matches. Unknown:
+    MODEL_NOT_FOUND.
+    """
     @_builtins.property
     def capability(self) -> Global___CapabilityHint:
         """Whatever has these capabilities."""
@@ -140,15 +142,15 @@ class Target(_message.Message):
 
     @_builtins.property
     def fallback_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Models to try, in order, when no backend of the selected one can serve."""
+        """Models, groups or fallback chains to try, in order, when no backend of the selected one can serve."""
 
     @_builtins.property
     def allowed_backends(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of backends that may be used. Empty: all."""
+        """Names of backends that may be used. Empty: all. Unknown ones are refused."""
 
     @_builtins.property
     def excluded_backends(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of backends that may not be used."""
+        """Names of backends that may not be used. Unknown ones are refused."""
 
     def __init__(
         self,
@@ -271,7 +273,9 @@ class RoutingPreferences(_message.Message):
     MAX_QUEUE_TIME_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
     priority: Global___Priority.ValueType
-    """How urgent this is. Outranks the `x-priority` metadata. Advisory: this version serves in the order of arrival."""
+    """How urgent this is, for the rules of the configuration. Outranks the `x-priority` metadata. Advisory otherwise: this
+    version serves in the order of arrival.
+    """
     affinity_key: _builtins.str
     """Requests with the same key prefer the same backend. Empty: InferenceSpec.session_id is used. Advisory."""
     locality: Global___Locality.ValueType
