@@ -4,12 +4,12 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import pytest
@@ -22,6 +22,8 @@ from zoe.admin.v1.backend_pb2 import Backend
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe.inference.v1.decision_pb2 import Attempt
 from zoe.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
+from zoe.inference.v1.response_pb2 import FINISH_REASON_LENGTH
+from zoe.inference.v1.routing_pb2 import SEAM_QUALITY_EXACT_TOKENS
 from zoe_client import (
     Answer,
     AsyncClient,
@@ -42,8 +44,13 @@ from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, llama_server
 from zoe_grpcd.localbackends.ollama import OllamaModel, OllamaOptions, create_model, start_ollama
 from zoe_grpcd.localbackends.servers import Server, free_port
 
+Event = TypeVar("Event")
+
 PROMPT = "tell me of the river and the clock"
-LONG: dict[str, Any] = {"temperature": 0, "max_output_tokens": 100}
+SHORT: dict[str, Any] = {"temperature": 0, "max_output_tokens": 30}
+LONG: dict[str, Any] = {"temperature": 0, "max_output_tokens": 300}  # a second and a half, Ollama five
+ENDLESS: dict[str, Any] = {"temperature": 0, "max_output_tokens": 3000}  # never waited for
+UNSPLICED: dict[str, Any] = {"minimum_seam": "none"}
 ONLY_FIRST: dict[str, Any] = {"allowed_backends": ["first"]}  # which has lost its preference by failing
 
 
@@ -63,14 +70,19 @@ class House:
 
     def text(self, tokens: int) -> str:
         """What `endless` says on every server, greedy."""
-        messages = [{"role": "user", "content": PROMPT}]
-        body = {"messages": messages, "temperature": 0, "max_tokens": tokens}
-        reply = json.loads(self.second.request("POST", "/v1/chat/completions", body)[1])
-        return str(reply["choices"][0]["message"]["content"])
+        return _said(self.second, tokens)
 
     def changing(self, model: Path, **options: Any) -> Server:
         """A llama-server on the port of the backend `changing`; not started."""
         return llama_server(self.tools, self.folder, LlamaServerOptions(model, port=self.port, **options))
+
+
+@cache
+def _said(server: Server, tokens: int) -> str:
+    messages = [{"role": "user", "content": PROMPT}]
+    body = {"messages": messages, "temperature": 0, "max_tokens": tokens}
+    reply = json.loads(server.request("POST", "/v1/chat/completions", body)[1])
+    return str(reply["choices"][0]["message"]["content"])
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +135,7 @@ def house(_house: House) -> Iterator[House]:
     wait_until(lambda: _house.daemon.in_flight() == 0)
 
 
-def tried(answer: Answer | Completed) -> list[tuple[str, str]]:
+def tried(answer: Answer | Completed | ZoeError) -> list[tuple[str, str]]:
     attempts = answer.response.attempts if isinstance(answer, Answer) else answer.attempts
     return [(a.backend.backend, Attempt.Outcome.Name(a.outcome).removeprefix("OUTCOME_")) for a in attempts]
 
@@ -152,11 +164,11 @@ def decoded(server: Server) -> int:
 async def test_a_backend_that_refuses_is_followed_by_the_next(house: House) -> None:
     house.rare.crash()
     async with house.daemon.aclient() as client:
-        answer = await client.complete(PROMPT, model="pair", **LONG)
+        answer = await client.complete(PROMPT, model="pair", **SHORT)
     assert tried(answer) == [("rare", "FAILED"), ("second", "OK")]
     assert answer.response.attempts[0].error_reason == "BACKEND_FAILED"
     assert answer.decision.chosen.backend == "second"
-    assert answer.text == house.text(100)
+    assert answer.text == house.text(30)
     assert house.daemon.state("rare") == "DOWN"
 
 
@@ -166,22 +178,22 @@ async def test_a_backend_killed_before_the_first_token_is_followed_by_the_next(
 ) -> None:
     house.first.freeze()  # so that no token of it can come
     async with house.daemon.aclient() as client:
-        call = client.stream(PROMPT, model="endless", **LONG)
+        call = client.stream(PROMPT, model="endless", **SHORT)
         asking = asyncio.create_task(
-            call.final() if streamed else client.complete(PROMPT, model="endless", **LONG)
+            call.final() if streamed else client.complete(PROMPT, model="endless", **SHORT)
         )
         await eventually(lambda: house.daemon.backends()["first"].load.in_flight == 1)
         house.first.crash()
         answer = await asking
     assert [backend for backend, _ in tried(answer)] == ["first", "second"]
-    assert answer.text == house.text(100)
+    assert answer.text == house.text(30)
 
 
 async def test_a_request_leaves_a_backend_that_hangs_as_soon_as_the_probes_know(house: House) -> None:
     house.first.freeze()
     begin = time.monotonic()
     async with house.daemon.aclient() as client:
-        asking = asyncio.create_task(client.complete(PROMPT, model="endless", **LONG))
+        asking = asyncio.create_task(client.complete(PROMPT, model="endless", **SHORT))
         others = await asyncio.to_thread(probe_gaps, house, "second", 1.0)
         answer = await asking
     assert time.monotonic() - begin < 8
@@ -203,39 +215,73 @@ def probe_gaps(house: House, name: str, seconds: float) -> list[float]:
 async def test_with_progress_a_stream_tells_that_it_moves_on(house: House) -> None:
     house.first.freeze()
     async with house.daemon.aclient() as client:
-        events = [e async for e in client.stream(PROMPT, model="endless", progress=True, **LONG)]
+        events = [e async for e in client.stream(PROMPT, model="endless", progress=True, **SHORT)]
     switched = [event for event in events if isinstance(event, BackendSwitched)]
     assert [(s.previous.backend, s.current.backend) for s in switched] == [("first", "second")]
-    assert "".join(e.text for e in events if isinstance(e, Delta)) == house.text(100)
+    assert "".join(e.text for e in events if isinstance(e, Delta)) == house.text(30)
 
 
 # --------------------------------------------------------------------------------------- after the first token
 
 
+def text_of(events: Iterable[object]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+def the(kind: type[Event], events: Iterable[object]) -> Event:
+    """The only one of its kind."""
+    [found] = [event for event in events if isinstance(event, kind)]
+    return found
+
+
 @pytest.mark.parametrize("how", ["crash", "freeze"])
-async def test_a_stream_whose_backend_dies_or_hangs_says_how_much_was_sent(house: House, how: str) -> None:
+async def test_a_stream_whose_backend_dies_or_hangs_goes_on_elsewhere(house: House, how: str) -> None:
     async with house.daemon.aclient() as client, client.stream(PROMPT, model="endless", **LONG) as stream:
+        events: list[Any] = [*await deltas(stream, 5)]
+        getattr(house.first, how)()
+        events += [event async for event in stream]
+    switched, end = the(BackendSwitched, events), the(Completed, events)
+    before = events[: events.index(switched)]
+    assert (switched.previous.backend, switched.current.backend) == ("first", "second")
+    assert switched.seam == SEAM_QUALITY_EXACT_TOKENS
+    assert switched.tokens_kept == sum(e.token_count for e in before if isinstance(e, Delta)) >= 5
+    assert text_of(events) == house.text(300)
+    assert tried(end) == [("first", "LOST"), ("second", "OK")]
+    assert (end.usage.completion_tokens, end.finish_reason) == (300, FINISH_REASON_LENGTH)
+
+
+@pytest.mark.parametrize("how", ["crash", "freeze"])
+async def test_a_stream_that_may_not_be_spliced_says_how_much_was_sent(house: House, how: str) -> None:
+    asked = {**ENDLESS, **UNSPLICED}
+    async with house.daemon.aclient() as client, client.stream(PROMPT, model="endless", **asked) as stream:
         got = await deltas(stream, 5)
         getattr(house.first, how)()
         with pytest.raises(BackendLost) as lost:
-            await deltas(stream, 1000, got)
+            await deltas(stream, 10_000, got)
     assert lost.value.code is grpc.StatusCode.ABORTED
     assert lost.value.tokens_sent == sum(delta.token_count for delta in got) >= 5
-    assert [a.backend.backend for a in lost.value.attempts] == ["first"]
-    assert house.text(100).startswith("".join(delta.text for delta in got))
+    assert tried(lost.value) == [("first", "LOST")]
+
+
+async def test_a_stream_that_nobody_can_go_on_with_says_how_much_was_sent(house: House) -> None:
+    asked = {**ENDLESS, **ONLY_FIRST}
+    async with house.daemon.aclient() as client, client.stream(PROMPT, model="endless", **asked) as stream:
+        got = await deltas(stream, 5)
+        house.first.crash()
+        with pytest.raises(BackendLost) as lost:
+            await deltas(stream, 10_000, got)
+    assert lost.value.tokens_sent == sum(delta.token_count for delta in got) >= 5
+    assert {attempt.backend.backend for attempt in lost.value.attempts} == {"first"}
 
 
 async def test_a_silent_stream_is_given_up_when_its_backend_is_found_dead(house: House) -> None:
-    only: dict[str, Any] = {"allowed_backends": ["second"]}  # whose idle timeout is 30 s
-    async with (
-        house.daemon.aclient() as client,
-        client.stream(PROMPT, model="endless", **LONG, **only) as stream,
-    ):
+    asked = {**ENDLESS, **UNSPLICED, "allowed_backends": ["second"]}  # whose idle timeout is 30 s
+    async with house.daemon.aclient() as client, client.stream(PROMPT, model="endless", **asked) as stream:
         await deltas(stream, 5)
         begin = time.monotonic()
         house.second.freeze()
         with pytest.raises(BackendLost, match="down"):
-            await deltas(stream, 1000)
+            await deltas(stream, 10_000)
     assert time.monotonic() - begin < 8
 
 
@@ -247,24 +293,39 @@ async def test_nobody_sees_a_backend_die_in_the_middle_of_a_whole_answer(house: 
         answer = await asking
     assert [backend for backend, _ in tried(answer)] == ["first", "second"]
     assert answer.response.attempts[0].output_tokens > 0
-    assert answer.text == house.text(100)
+    assert answer.text == house.text(300)
 
 
-@pytest.mark.parametrize(("name", "model"), [("ollama", "endless:1b"), ("router", "routed")])
-async def test_a_stream_whose_runner_dies_has_failed(house: House, name: str, model: str) -> None:
+RUNNERS = pytest.mark.parametrize(("name", "model"), [("ollama", "endless:1b"), ("router", "routed")])
+
+
+@RUNNERS
+async def test_a_stream_whose_runner_dies_goes_on_with_the_next(house: House, name: str, model: str) -> None:
     server: Server = getattr(house, name)
     async with house.daemon.aclient() as client, client.stream(PROMPT, model=model, **LONG) as stream:
-        await deltas(stream, 5)
+        events: list[Any] = [*await deltas(stream, 5)]
+        server.crash_runners()
+        events += [event async for event in stream]
+    assert the(BackendSwitched, events).current.backend == name
+    assert text_of(events) == house.text(300)
+    assert tried(the(Completed, events))[0] == (name, "LOST")
+
+
+@RUNNERS
+async def test_a_stream_whose_runner_dies_has_failed_where_no_seam_will_do(
+    house: House, name: str, model: str
+) -> None:
+    server: Server = getattr(house, name)
+    asked = {**ENDLESS, **UNSPLICED}
+    async with house.daemon.aclient() as client, client.stream(PROMPT, model=model, **asked) as stream:
+        got = await deltas(stream, 5)
         server.crash_runners()
         with pytest.raises(BackendLost) as lost:
-            await deltas(stream, 1000)
-    assert lost.value.tokens_sent >= 5
-    async with house.daemon.aclient() as client:
-        again = await client.complete(PROMPT, model=model, **LONG)
-    assert again.text == house.text(100)
+            await deltas(stream, 10_000, got)
+    assert lost.value.tokens_sent == sum(delta.token_count for delta in got) >= 5
 
 
-@pytest.mark.parametrize(("name", "model"), [("ollama", "endless:1b"), ("router", "routed")])
+@RUNNERS
 async def test_a_whole_answer_survives_the_end_of_a_runner(house: House, name: str, model: str) -> None:
     server: Server = getattr(house, name)
     async with house.daemon.aclient() as client:
@@ -273,16 +334,19 @@ async def test_a_whole_answer_survives_the_end_of_a_runner(house: House, name: s
         await eventually(lambda: house.daemon.backends()[name].load.in_flight == 1)
         server.crash_runners()
         answer = await asking
-    assert answer.text == house.text(100)
+    assert answer.text == house.text(300)
     assert tried(answer)[-1] == (name, "OK")
 
 
 async def test_a_stream_from_an_ollama_that_is_killed_has_failed(house: House) -> None:
-    async with house.daemon.aclient() as client, client.stream(PROMPT, model="endless:1b", **LONG) as stream:
+    async with (
+        house.daemon.aclient() as client,
+        client.stream(PROMPT, model="endless:1b", **ENDLESS) as stream,
+    ):
         await deltas(stream, 5)
         house.ollama.crash()
         with pytest.raises(BackendLost):
-            await deltas(stream, 1000)
+            await deltas(stream, 10_000)
     await house.daemon.becomes("ollama", "DOWN")
 
 

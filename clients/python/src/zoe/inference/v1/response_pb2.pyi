@@ -209,7 +209,7 @@ Global___Progress: _TypeAlias = Progress  # noqa: Y015
 
 @_typing.final
 class BackendSwitched(_message.Message):
-    """The answer goes on from another backend."""
+    """The answer goes on from another backend, or from the same one after it was lost."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -219,9 +219,9 @@ class BackendSwitched(_message.Message):
     TOKENS_KEPT_FIELD_NUMBER: _builtins.int
     FAILED_ATTEMPT_FIELD_NUMBER: _builtins.int
     seam: _routing_pb2.SeamQuality.ValueType
-    """How well the pieces fit. With RESTART the client drops all deltas so far."""
+    """How well the pieces fit. With RESTART the client drops all deltas so far. Unspecified: there were none yet."""
     tokens_kept: _builtins.int
-    """Tokens of the answer so far that stay valid. 0 with RESTART."""
+    """Tokens of the answer so far that stay valid; reasoning does not count, it may come anew. 0 with RESTART."""
     @_builtins.property
     def previous(self) -> _decision_pb2.BackendRef:
         """Who was lost."""

@@ -93,9 +93,11 @@ class _SeamQualityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SeamQuali
     SEAM_QUALITY_UNSPECIFIED: _SeamQuality.ValueType  # 0
     """As FailoverPolicy.minimum_seam: same as TEXT_PREFILL."""
     SEAM_QUALITY_EXACT_TOKENS: _SeamQuality.ValueType  # 1
-    """The same model goes on from exactly the same tokens."""
+    """The same model file goes on from exactly the same tokens: at temperature 0 it reads as if nobody had been lost."""
     SEAM_QUALITY_TEXT_PREFILL: _SeamQuality.ValueType  # 2
-    """Another server goes on from the text so far."""
+    """The same model, or with allow_different_model another, goes on from the text so far. Text across the seam is not
+    said twice, and a stop text across it still stops.
+    """
     SEAM_QUALITY_RESTART: _SeamQuality.ValueType  # 3
     """The answer starts anew: the client drops all deltas so far."""
     SEAM_QUALITY_NONE: _SeamQuality.ValueType  # 4
@@ -107,9 +109,11 @@ class SeamQuality(_SeamQuality, metaclass=_SeamQualityEnumTypeWrapper):
 SEAM_QUALITY_UNSPECIFIED: SeamQuality.ValueType  # 0
 """As FailoverPolicy.minimum_seam: same as TEXT_PREFILL."""
 SEAM_QUALITY_EXACT_TOKENS: SeamQuality.ValueType  # 1
-"""The same model goes on from exactly the same tokens."""
+"""The same model file goes on from exactly the same tokens: at temperature 0 it reads as if nobody had been lost."""
 SEAM_QUALITY_TEXT_PREFILL: SeamQuality.ValueType  # 2
-"""Another server goes on from the text so far."""
+"""The same model, or with allow_different_model another, goes on from the text so far. Text across the seam is not
+said twice, and a stop text across it still stops.
+"""
 SEAM_QUALITY_RESTART: SeamQuality.ValueType  # 3
 """The answer starts anew: the client drops all deltas so far."""
 SEAM_QUALITY_NONE: SeamQuality.ValueType  # 4
@@ -428,8 +432,10 @@ class FailoverPolicy(_message.Message):
     What the target itself allows (a group, fallback_models, auto) is tried in any case.
     """
     minimum_seam: Global___SeamQuality.ValueType
-    """The worst splice that is acceptable after the first token. Unspecified: TEXT_PREFILL. Advisory: a permission that
-    need not be used; this version never splices and ends with BACKEND_LOST.
+    """The worst splice that is acceptable after the first token. Unspecified: TEXT_PREFILL. The best one that somebody
+    offers is taken; if none will do, the stream ends with BACKEND_LOST. Unless RESTART is accepted, tool calls, and an
+    answer in JSON or by a grammar, are held back until they are whole: there is no seam in them. Complete accepts any
+    splice, since nobody has seen what is dropped.
     """
     @_builtins.property
     def hedge_after(self) -> _duration_pb2.Duration:
