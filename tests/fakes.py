@@ -4,7 +4,7 @@ The one rule: a fake records what it was asked and does what its script says, no
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from random import Random
@@ -203,6 +203,7 @@ class World:
     max_queue: int = 256
     max_queue_time: float = 30.0
     record: Callable[[Question, Snapshot, Decision | None], None] | None = None
+    look: Callable[[Collection[str], float], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
         self.clock = Clock()
@@ -212,7 +213,7 @@ class World:
         self.dispatchers: dict[str, FakeDispatcher] = {}
         self.nudged: list[str] = []
         rules = Rules(a_resolver(self.policy, self.intents), self.policy, self.reliability)
-        around = Around(self.clock, self.nudged.append, Random(0).random, self.record)
+        around = Around(self.clock, self.nudged.append, Random(0).random, self.record, self.look)
         self.router = Router(self.fleet, rules, self.dispatchers, self.waiting, around)
 
     def add(

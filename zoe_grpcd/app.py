@@ -174,7 +174,9 @@ class Daemon:
         self._fleet = Fleet(settings.facts, settings.deployments, random.getrandbits(63))
         self._monitor = Monitor(self._fleet, time.monotonic)
         self._recorder = _recorder_of(config, settings)
-        self._around = Around(time.monotonic, self._monitor.nudge, record=self._recorder)
+        self._around = Around(
+            time.monotonic, self._monitor.nudge, record=self._recorder, look=self._monitor.look
+        )
         self._waiting = WaitingRoom(config.admission.max_queue, config.admission.max_queue_time)
         self._fleet.subscribe(lambda _name: self._waiting.stir())
         self._watchers = Watchers(self._fleet.subscribe)

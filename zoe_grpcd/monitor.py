@@ -5,7 +5,7 @@ A backend is looked at every `probe_interval`, at once when somebody has a doubt
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from zoe_grpcd.core.domain import Backend, Phase
@@ -29,6 +29,13 @@ class Watch:
     doubt: asyncio.Event
     first: asyncio.Event
     task: asyncio.Task[None] | None = None
+    looking: asyncio.Task[None] | None = None
+
+    def end(self) -> None:
+        """Ends its probes."""
+        for task in (self.task, self.looking):
+            if task is not None:
+                task.cancel()
 
 
 class Monitor:
@@ -41,8 +48,8 @@ class Monitor:
 
     def watch(self, backend: Backend, probe: Probe) -> None:
         """Adds a backend to the fleet and looks at it from now on, in place of one of the same name."""
-        if (former := self._watches.get(backend.name)) and former.task:
-            former.task.cancel()
+        if former := self._watches.get(backend.name):
+            former.end()
         self._fleet.add(backend, self._clock())
         watch = self._watches[backend.name] = Watch(backend, probe, asyncio.Event(), asyncio.Event())
         watch.task = asyncio.create_task(self._loop(watch), name=f"probe {backend.name}")
@@ -51,6 +58,12 @@ class Monitor:
         """Somebody has a doubt: look at once."""
         if watch := self._watches.get(name):
             watch.doubt.set()
+
+    async def look(self, names: Collection[str], limit: float) -> None:
+        """Looks at these backends at once; returns when that is done, or after `limit` seconds while it goes on."""
+        looks = [self._begin_look(watch) for name in names if (watch := self._watches.get(name))]
+        if looks:
+            await asyncio.wait(looks, timeout=limit)
 
     async def first_round(self, limit: float) -> None:
         """Returns when every backend was looked at once, or after `limit` seconds."""
@@ -62,15 +75,15 @@ class Monitor:
 
     async def close(self) -> None:
         """Ends all probes."""
-        tasks = [watch.task for watch in self._watches.values() if watch.task]
-        for task in tasks:
-            task.cancel()
+        for watch in self._watches.values():
+            watch.end()
+        tasks = [t for watch in self._watches.values() for t in (watch.task, watch.looking) if t]
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _loop(self, watch: Watch) -> None:
         while True:
             watch.doubt.clear()
-            await self._look(watch)
+            await self._begin_look(watch)
             watch.first.set()
             await asyncio.sleep(MIN_INTERVAL)
             try:
@@ -84,6 +97,12 @@ class Monitor:
         name = watch.backend.name
         moving = self._fleet.phase(name) in (Phase.LOADING, Phase.DEGRADED) or self._fleet.is_loading(name)
         return min(EAGER_INTERVAL, watch.backend.probe_interval) if moving else watch.backend.probe_interval
+
+    def _begin_look(self, watch: Watch) -> asyncio.Task[None]:
+        """One look at a time: whoever wants one while it goes on, shares it."""
+        if watch.looking is None or watch.looking.done():
+            watch.looking = asyncio.create_task(self._look(watch), name=f"look at {watch.backend.name}")
+        return watch.looking
 
     async def _look(self, watch: Watch) -> None:
         name = watch.backend.name

@@ -20,7 +20,8 @@ from zoe_grpcd.core.fallback import next_question
 from zoe_grpcd.core.hold import hold_of
 from zoe_grpcd.core.recovery import failure_of, lost_of, pauses
 from zoe_grpcd.core.resolve import Policy, Resolver
-from zoe_grpcd.core.scoring import choose
+from zoe_grpcd.core.scoring import Choice, choose
+from zoe_grpcd.core.warmth import FRESH, in_doubt
 from zoe_grpcd.fleet import Fleet, Lease
 from zoe_grpcd.patience import Patience
 from zoe_grpcd.ports import Dispatcher
@@ -57,6 +58,7 @@ class Router:
         self._waiting = waiting
         self._clock = around.clock
         self._record = around.record
+        self._look = around.look
         self._chance = around.chance
         self._succession = Succession(fleet, rules.reliability, dispatchers, around)
         self._attempts = Attempts(fleet, rules.reliability, dispatchers, waiting, around)
@@ -83,9 +85,11 @@ class Router:
         resolution = self._resolver.resolve(ask, self._fleet.models(), self._fleet.silent())
         return question_of(ask, resolution, drop_params=self._policy.drop_params)
 
-    def _decide(self, question: Question, *, explain: bool, sent: bool = False) -> Decision:
+    def _decide(
+        self, question: Question, *, explain: bool, sent: bool = False, sure: bool = True
+    ) -> Decision:
         """Chooses; raises the refusal if nobody may serve. `sent`: it is going to be acted on; else it may be one that
-        has to wait first, and says so.
+        has to wait first, and says so. `sure`: what backends have in memory is not doubted.
         """
         started = self._clock()
         snapshot = picture = self._fleet.snapshot(started)
@@ -100,9 +104,18 @@ class Router:
             decision.explanation = f"{decision.explanation}; {waiting}"
         decision.id = f"{random.getrandbits(64):016x}"
         decision.decide_seconds = self._clock() - started
-        if self._record is not None and sent and not question.faults:
+        if not sure:
+            decision.doubtful = self._doubtful(choice, started)
+        if self._record is not None and sent and not (question.faults or decision.doubtful):
             self._record(question, snapshot, decision)
         return decision
+
+    def _doubtful(self, choice: Choice, now: float) -> frozenset[str]:
+        """The backends on whose memory a choice hangs, and that were not looked at just now."""
+        if not self._policy.prefer_warm or not self._policy.check_timeout or self._look is None:
+            return frozenset()
+        seen = ((name, self._fleet.probed_at(name)) for name in in_doubt(choice))
+        return frozenset(name for name, at in seen if at is None or now - at > FRESH)
 
     # --------------------------------------------------------------------------------------------------- doing
 
@@ -142,6 +155,10 @@ class Router:
                 except ZoeError as refusal:
                     question = await self._without_anybody(question, run, refusal, seat)
                     continue
+                if decision.doubtful and self._look is not None:
+                    run.looked = True
+                    await self._look(decision.doubtful, self._policy.check_timeout)
+                    continue
                 if self._succession.is_unknown(decision, run):
                     await self._succession.find_out(asked, decision, run)
                     continue
@@ -163,7 +180,7 @@ class Router:
         """Decides; with an answer that has begun, for the best seam that somebody can offer now."""
         run.seam = None
         if run.loss is None:
-            return question, self._decide(question, explain=run.explain, sent=True)
+            return question, self._decide(question, explain=run.explain, sent=True, sure=run.looked)
         refusal: ZoeError | None = None
         for way in self._succession.ways(question, run):
             asked = self._succession.narrowed(question, way, run)

@@ -4,7 +4,7 @@ The one rule: attempts and the loop around them write here, and nobody keeps it 
 """
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
 from zoe_grpcd.core.continuation import NOTHING_YET, Draft, Key, Loss
@@ -37,13 +37,15 @@ class Reliability:
 class Around:
     """What is told of the world: a monotonic clock, a way to ask for a probe of a backend at once, and chance: 0..1.
 
-    `record` is told how each request that was sent had been decided first, and of those that nobody could serve.
+    `record` is told how each request that was sent had been decided first, and of those that nobody could serve. `look`
+    returns when these backends were probed, or after so many seconds.
     """
 
     clock: Callable[[], float]
     nudge: Callable[[str], None]
     chance: Callable[[], float] = random.random
     record: Callable[[Question, Snapshot, Decision | None], None] | None = None
+    look: Callable[[Collection[str], float], Awaitable[None]] | None = None
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class Run:
     spent: float = 0.0  # US dollars, by attempts that were lost
     silent: frozenset[Key] = frozenset()  # who did not tell how it goes on with a text
     returns: int = 0  # times that it has waited for a server to come back
+    looked: bool = False  # backends were asked what they have in memory, once
 
     @property
     def seen(self) -> bool:

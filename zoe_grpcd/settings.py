@@ -37,6 +37,7 @@ def settings_of(config: Config, generation: int = 1) -> Settings:
         strategy=routing.strategy,
         model_strategies={model.name: model.strategy for model in config.models if model.strategy},
         prefer_warm=routing.warm.prefer,
+        check_timeout=routing.warm.check_timeout,
         drop_params=config.drop_params,
         config_generation=generation,
         patterns=patterns_of(routing),

@@ -21,7 +21,6 @@ NOT_YET: dict[str, tuple[str, str]] = {
     "server.metrics_listen": (WARNING, "no metrics are served"),
     "backends.[].kind=triton": (WARNING, "it gets no requests"),
     "backends.[].kind=vllm": (WARNING, "it gets no requests; kind openai speaks to the same server"),
-    "routing.warm.check_timeout": (WARNING, "what the last probe saw is used"),
     "reliability.error_threshold": (WARNING, "no backend cools down"),
     "reliability.error_window": (WARNING, "no backend cools down"),
     "reliability.cooldown": (WARNING, "no backend cools down"),

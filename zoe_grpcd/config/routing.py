@@ -184,7 +184,9 @@ class Warm(Section):
 
     prefer: Flag = option(ON, "Count the time that loading would take.")
     check_timeout: Seconds = option(
-        "100ms", "Time to ask a backend anew before a decision that depends on it."
+        "100ms",
+        "Time to ask backends once more what they have in memory, before a model is loaded that another one may have by now, "
+        "or used that may have been pushed out. Nobody is asked who was within the last second. 0: never.",
     )
 
 

@@ -316,6 +316,21 @@ class Verdict:
     signs: tuple[str, ...] = ()
 
 
+class Limits(NamedTuple):
+    """How long a request may take, seconds from now; None: no limit.
+
+    `deadline` passes and the answer is worth nothing; the others are what the caller would like, and no backend that is
+    slower than that is used.
+    """
+
+    deadline: float | None = None
+    first_token: float | None = None
+    total: float | None = None
+
+
+NO_LIMITS = Limits()
+
+
 @dataclass(slots=True)
 class Ask:
     """One request, checked."""
@@ -342,6 +357,8 @@ class Ask:
     metadata: Mapping[str, str] = field(default_factory=dict)
     priority: str = "normal"  # "batch", "low", "normal", "high" or "critical"
     stream: bool = False
+    limits: Limits = NO_LIMITS  # when it came
+    caller: str = ""  # whose it is, for a fair queue
     verdict: Verdict | None = None  # what it is about, where that was found before the decision
     observer: Callable[["Decision"], None] | None = None  # hears of every decision that is acted on
 
@@ -493,6 +510,7 @@ class Decision:
     decide_seconds: float = 0.0
     config_generation: int = 1
     turn: Turn | None = None  # the one that it takes when it is sent
+    doubtful: frozenset[str] = frozenset()  # backends to ask what they have in memory before it is acted on
 
 
 @dataclass(slots=True)
@@ -538,18 +556,27 @@ class Completed:
 
 @dataclass(slots=True)
 class Progress:
-    """What a request waits for before its first token. `state` is QUEUED, LOADING or PREFILLING."""
+    """What a request waits for before its first token. `state` is QUEUED, LOADING or PREFILLING.
+
+    `expected_wait`: seconds to the first token; None: not known. `ahead`: requests before it in the queue. `fraction` of
+    the state that is done, 0..1; 0: not known.
+    """
 
     state: str
-    expected_wait: float
+    expected_wait: float | None
+    ahead: int = 0
+    fraction: float = 0.0
 
 
 @dataclass(slots=True)
 class Switched:
-    """The request goes on elsewhere. Before anything was sent nothing is lost by it, which is an exact seam."""
+    """The request goes on elsewhere. Before anything was sent nothing is lost by it, which is an exact seam.
+
+    `failed_attempt` None: none was made, a place was free here first.
+    """
 
     previous: Candidate
     current: Candidate
-    failed_attempt: Attempt
+    failed_attempt: Attempt | None
     seam: Seam = Seam.EXACT_TOKENS
     tokens_kept: int = 0  # of the answer so far

@@ -46,6 +46,7 @@ class Policy:
     model_strategies: Mapping[str, str] = field(default_factory=dict)  # by public model
     long_context_tokens: int = 8000
     prefer_warm: bool = True  # False: the time to load does not count in the score
+    check_timeout: float = 0.1  # seconds to ask a backend what it has in memory, where a choice hangs on it; 0: never
     drop_params: bool = False  # True: what a backend cannot honour is dropped and reported, not refused
     config_generation: int = 1
     patterns: tuple[Pattern, ...] = ()

@@ -363,6 +363,10 @@ class Fleet:
         """The phase of one backend."""
         return self._hosts[name].phase
 
+    def probed_at(self, name: str) -> float | None:
+        """When a backend was last looked at; None: never."""
+        return self._hosts[name].probed_at
+
     def detail(self, name: str) -> str:
         """Why it is in that phase, in words."""
         return self._hosts[name].detail
