@@ -785,14 +785,14 @@ async def test_who_gives_no_answer_to_that_is_passed_over() -> None:
     world.add("c", REST)
     assert text_of(await world.run()) == "one two three"
     assert world.fleet.prefill(unknown_deployment(world)) is None
-    assert len(silent.calls) == 1
+    assert len(silent.calls) == 2
 
 
 async def test_a_sole_backend_that_does_not_tell_is_not_asked_for_ever() -> None:
     world = World()
     silent = world.add("a", [said("Hel"), fault(Fault.CUT)], prefill=None)
     await asyncio.wait_for(lost(world), 5)
-    assert len(silent.calls) == 2
+    assert len(silent.calls) == 3
 
 
 async def test_it_is_found_out_after_the_first_answer_with_the_settings_of_the_request() -> None:
@@ -807,6 +807,27 @@ async def test_it_is_found_out_after_the_first_answer_with_the_settings_of_the_r
     assert len(dispatcher.calls) == 4
     assert {call.generation.backend_options["num_ctx"] for call in dispatcher.calls} == {99}
     assert world.left_behind == 0
+
+
+async def test_finding_out_is_not_taken_for_the_work_of_a_usual_request() -> None:
+    world, silence = World(), Hang()
+    world.add("b", ANSWER, [silence], prefill=None, seen_as=seen("m", slots=1, busy=0))
+    await world.run()
+    await eventually(lambda: world.fleet.in_flight("b") == 1)
+    expected = world.router.route(an_ask()).chosen.estimate
+    assert expected is not None
+    assert 0 < expected.queue < 0.2
+    silence.over.set()
+    await eventually(lambda: world.left_behind == 0)
+
+
+async def test_both_halves_of_it_are_asked_at_once_while_the_model_is_loaded() -> None:
+    world, silence = World(), Hang()
+    dispatcher = world.add("b", ANSWER, [silence], prefill=None)
+    await world.run()
+    await eventually(lambda: dispatcher.running == 2)
+    silence.over.set()
+    await eventually(lambda: world.left_behind == 0)
 
 
 async def test_a_server_that_was_away_is_asked_again() -> None:

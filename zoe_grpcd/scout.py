@@ -1,6 +1,7 @@
 """Finds out what a deployment makes of an answer that has begun already: two tiny requests, once for each.
 
-The one rule: it is asked with the settings of a real request, so that nothing is loaded anew or kept for another time.
+The one rule: it is asked with the settings of a real request, so that nothing is loaded anew or kept for another time;
+and both at once, so that nothing is loaded anew for the second one, if others have asked for another model meanwhile.
 """
 
 import asyncio
@@ -9,13 +10,15 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from zoe_grpcd.core.continuation import Draft, continued
-from zoe_grpcd.core.domain import Call, Delta, Deployment, Finish, Generation, Prefill, Seam, Usage
+from zoe_grpcd.core.domain import Call, Delta, Deployment, Estimate, Finish, Generation, Prefill, Seam, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.estimate import MESSAGE_TOKENS, Size, estimate
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.ports import Dispatcher
 
 # As long in tokens, whether it is one message or two, the second of which is left open. The colon is a token of its own.
 ASKED, BEGUN = "Go", ": on and on"
+BOTH = Size(len(2 * (ASKED + BEGUN)), 3 * MESSAGE_TOKENS, 2)
 LIMIT = 10.0  # seconds for both
 
 
@@ -48,12 +51,11 @@ class Scout:
 
     async def _look(self, call: Call, deployment: Deployment) -> Prefill | None:
         """What it does, which the fleet is told; None: there was no answer to tell."""
-        lease = self._fleet.lease(deployment, self._clock())
+        now = self._clock()
+        lease = self._fleet.lease(deployment, now, self._expected(deployment, now))
         try:
             async with asyncio.timeout(LIMIT):
-                whole = await self._asked(_plain(call, ASKED + BEGUN))
-                begun = continued(_plain(call, ASKED), Draft(BEGUN, tokens=1), Seam.TEXT_PREFILL)
-                found = _found(whole[1], *await self._asked(begun))
+                found = await self._compared(call)
         except TimeoutError:
             return None
         except UpstreamError as error:
@@ -64,6 +66,24 @@ class Scout:
             self._fleet.release(lease, None, self._clock())
         self._fleet.note_prefill(deployment, found)
         return found
+
+    def _expected(self, deployment: Deployment, now: float) -> Estimate | None:
+        """What both will take: next to nothing, which must not look like the work of a usual request."""
+        view = self._fleet.view(deployment, now)
+        if view is None:
+            return None
+        return estimate(BOTH, view, self._fleet.snapshot(now).backends[deployment.backend])
+
+    async def _compared(self, call: Call) -> Prefill:
+        begun = continued(_plain(call, ASKED), Draft(BEGUN, tokens=1), Seam.TEXT_PREFILL)
+        both = [asyncio.create_task(self._asked(one)) for one in (_plain(call, ASKED + BEGUN), begun)]
+        try:
+            (_, whole), (text, usage) = await asyncio.gather(*both)
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+        return _found(whole, text, usage)
 
     async def _asked(self, call: Call) -> tuple[str, Usage | None]:
         """The text and what was counted."""
