@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from zoe.admin.v1 import admin_service_pb2
 from zoe_client import Client, Completed, Delta, RouteDecision, ZoeError, from_rpc_error
 from zoe_grpcd.cli import tables
+from zoe_grpcd.cli.explained import decided, explained
 
 ADMIN_TIMEOUT = 10.0
 
@@ -94,9 +95,9 @@ def _route(client: Client, options: argparse.Namespace) -> None:
         _print_json(decision)
         return
     if options.explain:
-        print(tables.explained(decision))
+        print(explained(decision))
     else:
-        print(f"{tables.decided(decision)}\n{decision.explanation}")
+        print(f"{decided(decision)}\n{decision.explanation}")
 
 
 def _complete(client: Client, options: argparse.Namespace) -> None:
@@ -127,7 +128,7 @@ def _stream(client: Client, options: argparse.Namespace) -> None:
 
 def _tell(decision: RouteDecision, options: argparse.Namespace) -> None:
     """What was decided goes to standard error: standard output is the answer alone."""
-    told = tables.explained(decision) if options.explain else tables.decided(decision)
+    told = explained(decision) if options.explain else decided(decision)
     print(told, file=sys.stderr, flush=True)
 
 

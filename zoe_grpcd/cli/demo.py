@@ -16,6 +16,7 @@ from zoe.admin.v1.admin_service_pb2 import ListBackendsRequest
 from zoe_client import Client, Completed, Delta, RouteDecision, ZoeError
 from zoe_grpcd.adapters.discovery import Found, discover
 from zoe_grpcd.cli import tables
+from zoe_grpcd.cli.explained import explained
 from zoe_grpcd.kinds import KINDS
 from zoe_grpcd.localbackends.fetch import BackendUnavailable
 from zoe_grpcd.localbackends.trio import start_demo_backends
@@ -99,7 +100,7 @@ def _show(client: Client) -> None:
     with client.stream(PROMPT, explain=True, timeout=START_LIMIT) as events:
         for event in events:
             if isinstance(event, RouteDecision):
-                print(f"{tables.explained(event)}\n", flush=True)
+                print(f"{explained(event)}\n", flush=True)
             elif isinstance(event, Delta):
                 print(event.text, end="", flush=True)
             elif isinstance(event, Completed):
