@@ -11,6 +11,7 @@ from random import Random
 from typing import Any, Final
 
 from zoe_grpcd.admission import WaitingRoom
+from zoe_grpcd.core.breaker import Caution
 from zoe_grpcd.core.domain import (
     Ask,
     Backend,
@@ -204,10 +205,11 @@ class World:
     max_queue_time: float = 30.0
     record: Callable[[Question, Snapshot, Decision | None], None] | None = None
     look: Callable[[Collection[str], float], Awaitable[None]] | None = None
+    caution: Caution | None = None
 
     def __post_init__(self) -> None:
         self.clock = Clock()
-        self.fleet = Fleet(self.facts, self.deployments)
+        self.fleet = Fleet(self.facts, self.deployments, caution=self.caution)
         self.waiting = WaitingRoom(self.max_queue, self.max_queue_time)
         self.fleet.subscribe(lambda _name: self.waiting.stir())
         self.dispatchers: dict[str, FakeDispatcher] = {}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.domain import Ask, Deployment, LoadState, Locality, Phase, Target
+from zoe_grpcd.core.domain import Ask, Deployment, LoadState, Locality, Phase, Reason, Target
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
@@ -38,6 +38,9 @@ def backends(name: str) -> st.SearchStrategy[BackendView]:
         st.integers(0, 4),
         st.integers(1, 4),
         st.floats(0.01, 60),
+        trust=st.sampled_from([1.0, 1.0, 0.5, 0.1]),
+        trial=st.booleans(),
+        until=st.none() | st.floats(0, 100),
     )
 
 
@@ -69,6 +72,10 @@ def views(backend: str, model: str) -> st.SearchStrategy[DeploymentView]:
         input_usd_per_token=st.sampled_from([0.0, 1e-6]),
         output_usd_per_token=st.sampled_from([0.0, 1e-5]),
         served=st.sampled_from([True, True, True, False]),
+        trust=st.sampled_from([1.0, 1.0, 0.5, 0.1]),
+        barred=st.sampled_from([None] * 4 + [Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED]),
+        until=st.none() | st.floats(0, 100),
+        asked=st.booleans(),
     )
 
 

@@ -171,7 +171,7 @@ class Daemon:
     def __init__(self, config: Config) -> None:
         self._config = config
         settings = settings_of(config)
-        self._fleet = Fleet(settings.facts, settings.deployments, random.getrandbits(63))
+        self._fleet = Fleet(settings.facts, settings.deployments, random.getrandbits(63), settings.caution)
         self._monitor = Monitor(self._fleet, time.monotonic)
         self._recorder = _recorder_of(config, settings)
         self._around = Around(

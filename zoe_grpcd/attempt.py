@@ -30,7 +30,7 @@ from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.hold import Hold, sift
 from zoe_grpcd.core.joint import Joint
 from zoe_grpcd.core.merge import call_of
-from zoe_grpcd.core.phases import Signal
+from zoe_grpcd.core.oddity import looks_wrong
 from zoe_grpcd.core.recovery import AFTER
 from zoe_grpcd.core.transcript import Transcript
 from zoe_grpcd.core.views import DeploymentView
@@ -176,7 +176,7 @@ class Attempts:
         if transcript.finish is None:
             raise UpstreamError(Fault.CUT, "the answer ended without a finish reason")
         now = self._clock()
-        self._fleet.signal(lease.backend.name, Signal.ANSWERED, "", now)
+        self._fleet.answered(lease, now, doubt=looks_wrong(transcript))
         self._fleet.release(lease, transcript.lesson(now, failed=False), now)
 
     async def _finish(self, decision: Decision, transcript: Transcript, run: Run) -> None:
@@ -201,8 +201,7 @@ class Attempts:
         if transcript.first_at is not None:
             self._keep(question, transcript, lease, run)
         self._fleet.release(lease, transcript.lesson(now, failed=True) if after.counts else None, now)
-        if after.signal is not None:
-            self._fleet.signal(name, after.signal, error.message, now)
+        self._fleet.failed(lease, error, now)
         if after.nudge:
             self._nudge(name)
         if (

@@ -93,10 +93,14 @@ class Monitor:
                 pass
 
     def _pause(self, watch: Watch) -> float:
-        """A load is followed closely, and so is a first silence, which is a suspicion only."""
-        name = watch.backend.name
-        moving = self._fleet.phase(name) in (Phase.LOADING, Phase.DEGRADED) or self._fleet.is_loading(name)
-        return min(EAGER_INTERVAL, watch.backend.probe_interval) if moving else watch.backend.probe_interval
+        """A load is followed closely, and so is a first silence, which is a suspicion only. The end of a cooldown, and all
+        else that passes by itself, is seen in time.
+        """
+        name, usual = watch.backend.name, watch.backend.probe_interval
+        loading = self._fleet.phase(name) is Phase.LOADING or self._fleet.is_loading(name)
+        if loading or self._fleet.is_doubted(name):
+            return min(EAGER_INTERVAL, usual)
+        return min(usual, self._fleet.changes_in(name, self._clock()))
 
     def _begin_look(self, watch: Watch) -> asyncio.Task[None]:
         """One look at a time: whoever wants one while it goes on, shares it."""

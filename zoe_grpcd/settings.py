@@ -1,9 +1,10 @@
 """From the Config to the plain values that the rooms receive. Nobody further down knows that there is a file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from zoe_grpcd.config import Config
 from zoe_grpcd.config import backends as sections
+from zoe_grpcd.core.breaker import Caution
 from zoe_grpcd.core.domain import Backend, Deployment, ModelFacts, Price
 from zoe_grpcd.core.intents import Intent, configured
 from zoe_grpcd.core.options import normalise
@@ -22,6 +23,7 @@ class Settings:
     rules: Rules
     litellm_params: dict[str, dict[str, object]]  # by backend, for kind litellm
     intents: tuple[Intent, ...]
+    caution: Caution = field(default_factory=Caution)
 
 
 def settings_of(config: Config, generation: int = 1) -> Settings:
@@ -61,6 +63,18 @@ def settings_of(config: Config, generation: int = 1) -> Settings:
             if b.litellm_params is not None
         },
         intents,
+        _caution(config),
+    )
+
+
+def _caution(config: Config) -> Caution:
+    given = config.reliability
+    return Caution(
+        given.error_threshold,
+        given.error_window,
+        given.cooldown,
+        given.degraded_weight,
+        given.rate_limit_cooldown,
     )
 
 

@@ -5,18 +5,18 @@ import pytest
 from zoe_grpcd.core.domain import Phase
 from zoe_grpcd.core.phases import NEXT, Signal, after
 
-COLUMNS = "IDLE FULL LOADING SILENT BROKEN REFUSED ANSWERED DRAIN UNDRAIN".split()
+COLUMNS = "IDLE FULL LOADING SILENT BROKEN REFUSED ANSWERED STRAINED TRIPPED MENDED DRAIN UNDRAIN".split()
 # a dot: it stays where it is
 TABLE = """
-UNKNOWN       READY  BUSY  LOADING  DOWN      DOWN  DOWN  .      DRAINING  .
-READY         .      BUSY  LOADING  DEGRADED  DOWN  DOWN  .      DRAINING  .
-BUSY          READY  .     LOADING  DEGRADED  DOWN  DOWN  .      DRAINING  .
-LOADING       READY  BUSY  .        DEGRADED  DOWN  DOWN  READY  DRAINING  .
-DEGRADED      READY  BUSY  LOADING  DOWN      DOWN  DOWN  READY  DRAINING  .
-COOLING_DOWN  .      .     .        .         .     .     .      .         .
-DOWN          READY  BUSY  LOADING  .         .     .     .      DRAINING  .
-DRAINING      .      .     .        .         .     .     .      .         UNKNOWN
-DISABLED      .      .     .        .         .     .     .      .         .
+UNKNOWN       READY  BUSY  LOADING  DOWN      DOWN  DOWN  .      .         .             .      DRAINING  .
+READY         .      BUSY  LOADING  DEGRADED  DOWN  DOWN  .      DEGRADED  COOLING_DOWN  .      DRAINING  .
+BUSY          READY  .     LOADING  DEGRADED  DOWN  DOWN  .      DEGRADED  COOLING_DOWN  .      DRAINING  .
+LOADING       READY  BUSY  .        DEGRADED  DOWN  DOWN  READY  .         .             .      DRAINING  .
+DEGRADED      READY  BUSY  LOADING  DOWN      DOWN  DOWN  READY  .         COOLING_DOWN  READY  DRAINING  .
+COOLING_DOWN  .      .     LOADING  DOWN      DOWN  DOWN  .      DEGRADED  .             READY  DRAINING  .
+DOWN          READY  BUSY  LOADING  .         .     .     .      .         .             .      DRAINING  .
+DRAINING      .      .     .        .         .     .     .      .         .             .      .         UNKNOWN
+DISABLED      .      .     .        .         .     .     .      .         .             .      .         .
 """
 ROWS = [line.split() for line in TABLE.strip().splitlines()]
 MOVES = [

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoe_grpcd.core.breaker import Whose
 from zoe_grpcd.core.continuation import Draft
 from zoe_grpcd.core.domain import Attempt, Deployment, Outcome
 from zoe_grpcd.core.errors import (
@@ -32,22 +33,25 @@ def failure(*faults: UpstreamError) -> ZoeError:
     return failure_of(attempts, faults, 0.5)
 
 
-# fault: outcome, counts against success, signal, looked at, excluded, tried again; error and reason
+# fault: outcome, counts against success, signal, looked at, excluded, tried again, may be gone, whose; error and reason
 F, R, T = Outcome.FAILED, Outcome.REJECTED, Outcome.TIMEOUT
+SERVER, MODEL, EITHER = Whose.SERVER, Whose.MODEL, Whose.EITHER
+# fmt: off
 TABLE: list[tuple[Fault, After, type[ZoeError], str]] = [
-    (Fault.REFUSED, After(F, True, Signal.REFUSED, True, True, False, True), BackendFailed, "BACKEND_FAILED"),
-    (Fault.TIMEOUT, After(T, True, None, True, True, False, True), BackendFailed, "BACKEND_TIMEOUT"),
+    (Fault.REFUSED, After(F, True, Signal.REFUSED, True, True, False, True, SERVER), BackendFailed, "BACKEND_FAILED"),
+    (Fault.TIMEOUT, After(T, True, None, True, True, False, True, EITHER), BackendFailed, "BACKEND_TIMEOUT"),
     (Fault.LOADING, After(F, False, Signal.LOADING, True, False, False), BackendFailed, "BACKEND_FAILED"),
     (Fault.RATE_LIMITED, After(F, False, None, False, True, True), Exhausted, "RATE_LIMITED"),
-    (Fault.OVERLOADED, After(F, False, None, True, True, True), Exhausted, "QUEUE_FULL"),
-    (Fault.SERVER, After(F, True, None, True, True, True), BackendFailed, "BACKEND_FAILED"),
-    (Fault.LOAD_FAILED, After(F, True, None, True, True, False), BackendFailed, "MODEL_LOAD_FAILED"),
+    (Fault.OVERLOADED, After(F, False, None, True, True, True, False, EITHER), Exhausted, "QUEUE_FULL"),
+    (Fault.SERVER, After(F, True, None, True, True, True, False, EITHER), BackendFailed, "BACKEND_FAILED"),
+    (Fault.LOAD_FAILED, After(F, True, None, True, True, False, False, MODEL), BackendFailed, "MODEL_LOAD_FAILED"),
     (Fault.MODEL_MISSING, After(F, False, None, True, True, False), ModelNotFound, "MODEL_NOT_FOUND"),
-    (Fault.UNAUTHORIZED, After(F, True, None, True, True, False), Misconfigured, "BACKEND_REJECTED"),
+    (Fault.UNAUTHORIZED, After(F, True, None, True, True, False, False, SERVER), Misconfigured, "BACKEND_REJECTED"),
     (Fault.CONTEXT_TOO_LONG, After(R, False, None, False, True, False), ContextTooLong, "CONTEXT_TOO_LONG"),
     (Fault.REJECTED, After(R, False, None, False, True, False), BackendRejected, "BACKEND_REJECTED"),
-    (Fault.CUT, After(F, True, None, True, True, True, True), BackendFailed, "BACKEND_FAILED"),
+    (Fault.CUT, After(F, True, None, True, True, True, True, EITHER), BackendFailed, "BACKEND_FAILED"),
 ]
+# fmt: on
 
 
 def test_no_fault_is_left_out() -> None:

@@ -22,7 +22,8 @@ def open_to(*tiers: frozenset[str] | None, **fields: Any) -> Resolution:
 
 
 def backend(name: str, phase: Phase = Phase.READY, in_flight: int = 0, **fields: Any) -> BackendView:
-    live = {key: fields.pop(key) for key in ("foreign", "slots", "service") if key in fields}
+    known = ("foreign", "slots", "service", "trust", "trial", "until")
+    live = {key: fields.pop(key) for key in known if key in fields}
     return BackendView(a_backend(name, **fields), phase, in_flight, **live)
 
 
@@ -74,7 +75,8 @@ def two(a: dict[str, Any] | None = None, b: dict[str, Any] | None = None) -> Sna
 )
 def test_the_phase_of_the_backend(phase: Phase, reason: Reason | None) -> None:
     snapshot = a_snapshot([backend("a", phase)], [a_view("a")])
-    assert (decide(snapshot) is not None) == (reason is None)
+    choice = decide(snapshot)
+    assert (choice is not None and not choice.panic) == (reason is None)
     found = ineligible(a_question(an_ask(), open_to()), snapshot)
     assert [c.reasons for c in found] == ([] if reason is None else [(reason,)])
 
@@ -383,14 +385,15 @@ def test_a_score_is_the_weighted_mean_of_its_terms() -> None:
 
 
 def test_weights_of_backend_deployment_and_doubt_multiply() -> None:
-    backends = [backend("a", weight=0.5), backend("b"), backend("c", Phase.DEGRADED), backend("d")]
+    backends = [backend("a", weight=0.5), backend("b"), backend("c", trust=0.5), backend("d"), backend("e")]
     heavy = a_view("b", deployment=Deployment("m", "b", "m", weight=3.0))
-    snapshot = a_snapshot(backends, [a_view("a"), heavy, a_view("c"), a_view("d")])
+    snapshot = a_snapshot(backends, [a_view("a"), heavy, a_view("c"), a_view("d", trust=0.25), a_view("e")])
     assert scores(decide(snapshot)) == {
         "a": pytest.approx(0.5),
         "b": pytest.approx(3.0),
         "c": pytest.approx(0.5),
-        "d": pytest.approx(1.0),
+        "d": pytest.approx(0.25),
+        "e": pytest.approx(1.0),
     }
 
 

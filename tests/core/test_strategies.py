@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoe_grpcd.core.demands import CapabilityRule
-from zoe_grpcd.core.domain import Ask, Deployment, LoadState, Phase, Target
+from zoe_grpcd.core.domain import Ask, Deployment, LoadState, Phase, Reason, Target
 from zoe_grpcd.core.eligible import why_not
 from zoe_grpcd.core.explain import decision_of
 from zoe_grpcd.core.resolve import Policy
@@ -97,7 +97,7 @@ def sequence(strategy: str, snapshot: Snapshot, count: int, policy: Policy | Non
         ({"a": {"share": 7.0}, "b": {}}, {"b": {"weight": 5.0}}, "abababab"),  # shares are for weighted
         ({"a": {"share": 0.0}, "b": {}}, {}, "bbbb"),
         ({"a": {"share": 0.0}, "b": {"share": 0.0}}, {}, "abab"),  # somebody has to
-        ({"a": {}, "b": {}}, {"a": {"phase": Phase.DEGRADED}}, "babbabbab"),  # half a turn
+        ({"a": {}, "b": {}}, {"a": {"trust": 0.5}}, "babbabbab"),  # half a turn
         ({"a": {}, "b": {}}, {"a": {"busy": 9}}, "abab"),  # whatever waits there
         ({"a": {}, "b": COLD, "c": {}}, {}, "acacac"),
         ({"a": COLD, "b": COLD}, {}, "abab"),
@@ -149,7 +149,7 @@ def test_a_decision_alone_takes_no_turn() -> None:
         ({"a": {"share": 70.0}, "b": {"share": 30.0}}, {}, "abaaabaaba" * 2),
         ({"a": {}, "b": {}}, {"a": {"weight": 0.5}}, "babbab"),
         ({"a": {"share": 2.0}, "b": {}}, {"b": {"weight": 2.0}}, "ababab"),
-        ({"a": {"share": 2.0}, "b": {}}, {"a": {"phase": Phase.DEGRADED}}, "ababab"),
+        ({"a": {"share": 2.0}, "b": {}}, {"a": {"trust": 0.5}}, "ababab"),
         ({"a": {"share": 0.0}, "b": {}}, {}, "bbbb"),
         ({"a": {"share": 0.0}, "b": {"share": 0.0}}, {}, "abab"),
         ({"a": {}, "b": COLD}, {}, "abab"),  # it was stated
@@ -197,7 +197,7 @@ def test_weighted_shares_by_model_too() -> None:
         ({"a": {}, "b": {}}, {"a": {"busy": 8}, "b": {"busy": 9}}, {"a": 0.333333, "b": 0.307692}, "a"),
         ({"a": {}, "b": {"seconds_per_token": 0.001}}, {}, {"a": 1.0, "b": 1.0}, "b"),  # equal, but faster
         ({"a": {}, "b": {}}, {"a": {"weight": 0.5}, "b": {"busy": 2}}, {"a": 1.0, "b": 0.666667}, "b"),
-        ({"a": {}, "b": {}}, {"a": {"phase": Phase.DEGRADED}, "b": {"busy": 2}}, {"a": 1.0, "b": 0.666667}, "b"),
+        ({"a": {}, "b": {}}, {"a": {"trust": 0.5}, "b": {"busy": 2}}, {"a": 1.0, "b": 0.666667}, "b"),
         ({"a": COLD, "b": {}}, {"b": {"busy": 3}}, {"a": 1.0, "b": 0.571429}, "b"),  # no load while a slot is free
         ({"a": COLD, "b": {}}, {"b": {"busy": 4}}, {"a": 1.0, "b": 0.5}, "a"),
     ],
@@ -226,7 +226,7 @@ BUSY = {"busy": 1, "slots": 1, "service": 2.0}
         ({"a": {**QUICK, "load_seconds": 1.8}, "b": {"response_p95": 1.0}}, {}, {"a": 0.5, "b": 1.0}, "b"),
         ({"a": QUICK, "b": {**QUICK, "seconds_per_token": 0.001}}, {}, {"a": 1.0, "b": 1.0}, "b"),
         ({"a": QUICK, "b": {"response_p95": 0.3}}, {"a": {"weight": 0.5}}, {"a": 1.0, "b": 0.666667}, "b"),
-        ({"a": QUICK, "b": {"response_p95": 0.3}}, {"a": {"phase": Phase.DEGRADED}}, {"a": 1.0, "b": 0.666667}, "b"),
+        ({"a": QUICK, "b": {"response_p95": 0.3}}, {"a": {"trust": 0.5}}, {"a": 1.0, "b": 0.666667}, "b"),
         ({"a": {"response_p95": 0.0}, "b": QUICK}, {}, {"a": 1.0, "b": 0.0}, "a"),
     ],
 )  # fmt: skip
@@ -260,7 +260,7 @@ SMALL, LARGE = {"context_tokens": 2000}, {"context_tokens": 8000}
         ({"a": {}, "b": LARGE}, {"a": {"slots": 8}}, {"a": 1.0, "b": 0.5}, "a"),  # taken for the smallest
         ({"a": LARGE, "b": LARGE}, {"a": {"busy": 9, "service": 3.0}, "b": {"busy": 4}}, {"a": 1.0, "b": 1.0}, "b"),
         ({"a": LARGE, "b": {**LARGE, **COLD}}, {"a": {"busy": 3}}, {"a": 0.25, "b": 1.0}, "a"),
-        ({"a": LARGE, "b": LARGE}, {"b": {"phase": Phase.DEGRADED}, "a": {"busy": 1}}, {"a": 0.75, "b": 1.0}, "a"),
+        ({"a": LARGE, "b": LARGE}, {"b": {"trust": 0.5}, "a": {"busy": 1}}, {"a": 0.75, "b": 1.0}, "a"),
     ],
 )  # fmt: skip
 def test_most_capacity_takes_the_largest_free_context(
@@ -285,8 +285,8 @@ CHEAP, DEAR = {"output_usd_per_token": 1e-6}, {"output_usd_per_token": 4e-6}
         ({"a": {}, "b": COLD}, {}, {"a": 1.0, "b": 1.0}, "a"),
         ({"a": COLD, "b": {}}, {}, {"a": 1.0, "b": 1.0}, "b"),
         ({"a": {}, "b": {"seconds_per_token": 0.001}}, {}, {"a": 1.0, "b": 1.0}, "b"),
-        ({"a": DEAR, "b": {}}, {"b": {"phase": Phase.DEGRADED}}, {"a": 0.0, "b": 1.0}, "b"),
-        ({"a": {"output_usd_per_token": 1.5e-6}, "b": CHEAP}, {"b": {"phase": Phase.DEGRADED}},
+        ({"a": DEAR, "b": {}}, {"b": {"trust": 0.5}}, {"a": 0.0, "b": 1.0}, "b"),
+        ({"a": {"output_usd_per_token": 1.5e-6}, "b": CHEAP}, {"b": {"trust": 0.5}},
          {"a": 0.666667, "b": 1.0}, "a"),
     ],
 )  # fmt: skip
@@ -306,7 +306,7 @@ def test_lowest_cost_takes_the_cheapest(views: Any, places: Any, cost: dict[str,
         ({"a": {}, "b": {}, "c": {}}, {}, {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}),
         ({"a": {"share": 7.0}, "b": {"share": 3.0}}, {}, {"a": 0.7, "b": 0.3}),
         ({"a": {}, "b": {}}, {"a": {"weight": 3.0}}, {"a": 0.75, "b": 0.25}),
-        ({"a": {}, "b": {}}, {"a": {"phase": Phase.DEGRADED}}, {"a": 1 / 3, "b": 2 / 3}),
+        ({"a": {}, "b": {}}, {"a": {"trust": 0.5}}, {"a": 1 / 3, "b": 2 / 3}),
         ({"a": {"share": 0.0}, "b": {}}, {}, {"b": 1.0}),
         ({"a": {}, "b": COLD, "c": {}}, {}, {"a": 0.5, "c": 0.5}),
         ({"a": {"share": 1e-3}, "b": {"share": 1e6}}, {}, {"b": 1.0}),
@@ -500,6 +500,9 @@ def views(backend: str, model: str) -> st.SearchStrategy[DeploymentView]:
         seconds_per_token=st.floats(1e-6, 1),
         output_usd_per_token=st.sampled_from([0.0, 1e-6, 1e-3]),
         served=st.sampled_from([True, True, False]),
+        trust=st.sampled_from([1.0, 0.5, 0.1]),
+        barred=st.sampled_from([None, None, None, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED]),
+        asked=st.booleans(),
     )
 
 
@@ -542,7 +545,8 @@ def test_no_strategy_ever_takes_whoever_may_not_serve(
         if choice is None:
             return
         chosen = choice.options[choice.best].view
-        assert not why_not(question, chosen, snapshot.backends[chosen.deployment.backend])
+        asked_for = replace(question, panic=choice.panic)
+        assert not why_not(asked_for, chosen, snapshot.backends[chosen.deployment.backend])
         for index in range(len(choice.options)):
             candidate = candidate_of(choice, index)
             assert candidate.score <= choice.totals[choice.best]

@@ -95,12 +95,22 @@ class Reliability(Section):
     max_attempts: PositiveCount = option(3, "Backends that a request is tried on.")
     retry_delay: Seconds = option("500ms", "Pause before the same backend is tried again.")
     error_threshold: PositiveCount = option(
-        3, "Failures within error_window that send a backend to cool down."
+        3,
+        "Failures within error_window that send a backend, or one model on it, to cool down, if they are more than one in"
+        " ten of its requests.",
     )
     error_window: PositiveSeconds = option("60s", "Time in which failures are counted.")
-    cooldown: Seconds = option("300s", "Time without requests for a backend that failed.")
-    degraded_weight: Share = option(0.5, "Factor on the score of a backend that fails now and then.")
-    rate_limit_cooldown: Seconds = option("60s", "The same after a 429 that does not say how long.")
+    cooldown: Seconds = option(
+        "300s",
+        "Time without requests for a backend that failed; doubled by each trial that fails, up to eight times it.",
+    )
+    degraded_weight: Share = option(
+        0.5,
+        "Factor on the score of a backend that had half of error_threshold, or does not answer its probes.",
+    )
+    rate_limit_cooldown: Seconds = option(
+        "60s", "Time without requests for a model on a backend after a 429 that does not say how long."
+    )
 
 
 class Admission(Section):

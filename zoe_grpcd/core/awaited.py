@@ -7,10 +7,8 @@ from dataclasses import replace
 
 from zoe_grpcd.core.domain import Phase, Reason
 from zoe_grpcd.core.eligible import Question
-from zoe_grpcd.core.scoring import ineligible
+from zoe_grpcd.core.scoring import WAITED_FOR, ineligible
 from zoe_grpcd.core.views import BackendView, Snapshot
-
-WAITED_FOR = frozenset({Reason.LOADING, Reason.SATURATED})
 
 
 def waited_for(question: Question, snapshot: Snapshot) -> frozenset[Reason]:

@@ -52,7 +52,7 @@ def key_of(option: Option) -> Key:
 
 def standing(options: list[Option]) -> list[float]:
     """Weight of the backend, doubt about it included, times that of the deployment."""
-    return [option.gate.weight * option.view.deployment.weight for option in options]
+    return [option.gate.weight * option.view.deployment.weight * option.view.trust for option in options]
 
 
 def measured(name: str, values: list[float], contest: Contest) -> Scores:

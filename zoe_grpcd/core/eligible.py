@@ -15,7 +15,6 @@ from zoe_grpcd.core.resolve import Resolution
 from zoe_grpcd.core.tiers import Selection, Tier
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
-DEGRADED_WEIGHT = 0.5
 # How far a guessed or learned prompt length may exceed a window before the prompt counts as too long for it.
 GUESSED_MARGIN, LEARNED_MARGIN = 1.25, 1.05
 
@@ -36,7 +35,8 @@ class Question:
     `features` are those that a backend must honour: all that the request uses, or none if they may be dropped.
     `excluded` are the (backend, model) that already failed for it, `faults` why, `avoided` backends that had too many
     requests and get it only if nobody else can serve it. `window`: the caller sets it with the request
-    (num_ctx), for kinds that allow that; 0: it does not. `min_window`: nothing smaller will do.
+    (num_ctx), for kinds that allow that; 0: it does not. `min_window`: nothing smaller will do. `panic`: nobody may serve,
+    so that those may who fail too often.
     """
 
     ask: Ask
@@ -51,6 +51,7 @@ class Question:
     only: frozenset[tuple[str, str]] | None = (
         None  # the (backend, model) that can go on with an answer; None: all
     )
+    panic: bool = False
 
 
 def question_of(ask: Ask, resolution: Resolution, *, drop_params: bool) -> Question:
@@ -115,9 +116,8 @@ def _is_meant(selection: Selection, view: DeploymentView, snapshot: Snapshot) ->
 
 def gate_of(question: Question, view: BackendView) -> Gate:
     """What a backend means for this request."""
-    backend = view.backend
-    weight = backend.weight * (DEGRADED_WEIGHT if view.phase is Phase.DEGRADED else 1.0)
-    return Gate(view, _closed(question, view), weight)
+    trust = 1.0 if view.phase is Phase.COOLING_DOWN else view.trust
+    return Gate(view, _closed(question, view), view.backend.weight * trust)
 
 
 def _closed(question: Question, view: BackendView) -> tuple[Reason, ...]:
@@ -136,11 +136,27 @@ def _closed(question: Question, view: BackendView) -> tuple[Reason, ...]:
         reasons.append(Reason.EXCLUDED)
     if ask.locality is Locality.LOCAL_ONLY and not backend.local:
         reasons.append(Reason.LOCALITY)
-    if view.phase in _PHASE_REASONS:
+    if view.phase in _PHASE_REASONS and not _may_try(question, view):
         reasons.append(_PHASE_REASONS[view.phase])
     if backend.max_in_flight is not None and view.in_flight >= backend.max_in_flight:
         reasons.append(Reason.SATURATED)
     return tuple(reasons)
+
+
+def _may_try(question: Question, view: BackendView) -> bool:
+    """It cools down, but gets this request: as its trial, or since nobody else may serve."""
+    return view.phase is Phase.COOLING_DOWN and (view.trial or question.panic)
+
+
+def barred_of(question: Question, view: DeploymentView) -> Reason | None:
+    """What is held against a deployment, if that keeps it out: in panic only what its backend itself asked for."""
+    return None if question.panic and not view.asked else view.barred
+
+
+def held_for(view: DeploymentView, backend: BackendView, at: float) -> float | None:
+    """Seconds until a deployment that failed, or asked us to wait, gets requests again; None: not known, or not held."""
+    until = backend.until if view.until is None else view.until
+    return None if until is None else max(0.0, until - at)
 
 
 def eligible_of(
@@ -157,6 +173,7 @@ def eligible_of(
         if (
             gate.closed
             or not view.served
+            or (view.barred and barred_of(question, view))
             or not required <= view.capabilities
             or (features and features & gate.view.backend.refuses)
             or (excluded and (deployment.backend, deployment.model) in excluded)
@@ -191,6 +208,9 @@ def why_not(question: Question, view: DeploymentView, backend: BackendView) -> t
     meant = meant and (question.only is None or key in question.only)
     if key in question.excluded or not (meant or Reason.EXCLUDED in reasons):
         reasons.append(Reason.EXCLUDED)
+    barred = barred_of(question, view)
+    if barred is not None and barred not in reasons:
+        reasons.append(barred)
     if not view.served:
         reasons.append(Reason.MODEL_NOT_SERVED)
     if (

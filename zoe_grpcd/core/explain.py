@@ -1,9 +1,13 @@
 """Decisions and refusals in the open: from a choice to what the caller reads, and from no choice to the right error."""
 
+from dataclasses import replace
+from math import ceil
+
 from zoe_grpcd.core.domain import Candidate, Decision, Phase, Reason
-from zoe_grpcd.core.eligible import Question, views_of
+from zoe_grpcd.core.eligible import Question, held_for, views_of
 from zoe_grpcd.core.errors import (
     ContextTooLong,
+    Exhausted,
     InvalidRequest,
     ModelNotFound,
     NoCapableBackend,
@@ -17,7 +21,7 @@ from zoe_grpcd.core.grounds import reason_of, words_of
 from zoe_grpcd.core.obstacles import hopes
 from zoe_grpcd.core.quantities import Situation
 from zoe_grpcd.core.resolve import Policy
-from zoe_grpcd.core.scoring import Choice, candidate_of, ineligible, passed_over, ranking
+from zoe_grpcd.core.scoring import HELD, Choice, candidate_of, ineligible, passed_over, ranking
 from zoe_grpcd.core.strategies import DEFAULT
 from zoe_grpcd.core.views import Snapshot
 
@@ -35,6 +39,8 @@ def decision_of(
 
     Without `id` and `decide_seconds`, which are not the core's to know.
     """
+    if choice.panic:
+        question = replace(question, panic=True, avoided=frozenset())
     chosen = candidate_of(choice, choice.best)
     candidates: tuple[Candidate, ...] = (chosen,)
     resolution = question.resolution
@@ -82,6 +88,10 @@ def _sentence(
         load = f", {expected.load:.1f} s of it to load" if expected.load > 0 else ""
         wait = f", {expected.queue:.1f} s of it to wait" if expected.queue > 0 else ""
         parts.append(f"expected {expected.total:.1f} s{load}{wait}")
+    if choice.panic:
+        parts.append("nobody else may serve, so it is tried although it fails too often or limits our rate")
+    elif choice.options[choice.best].gate.view.trial:
+        parts.append("it is tried again after its failures")
     if question.excluded:
         parts.append(
             "after a failure of "
@@ -101,7 +111,7 @@ def refusal_of(question: Question, snapshot: Snapshot, retry_after: float) -> Zo
     if not candidates:
         return _nobody(question, snapshot, retry_after)
     if any(not reasons for reasons in lasting):
-        return _unhealthy(candidates, retry_after)
+        return _unhealthy(candidates, snapshot, retry_after)
     if silent := _silent(question, candidates, snapshot):
         text = f"no healthy backend: {', '.join(silent)}, and what is served there is not known yet"
         return NoHealthyBackend(text, retry_after=retry_after)
@@ -133,10 +143,31 @@ def _nobody(question: Question, snapshot: Snapshot, retry_after: float) -> ZoeEr
     return ModelNotFound(text, metadata={"model": resolution.requested_model})
 
 
-def _unhealthy(candidates: tuple[Candidate, ...], retry_after: float) -> NoHealthyBackend:
-    hopeful = [c for c in candidates if set(c.reasons) <= PASSING]
-    names = ", ".join(sorted({f"{c.deployment.backend} ({', '.join(c.reasons)})" for c in hopeful}))
+def _unhealthy(candidates: tuple[Candidate, ...], snapshot: Snapshot, retry_after: float) -> ZoeError:
+    """Nobody for now; where it is known when somebody will be back, that is when to come again."""
+    hopeful = [(c, _seconds_held(c, snapshot)) for c in candidates if set(c.reasons) <= PASSING]
+    names = ", ".join(sorted({_in_words(candidate, seconds) for candidate, seconds in hopeful}))
+    known = [seconds for _, seconds in hopeful if seconds is not None]
+    retry_after = max(retry_after, min(known, default=0.0))
+    if all(set(candidate.reasons) == {Reason.RATE_LIMITED} for candidate, _ in hopeful):
+        return Exhausted(
+            f"every backend limits our rate: {names}", cause="RATE_LIMITED", retry_after=retry_after
+        )
     return NoHealthyBackend(f"no healthy backend: {names}", retry_after=retry_after)
+
+
+def _seconds_held(candidate: Candidate, snapshot: Snapshot) -> float | None:
+    """How long it still gets nothing because of its failures; None: not known, or that is not why."""
+    name, model = candidate.deployment.backend, candidate.deployment.model
+    if not set(candidate.reasons) <= HELD:
+        return None
+    view = next(view for view in snapshot.by_model[model] if view.deployment.backend == name)
+    return held_for(view, snapshot.backends[name], snapshot.at)
+
+
+def _in_words(candidate: Candidate, seconds: float | None) -> str:
+    time = "" if seconds is None else f" for {ceil(seconds)} s"
+    return f"{candidate.deployment.backend} ({', '.join(candidate.reasons)}{time})"
 
 
 def _silent(question: Question, candidates: tuple[Candidate, ...], snapshot: Snapshot) -> list[str]:

@@ -9,7 +9,7 @@ from math import ceil
 from typing import NamedTuple
 
 from zoe_grpcd.core.domain import Candidate, Locality, Phase, Reason
-from zoe_grpcd.core.eligible import Question
+from zoe_grpcd.core.eligible import Question, held_for
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.flip import winner_of
 from zoe_grpcd.core.quantities import Key, Situation, key_of, with_backend, with_view
@@ -38,7 +38,14 @@ class Obstacle(NamedTuple):
 
 
 def _up(obstacle: Obstacle) -> Situation:
-    return with_backend(obstacle.situation, obstacle.key[0], phase=Phase.READY)
+    """Nothing is held against it, either."""
+    situation = with_backend(obstacle.situation, obstacle.key[0], phase=Phase.READY, trust=1.0, until=None)
+    return with_view(situation, obstacle.key, barred=None, until=None) if obstacle.view.barred else situation
+
+
+def _when(obstacle: Obstacle) -> str:
+    seconds = held_for(obstacle.view, obstacle.backend, obstacle.situation.snapshot.at)
+    return "" if seconds is None else f", which takes another {ceil(seconds)} s"
 
 
 def _with_room(obstacle: Obstacle) -> Situation:
@@ -83,8 +90,8 @@ def _anywhere(obstacle: Obstacle) -> Situation:
 
 LIFTED: Mapping[Reason, tuple[Callable[[Obstacle], Situation], Callable[[Obstacle], str]]] = {
     Reason.UNHEALTHY: (_up, lambda _: "were up"),
-    Reason.CIRCUIT_OPEN: (_up, lambda _: "had cooled down"),
-    Reason.RATE_LIMITED: (_up, lambda _: "did not limit our rate"),
+    Reason.CIRCUIT_OPEN: (_up, lambda o: f"had cooled down{_when(o)}"),
+    Reason.RATE_LIMITED: (_up, lambda o: f"did not limit our rate{_when(o)}"),
     Reason.LOADING: (_up, lambda _: "had finished loading"),
     Reason.DRAINING: (_up, lambda _: "were not drained"),
     Reason.SATURATED: (_with_room, lambda o: f"had fewer than {o.backend.backend.max_in_flight} in flight"),

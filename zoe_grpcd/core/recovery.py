@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from zoe_grpcd.core.breaker import Whose
 from zoe_grpcd.core.continuation import Draft
 from zoe_grpcd.core.domain import Attempt, Outcome
 from zoe_grpcd.core.errors import (
@@ -23,7 +24,7 @@ from zoe_grpcd.core.phases import Signal
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """What follows from one fault before the first token."""
+    """What follows from one fault, before the first token and later."""
 
     outcome: Outcome = Outcome.FAILED
     counts: bool = True  # against the deployment's success rate
@@ -32,21 +33,22 @@ class After:
     exclude: bool = True  # do not try this deployment again for this request
     again: bool = False  # if nobody else can, the same one may be tried once more after a pause
     leaves: bool = False  # it may have died, and be started again
+    whose: Whose | None = None  # against whom it counts (`core.breaker`); None: nobody
 
 
 AFTER: dict[Fault, After] = {
-    Fault.REFUSED: After(signal=Signal.REFUSED, leaves=True),
-    Fault.TIMEOUT: After(Outcome.TIMEOUT, leaves=True),
+    Fault.REFUSED: After(signal=Signal.REFUSED, leaves=True, whose=Whose.SERVER),
+    Fault.TIMEOUT: After(Outcome.TIMEOUT, leaves=True, whose=Whose.EITHER),
     Fault.LOADING: After(counts=False, signal=Signal.LOADING, exclude=False),
     Fault.RATE_LIMITED: After(counts=False, nudge=False, again=True),
-    Fault.OVERLOADED: After(counts=False, again=True),
-    Fault.SERVER: After(again=True),
-    Fault.LOAD_FAILED: After(),
+    Fault.OVERLOADED: After(counts=False, again=True, whose=Whose.EITHER),
+    Fault.SERVER: After(again=True, whose=Whose.EITHER),
+    Fault.LOAD_FAILED: After(whose=Whose.MODEL),
     Fault.MODEL_MISSING: After(counts=False),
-    Fault.UNAUTHORIZED: After(),
+    Fault.UNAUTHORIZED: After(whose=Whose.SERVER),
     Fault.CONTEXT_TOO_LONG: After(Outcome.REJECTED, counts=False, nudge=False),
     Fault.REJECTED: After(Outcome.REJECTED, counts=False, nudge=False),
-    Fault.CUT: After(again=True, leaves=True),
+    Fault.CUT: After(again=True, leaves=True, whose=Whose.EITHER),
 }
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from zoe_grpcd.core.contest import Contest, Scores, key_of
-from zoe_grpcd.core.domain import Candidate, ScoreTerm
+from zoe_grpcd.core.domain import Candidate, Reason, ScoreTerm
 from zoe_grpcd.core.eligible import Gates, Option, Question, eligible_of, gate_of, views_of, why_not
 from zoe_grpcd.core.fallback import is_open
 from zoe_grpcd.core.narrow import narrow, why_aside
@@ -13,11 +13,17 @@ from zoe_grpcd.core.strategies import STRATEGIES, strategy_of
 from zoe_grpcd.core.turns import Turn
 from zoe_grpcd.core.views import Snapshot
 
+WAITED_FOR = frozenset({Reason.LOADING, Reason.SATURATED})
+"""What ends without anybody's doing, and soon."""
+HELD = frozenset({Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED})
+"""What is held against those that failed."""
+
 
 class Choice(NamedTuple):
     """The options with their scores; `best` is the index of the chosen one, `step` the tier that they came from.
 
-    `turn`: the one that the chosen one takes if the request is sent, for a strategy that goes by turns.
+    `turn`: the one that the chosen one takes if the request is sent, for a strategy that goes by turns. `panic`: nobody
+    may serve, so that the least bad of those is tried who fail too often.
     """
 
     options: list[Option]
@@ -27,17 +33,28 @@ class Choice(NamedTuple):
     step: int
     strategy: str
     turn: Turn | None = None
+    panic: bool = False
 
 
 def choose(question: Question, snapshot: Snapshot, policy: Policy) -> Choice | None:
     """The best deployment of the first tier that has an eligible one; None when nobody may serve.
 
-    A backend that is avoided counts when nobody else may.
+    A backend that is avoided counts when nobody else may, and one that fails too often when there is nobody to wait for.
     """
     choice = _first(question, snapshot, policy)
     if choice is None and question.avoided:
-        return _first(replace(question, avoided=frozenset()), snapshot, policy)
+        question = replace(question, avoided=frozenset())
+        choice = _first(question, snapshot, policy)
+    if choice is None and is_panic(question, snapshot):
+        choice = _first(replace(question, panic=True), snapshot, policy)
+        return choice and choice._replace(panic=True)
     return choice
+
+
+def is_panic(question: Question, snapshot: Snapshot) -> bool:
+    """Some may not serve only because they fail too often, and nobody comes free or finishes loading."""
+    reasons = [set(candidate.reasons) for candidate in ineligible(question, snapshot)]
+    return any(found <= HELD for found in reasons) and not any(found <= WAITED_FOR for found in reasons)
 
 
 def _first(question: Question, snapshot: Snapshot, policy: Policy) -> Choice | None:

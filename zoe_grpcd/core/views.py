@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from zoe_grpcd.core.domain import Backend, Deployment, LoadState, Phase, Prefill
+from zoe_grpcd.core.domain import Backend, Deployment, LoadState, Phase, Prefill, Reason
 from zoe_grpcd.core.timetable import Played, Shop, Task
 from zoe_grpcd.core.turns import Owed, Scope
 
@@ -23,6 +23,11 @@ class BackendView:
     shop: Shop | None = None  # what it works with; None: only `slots` is known
     # model -> seconds of its load * its share of what is asked of the backend
     reloads: Mapping[str, float] = field(default_factory=dict)
+    # What is held against it: a factor on its weight, 0..1; whether it cools down and one request may try; and until when
+    # it cools down, on the clock of `Snapshot.at`.
+    trust: float = 1.0
+    trial: bool = False
+    until: float | None = None
     # The future of the tasks: kept here by whoever needs it first.
     played: Played | None = field(default=None, init=False, compare=False, repr=False)
 
@@ -52,6 +57,12 @@ class DeploymentView:
     served: bool = True  # False: configured, but the backend was seen not to serve it
     fingerprint: str = ""  # of file and template; empty: not known
     prefill: Prefill | None = None  # None: not known
+    # What is held against it: a factor on its weight, 0..1; why it gets nothing, until when on the clock of `Snapshot.at`
+    # (None: not known), and whether its backend asked for that.
+    trust: float = 1.0
+    barred: Reason | None = None
+    until: float | None = None
+    asked: bool = False
 
 
 @dataclass(slots=True)
@@ -59,6 +70,7 @@ class Snapshot:
     """The whole fleet. `by_model` lists the deployments of each public name, ordered by backend.
 
     `number` changes with each request that is sent; random strategies draw from it. `owing`: where turns stand.
+    `at`: when it was made, if anything in it passes with time that is told to callers; else 0.
     """
 
     backends: Mapping[str, BackendView]
@@ -66,6 +78,7 @@ class Snapshot:
     auto: tuple[DeploymentView, ...]  # those that a request which names no model may get
     number: int = 0
     owing: Mapping[Scope, Owed] = field(default_factory=dict)
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

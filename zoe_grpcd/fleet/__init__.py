@@ -6,8 +6,10 @@ Every method is synchronous, so that on one event loop each change is whole. Not
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 
 from zoe_grpcd.core import phases
+from zoe_grpcd.core.breaker import Caution
 from zoe_grpcd.core.domain import (
     Backend,
     Deployment,
@@ -19,8 +21,10 @@ from zoe_grpcd.core.domain import (
     Phase,
     Prefill,
 )
+from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.learning import Lesson, Spread, seconds_of_service
 from zoe_grpcd.core.phases import Signal
+from zoe_grpcd.core.recovery import AFTER
 from zoe_grpcd.core.speed import Speed
 from zoe_grpcd.core.turns import Owed, Scope, Turn, remembered
 from zoe_grpcd.core.usage import DecayedMean
@@ -28,6 +32,7 @@ from zoe_grpcd.core.views import BackendReport, DeploymentView, Snapshot
 from zoe_grpcd.fleet.pictures import backend_view_of, can_chat, report_of, view_of
 from zoe_grpcd.fleet.probes import foreign_of, is_meant, signal_of
 from zoe_grpcd.fleet.state import Host, Lease, Served
+from zoe_grpcd.fleet.trouble import Trouble
 
 NO_FACTS = ModelFacts()
 
@@ -35,7 +40,8 @@ NO_FACTS = ModelFacts()
 class Fleet:
     """All backends. `facts` and `deployments` are what the operator states about models.
 
-    `first_number`: the number of the first request, from which random strategies draw.
+    `first_number`: the number of the first request, from which random strategies draw. `caution`: what is held against
+    those that fail.
     """
 
     def __init__(
@@ -43,7 +49,10 @@ class Fleet:
         facts: Mapping[str, ModelFacts] | None = None,
         deployments: Sequence[Deployment] = (),
         first_number: int = 0,
+        caution: Caution | None = None,
     ) -> None:
+        self._caution = caution or Caution()
+        self._stale_at = inf  # when something that is held against a backend changes by itself
         self._facts = dict(facts or {})
         self._deployments = tuple(deployments)
         self._hosts: dict[str, Host] = {}
@@ -65,6 +74,7 @@ class Fleet:
         """Takes in a backend; its models are unknown until the first probe, but for the configured ones."""
         configured = [d for d in self._deployments if d.backend == backend.name]
         host = self._hosts[backend.name] = Host(backend, configured, now, self._usual)
+        host.doubted = self._caution.degraded_weight
         host.served = {d.model: self._serve(d) for d in configured}
         self._models = self._silent = None
         self._changed(host)
@@ -76,7 +86,8 @@ class Fleet:
         revision, host.probed_at = self.revision, now
         if not observation.ok:
             host.observation = replace(host.observation or observation, ok=False, error=observation.error)
-            self._signal(host, Signal.BROKEN, observation.error, now)
+            host.gone = True
+            self._signal(host, observation.error, now, Signal.BROKEN)
             return
         if observation.models is None and host.observation is not None:
             observation = replace(observation, models=host.observation.models)
@@ -87,11 +98,15 @@ class Fleet:
         host.take_pulse(now)
         self._take_models(host, observation, now)
         host.settle(now)
-        self._signal(host, signal_of(observation), observation.detail, now)
+        due = now >= host.changes_at
+        if host.trouble is not None and (host.gone or observation.loading):
+            host.trouble.came_back(now)
+        host.gone = False
+        self._signal(host, observation.detail, now, signal_of(observation), *self._held(host, now))
         host.let_fade(now)
         host.view = None
         self._snapshot = None
-        if revision == self.revision and before != (host.phase, observation.models):
+        if revision == self.revision and (due or before != (host.phase, observation.models)):
             self._changed(host)
 
     def observe_silence(self, name: str, seconds: float, now: float) -> None:
@@ -100,19 +115,69 @@ class Fleet:
         host.probed_at = now
         error = f"no answer to a probe within {seconds:g} s"
         host.observation = replace(host.observation or Observation(ok=False), ok=False, error=error)
-        self._signal(host, Signal.SILENT, error, now)
+        self._signal(host, error, now, Signal.SILENT)
+        host.gone = host.phase is Phase.DOWN
 
     def signal(self, name: str, signal: Signal, detail: str, now: float) -> None:
-        """Takes in what an attempt, or the operator, showed of a backend."""
-        self._signal(self._hosts[name], signal, detail, now)
+        """Takes in what the operator, or an attempt, showed of a backend."""
+        self._signal(self._hosts[name], detail, now, signal)
+
+    def answered(self, lease: Lease, now: float, *, doubt: bool = False) -> None:
+        """An attempt has had its whole answer; `doubt`: one that looks wrong."""
+        host, model = self._hosts.get(lease.backend.name), lease.deployment.model
+        if host is None:
+            return
+        revision, ended = self.revision, doubt
+        if doubt:
+            self._trouble_of(host).doubt(model, now)
+        elif host.trouble is not None:
+            ended = host.trouble.answer(model, lease.started, now)
+        self._signal(host, "", now, Signal.ANSWERED, *self._held(host, now))
+        if ended and revision == self.revision:
+            self._changed(host)
+
+    def failed(self, lease: Lease, error: UpstreamError, now: float) -> None:
+        """An attempt has failed: held against whose fault it is, and a sign of how its backend does."""
+        host, model, after = self._hosts.get(lease.backend.name), lease.deployment.model, AFTER[error.fault]
+        if host is None:
+            return
+        if error.fault is Fault.RATE_LIMITED or (error.retry_after and error.fault is not Fault.LOADING):
+            self._trouble_of(host).pause(model, error.retry_after, now)
+        if after.whose is not None:
+            gone = after.leaves and (error.fault is not Fault.TIMEOUT or host.phase is Phase.DOWN)
+            self._trouble_of(host).fail(model, after.whose, lease.started, now, gone=gone)
+        revision = self.revision
+        shown = () if after.signal is None else (after.signal,)
+        # that nothing is held against it does not end a suspicion
+        held = tuple(signal for signal in self._held(host, now) if signal is not Signal.MENDED)
+        self._signal(host, error.message if shown or held else "", now, *shown, *held)
+        if host.trouble is not None and revision == self.revision:
+            self._changed(host)
+
+    def _trouble_of(self, host: Host) -> Trouble:
+        host.trouble = host.trouble or Trouble(self._caution, several=len(host.served) > 1)
+        return host.trouble
+
+    def _held(self, host: Host, now: float) -> tuple[Signal, ...]:
+        """What is held against a backend at this moment, as its phase sees it. Forgets what is over."""
+        if host.trouble is None:
+            return ()
+        signal, host.changes_at = host.trouble.signal(now), host.trouble.changes_at(now)
+        if host.trouble.is_over(now):
+            host.trouble = None
+        host.forget_views()
+        self._snapshot = None
+        return (signal,)
 
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Calls back with a backend's name after each change that an operator would see; returns the way out."""
         self._subscribers.append(callback)
         return lambda: self._subscribers.remove(callback)
 
-    def _signal(self, host: Host, signal: Signal, detail: str, now: float) -> None:
-        phase = phases.after(host.phase, signal)
+    def _signal(self, host: Host, detail: str, now: float, *signals: Signal) -> None:
+        phase = host.phase
+        for signal in signals:
+            phase = phases.after(phase, signal)
         if phase is host.phase:
             host.detail = detail or host.detail  # down for another reason than at first, say
             return
@@ -207,6 +272,9 @@ class Fleet:
         if expected is None:
             expected = Estimate(0.0, 0.0, 0.0, view.service, 1.0 / served.learned.token.value, 0.0)
         lease = Lease(served, view, now, expected)
+        if host.trouble is not None and (trials := host.trouble.begin(deployment.model, now)):
+            lease.trials = trials
+            host.forget_views()
         host.leases.add(lease)
         host.asked[deployment.model] += 1
         served.asked.add(now)
@@ -243,6 +311,9 @@ class Fleet:
         host = self._hosts.get(lease.backend.name)
         if host is None or lease not in host.leases:
             return
+        for breaker in lease.trials:
+            breaker.trying = False
+            host.forget_views()
         mates, strangers = host.beside(lease, now)
         host.leases.discard(lease)
         host.asked[lease.deployment.model] -= 1
@@ -302,6 +373,11 @@ class Fleet:
     def snapshot(self, now: float) -> Snapshot:
         """The picture that decisions look at; the same object as long as nothing changed."""
         loading = [s for h in self._hosts.values() for s in h.served.values() if s.loading_since is not None]
+        if now >= self._stale_at:
+            self._snapshot = None
+            for host in self._hosts.values():
+                if host.trouble is not None:
+                    host.forget_views()
         if self._snapshot is not None and not loading:
             return self._with_time(self._snapshot, now)
         for served in loading:
@@ -310,7 +386,7 @@ class Fleet:
         for host in self._hosts.values():
             for model, served in host.served.items():
                 if served.view is None:
-                    served.view = view_of(served, host.backend, now, host.speed.pace(now))
+                    served.view = view_of(served, host, now)
                 by_model.setdefault(model, []).append(served.view)
         self._snapshot = Snapshot(
             backends={name: backend_view_of(host, now) for name, host in self._hosts.items()},
@@ -319,10 +395,16 @@ class Fleet:
             number=self._number,
             owing=self._owing,
         )
+        troubles = [host.trouble for host in self._hosts.values() if host.trouble is not None]
+        self._stale_at = min((trouble.changes_at(now) for trouble in troubles), default=inf)
+        if troubles:
+            self._snapshot.at = now
         return self._snapshot
 
     def _with_time(self, snapshot: Snapshot, now: float) -> Snapshot:
-        """The same picture, with what is left of the requests in flight by now."""
+        """The same picture, with what is left of the requests in flight by now, and of what is held against backends."""
+        if snapshot.at and snapshot.at != now:
+            snapshot = self._snapshot = replace(snapshot, at=now)
         busy = [host for host in self._hosts.values() if host.leases and host.view_at != now]
         if busy:
             fresh = {host.backend.name: backend_view_of(host, now) for host in busy}
@@ -374,6 +456,15 @@ class Fleet:
     def is_loading(self, name: str) -> bool:
         """One of its models is being loaded, as far as we know."""
         return any(served.loading_since is not None for served in self._hosts[name].served.values())
+
+    def is_doubted(self, name: str) -> bool:
+        """Its last probe had no answer, and it is not known to be down."""
+        return self._hosts[name].is_doubted
+
+    def changes_in(self, name: str, now: float) -> float:
+        """Seconds until something that is held against it ends or changes by itself; inf: not with time."""
+        trouble = self._hosts[name].trouble
+        return inf if trouble is None else max(0.0, trouble.changes_at(now) - now)
 
     def report(self, name: str, now: float) -> BackendReport:
         """What an operator sees of one backend; KeyError if there is none of that name."""

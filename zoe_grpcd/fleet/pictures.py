@@ -1,14 +1,20 @@
 """Pictures of the state: what decisions look at, and what an operator sees. Made here, kept by the state."""
 
+from math import inf
+
+from zoe_grpcd.core.breaker import WELL
 from zoe_grpcd.core.domain import Backend, LoadState, ModelStatus, Observation
+from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.views import BackendReport, BackendView, DeploymentView, ModelReport
 from zoe_grpcd.fleet.state import Host, Served, load_left
+from zoe_grpcd.fleet.trouble import NO_BAR
 
 
 def backend_view_of(host: Host, now: float) -> BackendView:
     """A backend at this moment; the same object as long as nothing changed and nothing is in flight."""
     if host.view is None or (host.leases and host.view_at != now):
         host.view_at = now
+        standing = WELL if host.trouble is None else host.trouble.server(now)
         host.view = BackendView(
             host.backend,
             host.phase,
@@ -19,13 +25,18 @@ def backend_view_of(host: Host, now: float) -> BackendView:
             host.tasks(now),
             host.shop(now),
             host.reloads(now),
+            standing.trust * (host.doubted if host.is_doubted else 1.0),
+            standing.trial,
+            standing.until if standing.signal is Signal.TRIPPED and standing.until < inf else None,
         )
     return host.view
 
 
-def view_of(served: Served, backend: Backend, now: float, pace: float = 1.0) -> DeploymentView:
-    """A deployment at this moment; `pace`: times slower than it was, of its backend."""
+def view_of(served: Served, host: Host, now: float) -> DeploymentView:
+    """A deployment at this moment."""
     facts, status, learned = served.facts, served.status, served.learned
+    backend, pace = host.backend, host.speed.pace(now)
+    bar = NO_BAR if host.trouble is None else host.trouble.model(served.deployment.model, now)
     told = status.capabilities if status else frozenset({"chat"})
     if not (status and status.complete):
         told |= backend.assumed
@@ -52,6 +63,10 @@ def view_of(served: Served, backend: Backend, now: float, pace: float = 1.0) -> 
         served=served.served,
         fingerprint=status.fingerprint if status else "",
         prefill=served.prefill or backend.prefill,
+        trust=bar.trust,
+        barred=bar.barred,
+        until=bar.until,
+        asked=bar.asked,
     )
 
 
@@ -77,13 +92,14 @@ def report_of(host: Host, now: float) -> BackendReport:
     learned = [s.learned for s in host.served.values() if s.learned.token.weight > 0]
     windows = [s.learned.ttft for s in host.served.values()]
     ttft = [(window.quantile(0.5, now), window.quantile(0.95, now)) for window in windows]
+    held = host.trouble.words(now) if host.trouble is not None else ""
     success = min((s.learned.success.at(now) for s in host.served.values()), default=1.0)
     return BackendReport(
         host.backend,
         host.phase,
-        host.detail,
+        ". ".join(text for text in (host.detail, held) if text),
         host.since,
-        tuple(_model_report(served, host.backend, now) for _, served in sorted(host.served.items())),
+        tuple(_model_report(served, host, now) for _, served in sorted(host.served.items())),
         in_flight=len(host.leases),
         max_in_flight=host.backend.max_in_flight or host.slots,
         foreign=host.foreign,
@@ -104,9 +120,9 @@ def report_of(host: Host, now: float) -> BackendReport:
     )
 
 
-def _model_report(served: Served, backend: Backend, now: float) -> ModelReport:
+def _model_report(served: Served, host: Host, now: float) -> ModelReport:
     view, status = (
-        view_of(served, backend, now),
+        view_of(served, host, now),
         served.status or ModelStatus(served.deployment.backend_model),
     )
     fraction = 1.0 if view.state is LoadState.LOADED else status.load_fraction or 0.0

@@ -5,7 +5,9 @@ Only `Fleet` changes it.
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from math import inf
 
+from zoe_grpcd.core.breaker import Breaker
 from zoe_grpcd.core.contention import NONE, Contention
 from zoe_grpcd.core.domain import (
     FREE,
@@ -28,6 +30,7 @@ from zoe_grpcd.core.timetable import USUAL, Shop, Task
 from zoe_grpcd.core.usage import Decayed, DecayedMean
 from zoe_grpcd.core.views import BackendView, DeploymentView
 from zoe_grpcd.fleet.crowd import Crowd
+from zoe_grpcd.fleet.trouble import Trouble
 
 COLD = {LoadState.UNLOADED, LoadState.SLEEPING, LoadState.FAILED}
 # A request is taken to need at least this share of its time so far still: the lengths of answers have long tails.
@@ -60,6 +63,7 @@ class Lease:
         "price",
         "pulse",
         "started",
+        "trials",
         "waited",
         "written",
     )
@@ -70,6 +74,7 @@ class Lease:
         self.price = served.price
         self.started = started
         self.expected = expected
+        self.trials: tuple[Breaker, ...] = ()  # that it is the trial of
         self.cold = served.state in COLD
         # for a slot, or for a load that began before it
         self.waited = view.in_flight + view.foreign >= view.slots or served.state is LoadState.LOADING
@@ -183,6 +188,10 @@ class Host:
         self.revision = 0
         self.view: BackendView | None = None
         self.view_at = now
+        self.trouble: Trouble | None = None  # None: nothing is held against it
+        self.changes_at = inf  # when that changes by itself, as far as the last look at it told
+        self.gone = False  # the last probe found no server
+        self.doubted = 1.0  # factor on its weight after a silent probe
 
     @property
     def slots(self) -> int:
@@ -221,6 +230,17 @@ class Host:
             models[model] = 0 if waits else min(count, room)
         self.crowd.pass_time(now)
         self.crowd.set(models, self.foreign)
+
+    @property
+    def is_doubted(self) -> bool:
+        """Its last probe had no answer, and it is not known to be down."""
+        return self.phase is Phase.DEGRADED and self.observation is not None and not self.observation.ok
+
+    def forget_views(self) -> None:
+        """What is held against it has changed."""
+        self.view = None
+        for served in self.served.values():
+            served.view = None
 
     def beside(self, lease: Lease, now: float) -> tuple[float, float]:
         """Of its own model, and of others: how many ran beside it since its first token, on average."""

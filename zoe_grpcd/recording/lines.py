@@ -153,6 +153,7 @@ class Changes:
                 [s, sorted(models)] for s, models in self._owing.keys() - snapshot.owing.keys()
             ],
             "number": snapshot.number,
+            "at": snapshot.at,
         }
         self._backends, self._views = dict(snapshot.backends), views
         self._owing = snapshot.owing
@@ -210,7 +211,9 @@ class Deltas:
         for (model, _), merged in sorted(self._views.items(), key=itemgetter(0)):
             by_model[model] = (*by_model.get(model, ()), merged.view)
         backends = {name: merged.view for name, merged in self._backends.items()}
-        return Snapshot(backends, by_model, auto_of(by_model), line.get("number", 0), self._owing)
+        return Snapshot(
+            backends, by_model, auto_of(by_model), line.get("number", 0), self._owing, line.get("at", 0.0)
+        )
 
 
 def auto_of(by_model: Mapping[str, tuple[DeploymentView, ...]]) -> tuple[DeploymentView, ...]:

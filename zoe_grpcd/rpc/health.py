@@ -12,7 +12,7 @@ import grpc
 from grpc_health.v1 import health_pb2 as pb
 
 from zoe_grpcd.core.errors import NotFound
-from zoe_grpcd.core.views import Snapshot
+from zoe_grpcd.core.views import BackendView, Snapshot
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.router import Around
 from zoe_grpcd.rpc import admin, inference
@@ -87,11 +87,19 @@ class HealthServicer:
             return NOT_SERVING
         if service != inference.SERVICE:
             return SERVING
-        return SERVING if any(view.phase in USABLE for view in snapshot.backends.values()) else NOT_SERVING
+        return SERVING if any(_is_usable(view) for view in snapshot.backends.values()) else NOT_SERVING
 
     def _model_status(self, model: str, snapshot: Snapshot) -> Status:
         views = snapshot.by_model.get(model)
         if views is None:
             return UNKNOWN
-        usable = any(v.served and snapshot.backends[v.deployment.backend].phase in USABLE for v in views)
+        usable = any(
+            view.served and not view.barred and _is_usable(snapshot.backends[view.deployment.backend])
+            for view in views
+        )
         return SERVING if usable and not self._watchers.closing else NOT_SERVING
+
+
+def _is_usable(view: BackendView) -> bool:
+    """It serves requests, or waits for the one that tries whether it does again."""
+    return view.phase in USABLE or view.trial

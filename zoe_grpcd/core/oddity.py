@@ -1,0 +1,40 @@
+"""Whether an answer that ended well looks wrong nevertheless: empty, garbled, or the same again and again.
+
+Rule: a sign only, which is held against its deployment (`core.breaker`). The caller gets the answer as it is, who may
+have asked for just that.
+"""
+
+from zoe_grpcd.core.domain import FinishReason
+from zoe_grpcd.core.transcript import Transcript
+
+GARBLED = "\ufffd"  # what stands for bytes that are no UTF-8
+TAIL, LONGEST_PERIOD = (
+    240,
+    60,
+)  # characters: how much of an answer is the same piece again, of at most that length
+
+
+def looks_wrong(transcript: Transcript) -> bool:
+    """Of an attempt that has had its proper end."""
+    assert transcript.finish is not None
+    if transcript.finish.reason is FinishReason.STOP and is_empty(transcript):
+        return True
+    if any(
+        GARBLED in text for text in transcript.texts[:-1]
+    ):  # at the end, a limit may have cut a character in two
+        return True
+    return transcript.finish.reason is FinishReason.LENGTH and repeats("".join(transcript.texts))
+
+
+def is_empty(transcript: Transcript) -> bool:
+    """Nothing at all was said, though nothing had been said before."""
+    said = any(transcript.texts) or any(transcript.thoughts) or transcript.called or transcript.refused
+    return not (said or transcript.kept.begun)
+
+
+def repeats(text: str) -> bool:
+    """It ends with the same short piece again and again."""
+    tail = text[-TAIL:]
+    if len(tail) < TAIL:
+        return False
+    return any(tail[period:] == tail[:-period] for period in range(1, LONGEST_PERIOD + 1))
