@@ -179,11 +179,11 @@ WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
 def three_boxes(record: Any, **more: Any) -> World:
     """Three backends of different weight and speed with two models; one of the models is cold on one of them."""
     world = World(**{"policy": POLICY, "record": record, **more})
-    cold = seen("m", a_status("n", state=LoadState.UNLOADED), slots=2)
+    cold = seen("m", a_status("n", state=LoadState.UNLOADED), slots=24)
     for name, pace in (("a", 0.5), ("b", 1.5), ("c", 0.2)):
         script: Script = (said("x"), partial(world.clock.advance, pace), said("y"), finished(20, 30))
         world.add(
-            name, script, seen_as=cold if name == "c" else seen("m", "n", slots=2), weight=WEIGHTS[name]
+            name, script, seen_as=cold if name == "c" else seen("m", "n", slots=24), weight=WEIGHTS[name]
         )
     return world
 
@@ -432,16 +432,52 @@ def test_an_intent_that_is_no_more_counts_as_chat(traffic: Path) -> None:
     assert any(not request.intent_known for request in found)
 
 
-@pytest.mark.parametrize("line", [b"[]", b'{"a": 1}', b'{"recording": 99}'])
-def test_what_is_no_recording_is_refused(line: bytes) -> None:
-    with pytest.raises(ValueError, match="recording"):
-        list(Replay([line], settings()))
+@pytest.mark.parametrize(
+    ("lines", "word"),
+    [
+        ([b"[]"], "no recording"),
+        ([b'{"a": 1}', b"hello"], "no recording"),
+        ([b'{"fleet": {}, "ask": {}}'], "its beginning is missing"),
+        ([b'{"recording": 99}', b'{"fleet": {}}'], "format 99; this version reads format 1"),
+    ],
+)
+def test_what_is_no_recording_is_refused(lines: list[bytes], word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        list(Replay(lines, settings()))
 
 
-def test_without_its_beginning_nothing_is_known() -> None:
-    replay = Replay([b'{"fleet": {}, "ask": {}}'], settings())
-    assert list(replay) == []
-    assert replay.unreadable == 1
+def test_an_empty_recording_has_no_requests() -> None:
+    assert list(Replay([], settings())) == []
+
+
+def test_what_another_version_wrote_into_the_same_file_is_left_out(traffic: Path) -> None:
+    lines = traffic.read_bytes().splitlines()
+    replay = Replay([b'{"recording": 99}', b'{"fleet": {"new": 1}}', *lines], CODER)
+    assert len(list(replay)) == len(lines) - 1
+    assert (replay.formats, replay.unreadable) == ({"99"}, 1)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: line[: len(line) // 2],
+        lambda line: line.replace(b'"ask"', b'"asc"'),
+        lambda line: line.replace(b'"fleet":{', b'"fleet":{"gone":[["x","y"]],'),
+        lambda line: line.replace(b'"messages":1', b'"messages":"1"'),
+        lambda _line: b"[1, 2]",
+    ],
+)
+def test_behind_a_damaged_line_nothing_is_known_until_all_is_told_anew(
+    traffic: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    lines = traffic.read_bytes().splitlines()
+    damaged = [*lines[:10], damage(lines[10]), *lines[11:], *lines]
+    assert damaged[10] != lines[10]
+    replay = Replay(damaged, CODER)
+    found = list(replay)
+    assert len(found) == 9 + len(lines) - 1
+    assert replay.unreadable == len(lines) - 10
+    assert all(request.before == request.after for request in found)
 
 
 # ------------------------------------------------------------------------------------------------------------ sums

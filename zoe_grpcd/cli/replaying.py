@@ -13,7 +13,7 @@ from zoe_grpcd import config
 from zoe_grpcd.cli.configs import BAD_CONFIG
 from zoe_grpcd.cli.tables import table
 from zoe_grpcd.core.domain import Json
-from zoe_grpcd.recording.lines import Key
+from zoe_grpcd.recording.lines import FORMAT, Key
 from zoe_grpcd.replay import Expected, Replay
 from zoe_grpcd.replay.summary import Gain, Summary, summed_up
 from zoe_grpcd.settings import settings_of
@@ -35,7 +35,8 @@ def run(options: argparse.Namespace) -> int:
         replay = Replay(_lines(Path(options.file)), settings_of(loaded))
         summary = summed_up(replay)
     except (OSError, ValueError) as error:
-        print(f"zoe-grpcd: {options.file}: {error}", file=sys.stderr)
+        what = error.strerror if isinstance(error, OSError) else error
+        print(f"zoe-grpcd: {options.file}: {what}", file=sys.stderr)
         return 1
     notes = list(_notes(replay, summary))
     if options.json:
@@ -56,12 +57,12 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _notes(replay: Replay, summary: Summary) -> Iterator[str]:
+    if replay.formats:
+        yield f"what is of format {', '.join(sorted(replay.formats))} is left out; this version reads format {FORMAT}"
     if replay.unreadable:
-        yield f"{replay.unreadable} lines could not be read"
+        yield f"lines that could not be read: {replay.unreadable:,}"
     if summary.unknown_intents:
-        yield (
-            f"{summary.unknown_intents} requests have another intent than recorded: theirs is not in the configuration"
-        )
+        yield f"requests whose intent is not in the configuration, so that they count as chat: {summary.unknown_intents:,}"
     for backend, model in sorted(replay.unseen):
         what = f"model {model} on backend {backend}" if model else f"backend {backend}"
         yield f"nothing was recorded of {what}, so it gets no request here"
@@ -91,11 +92,18 @@ def _time(unix: float) -> str:
 
 
 def _gain_in_words(before: Expected, after: Expected) -> str:
-    change = f" ({after.seconds / before.seconds - 1:+.1%})" if before.seconds else ""
-    parts = [f"{before.seconds:.2f} -> {after.seconds:.2f} s{change}"]
+    parts = [f"{before.seconds:.2f} -> {after.seconds:.2f} s{_change(before.seconds, after.seconds)}"]
     if before.usd or after.usd:
         parts.append(f"{before.usd:.6f} -> {after.usd:.6f} USD")
     return ", ".join([*parts, f"success {before.success:.1%} -> {after.success:.1%}"])
+
+
+def _change(before: float, after: float) -> str:
+    """` (-29.8%)`, or ` (16 times)` where that says more."""
+    if not before:
+        return ""
+    ratio = after / before
+    return f" ({ratio:.0f} times)" if ratio >= 2.5 else f" ({ratio - 1:+.1%})"
 
 
 def _moves(summary: Summary) -> str:

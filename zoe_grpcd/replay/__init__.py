@@ -7,8 +7,9 @@ the load that later requests met is not known, and nobody pretends to know it.
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from zoe_grpcd.core.domain import Json
+from zoe_grpcd.core.domain import Ask, Json
 from zoe_grpcd.core.eligible import Question, question_of
 from zoe_grpcd.core.errors import ZoeError
 from zoe_grpcd.core.estimate import estimate
@@ -43,49 +44,77 @@ class Redecided:
     intent_known: bool = True
 
 
+class Moment(NamedTuple):
+    """A recorded request: what was asked, the fleet at that moment, and whom it went to."""
+
+    time: float
+    ask: Ask
+    intent: str
+    fleet: Snapshot
+    went_to: Key | None
+
+
 @dataclass(slots=True)
 class Replay:
-    """The lines of a recording, decided anew with the settings. To be iterated once; `unreadable` grows meanwhile.
+    """The lines of a recording, decided anew with the settings. To be iterated once; what it collects grows meanwhile.
 
-    Raises ValueError for what is no recording.
+    `unreadable` counts lines that are broken, or behind one that is, until the fleet is told anew; `formats` are those of
+    other versions. Raises ValueError if there are lines, and none of them can be read.
     """
 
     lines: Iterable[bytes]
     settings: Settings
     unreadable: int = 0
+    formats: set[str] = field(default_factory=set)
     unseen: set[Key] = field(default_factory=set)
 
     def __iter__(self) -> Iterator[Redecided]:
         """What would have become of each request, in their order."""
         state: tuple[Deltas, Overlay] | None = None
-        for line in map(_read, self.lines):
-            if line is None:
-                state, self.unreadable = None, self.unreadable + 1  # what had changed there is not known
-            elif "recording" in line:
-                configured = frozenset((backend, model) for backend, model in line["configured"])
-                state = Deltas(), Overlay(self.settings, configured, self.unseen)
-            elif state is None:
+        begun = False
+        for line in self.lines:
+            record = _read(line)
+            if "recording" in record:
+                state = self._begun(record)
+                begun = begun or state is not None
+            moment = _moment(record, state[0]) if state and "fleet" in record else None
+            if state and moment:
+                yield self._redecided(moment, state[1])
+            elif "recording" not in record:
                 self.unreadable += 1
-            else:
-                yield self._redecided(line, *state)
+                state = None  # what had changed there is not known
+        if not begun and (self.unreadable or self.formats):
+            raise ValueError(self._what_it_is())
 
-    def _redecided(self, line: Json, deltas: Deltas, overlay: Overlay) -> Redecided:
-        then = deltas.snapshot(line["fleet"])
-        now = overlay.over(then)
-        before = (line["chosen"][0], line["chosen"][1]) if line["chosen"] else None
-        question, after = self._choice(line, now)
+    def _begun(self, record: Json) -> tuple[Deltas, Overlay] | None:
+        """All is new from here on; None: it is of another version."""
+        if record["recording"] != FORMAT:
+            self.formats.add(str(record["recording"]))
+            return None
+        configured = frozenset((backend, model) for backend, model in record.get("configured", ()))
+        return Deltas(), Overlay(self.settings, configured, self.unseen)
+
+    def _what_it_is(self) -> str:
+        if self.formats:
+            named = ", ".join(sorted(self.formats))
+            return f"this is a recording of format {named}; this version reads format {FORMAT}"
+        return "this is no recording of decisions, or its beginning is missing"
+
+    def _redecided(self, moment: Moment, overlay: Overlay) -> Redecided:
+        now = overlay.over(moment.fleet)
+        question, after = self._choice(moment.ask, now)
         return Redecided(
-            line["time"],
-            before,
+            moment.time,
+            moment.went_to,
             after,
-            _expected(before, question, then) if question else None,
+            _expected(moment.went_to, question, moment.fleet) if question else None,
             _expected(after, question, now) if question else None,
-            question is None or question.resolution.intent == line["ask"]["intent"],
+            question is None or question.resolution.intent == moment.intent,
         )
 
-    def _choice(self, line: Json, snapshot: Snapshot) -> tuple[Question | None, Key | None]:
+    def _choice(self, ask: Ask, snapshot: Snapshot) -> tuple[Question | None, Key | None]:
         """Who is chosen, and for which question; without a question: its model has no meaning with these settings."""
-        rules, ask = self.settings.rules, ask_of(line["ask"])
+        rules = self.settings.rules
         silent = sorted(snapshot.backends.keys() - _talkative(snapshot))
         try:
             resolution = rules.resolver.resolve(ask, snapshot.by_model, silent)
@@ -103,17 +132,23 @@ def _talkative(snapshot: Snapshot) -> set[str]:
     return {view.deployment.backend for views in snapshot.by_model.values() for view in views}
 
 
-def _read(line: bytes) -> Json | None:
-    """A line of a recording; None: it is broken, as the last one of a daemon that was killed."""
+def _read(line: bytes) -> Json:
+    """A line of a recording; empty: it is broken, as the last one of a daemon that was killed, or something else."""
     try:
         read = json.loads(line)
     except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _moment(record: Json, deltas: Deltas) -> Moment | None:
+    """A recorded request; None: it is not as this version writes it."""
+    try:
+        fleet, chosen = deltas.snapshot(record["fleet"]), record["chosen"]
+        ask, intent = ask_of(record["ask"]), record["ask"]["intent"]
+        return Moment(float(record["time"]), ask, intent, fleet, (chosen[0], chosen[1]) if chosen else None)
+    except (ValueError, TypeError, LookupError, AttributeError):
         return None
-    if not isinstance(read, dict) or not read.keys() & {"recording", "fleet"}:
-        raise ValueError("this is no recording of decisions")
-    if read.get("recording", FORMAT) != FORMAT:
-        raise ValueError(f"a recording of format {read['recording']}; this version reads format {FORMAT}")
-    return read
 
 
 def _expected(key: Key | None, question: Question, snapshot: Snapshot) -> Expected | None:
