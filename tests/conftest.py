@@ -7,6 +7,7 @@ install. Every server has one thread and a model of a few MB.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from zoe_grpcd.localbackends.fetch import BackendUnavailable, Tools, find_tools
 from zoe_grpcd.localbackends.gguf import TinyModel, make_gguf
 from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, llama_server
 from zoe_grpcd.localbackends.ollama import OllamaModel, OllamaOptions, create_model, start_ollama
+from zoe_grpcd.localbackends.projector import make_projector
 from zoe_grpcd.localbackends.servers import Server
 from zoe_grpcd.localbackends.templates import (
     OLLAMA_REASONING_TEMPLATE,
@@ -88,6 +90,12 @@ def reasoning_gguf(models: Path) -> Path:
     return make_gguf(models / "reasoning.gguf", model)
 
 
+@pytest.fixture(scope="session")
+def projector(models: Path) -> Path:
+    """With it any of the models sees: a picture is 576 tokens, and what is said depends on its colours."""
+    return make_projector(models / "projector.gguf")
+
+
 @pytest.fixture(name="llama_server")
 def _llama_server(tools: Tools, tmp_path: Path) -> Iterator[LlamaServerFactory]:
     """`llama_server(quick_gguf, alias="quick", slots=2, ...)`: fields of `LlamaServerOptions`, ready.
@@ -141,7 +149,7 @@ def _ollama_server(tools: Tools, tmp_path: Path) -> Iterator[OllamaFactory]:
 
 def _named(name: str, model: Path | OllamaModel) -> OllamaModel:
     if isinstance(model, OllamaModel):
-        return OllamaModel(name, model.gguf, model.template, model.parameters)
+        return replace(model, name=name)
     templates = {"tool": OLLAMA_TOOL_TEMPLATE, "reasoning": OLLAMA_REASONING_TEMPLATE}
     if model.stem in templates:
         return OllamaModel(name, model, templates[model.stem])

@@ -1,28 +1,19 @@
-"""Writes a tiny llama-architecture model as a GGUF file, the format that llama.cpp and Ollama load.
+"""Writes a tiny llama-architecture model, as a file that llama.cpp and Ollama load.
 
-The one rule: the file is there whole or not at all, and the same arguments always write the same bytes.
+The one rule: the same arguments always write the same bytes.
 """
 
-import math
 import random
-import struct
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from . import circuit
 from .circuit import EMBEDDING, HEAD_SIZE, HEADS, ROPE_BASE, Matrix
+from .container import BOOL, F32, I32, STRING, U32, Tensor, array_entry, entry, floats, spelt, write_gguf
 from .templates import CHAT_TEMPLATE
 from .vocabulary import WORDS, TokenKind, Vocabulary, vocabulary
-
-ALIGNMENT = 32  # bytes; where each tensor begins
-BLOCK = 1 << 20  # bytes written at a time
-
-# The numbers that GGUF gives to the types of its metadata.
-U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
-PACKED = {U32: "<I", F32: "<f", BOOL: "<?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,46 +38,20 @@ class TinyModel:
     chat_template: str = CHAT_TEMPLATE
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A named matrix of 32-bit floats, the fastest dimension first. Data that is shorter is repeated to fill it."""
-
-    name: str
-    shape: tuple[int, ...]
-    data: bytes
-
-    @property
-    def size(self) -> int:
-        """Its bytes in the file, without what aligns the next one."""
-        return 4 * math.prod(self.shape)
-
-
 def make_gguf(path: Path, model: TinyModel | None = None) -> Path:
     """Writes the model to `path` and returns the path. Every word it says begins with its space (" river")."""
     model = model or TinyModel()
     words = vocabulary(model.words, model.script)
-    tensors = list(_tensors(model, words))
     metadata = [*_metadata(model, words), *_tokenizer(words)]
-    scratch = path.with_name(f"{path.name}.part")
-    with scratch.open("wb") as file:
-        file.write(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata)) + b"".join(metadata))
-        offset = 0
-        for tensor in tensors:
-            file.write(_directory_entry(tensor, offset))
-            offset += -(-tensor.size // ALIGNMENT) * ALIGNMENT
-        _align(file)
-        for tensor in tensors:
-            _write_data(file, tensor)
-    scratch.replace(path)
-    return path
+    return write_gguf(path, metadata, list(_tensors(model, words)))
 
 
 def _metadata(model: TinyModel, words: Vocabulary) -> Iterator[bytes]:
-    yield _entry("general.architecture", STRING, "llama")
-    yield _entry("general.type", STRING, "model")
-    yield _entry("general.name", STRING, model.name)
-    yield _entry("general.file_type", U32, 0)
-    yield _entry("tokenizer.chat_template", STRING, model.chat_template)
+    yield entry("general.architecture", STRING, "llama")
+    yield entry("general.type", STRING, "model")
+    yield entry("general.name", STRING, model.name)
+    yield entry("general.file_type", U32, 0)
+    yield entry("tokenizer.chat_template", STRING, model.chat_template)
     numbers = {
         "context_length": model.context,
         "embedding_length": EMBEDDING,
@@ -100,28 +65,28 @@ def _metadata(model: TinyModel, words: Vocabulary) -> Iterator[bytes]:
     if model.experts:
         numbers |= {"expert_count": model.experts, "expert_used_count": 1}
     for key, number in numbers.items():
-        yield _entry(f"llama.{key}", U32, number)
-    yield _entry("llama.attention.layer_norm_rms_epsilon", F32, 1e-5)
-    yield _entry("llama.rope.freq_base", F32, ROPE_BASE)
+        yield entry(f"llama.{key}", U32, number)
+    yield entry("llama.attention.layer_norm_rms_epsilon", F32, 1e-5)
+    yield entry("llama.rope.freq_base", F32, ROPE_BASE)
 
 
 def _tokenizer(words: Vocabulary) -> Iterator[bytes]:
-    yield _entry("tokenizer.ggml.model", STRING, "llama")
-    yield _entry("tokenizer.ggml.pre", STRING, "default")
+    yield entry("tokenizer.ggml.model", STRING, "llama")
+    yield entry("tokenizer.ggml.pre", STRING, "default")
     ids = {"bos_token_id": words.bos, "eos_token_id": words.eos, "unknown_token_id": words.unknown}
     for key, number in ids.items():
-        yield _entry(f"tokenizer.ggml.{key}", U32, number)
+        yield entry(f"tokenizer.ggml.{key}", U32, number)
     for key, flag in {"add_bos_token": True, "add_eos_token": False, "add_space_prefix": False}.items():
-        yield _entry(f"tokenizer.ggml.{key}", BOOL, flag)
+        yield entry(f"tokenizer.ggml.{key}", BOOL, flag)
     # Longer pieces win, so that a word is joined to its end.
     scores = [float(len(text)) if kind == TokenKind.NORMAL else 0.0 for text, kind in words.tokens]
     columns = {
-        "tokens": (STRING, b"".join(_text(text) for text, _ in words.tokens)),
-        "scores": (F32, array("f", scores).tobytes()),
+        "tokens": (STRING, b"".join(spelt(text) for text, _ in words.tokens)),
+        "scores": (F32, floats(scores)),
         "token_type": (I32, array("i", [kind for _, kind in words.tokens]).tobytes()),
     }
     for key, (kind, data) in columns.items():
-        yield _text(f"tokenizer.ggml.{key}") + struct.pack("<IIQ", ARRAY, kind, len(words)) + data
+        yield array_entry(f"tokenizer.ggml.{key}", kind, len(words), data)
 
 
 def _tensors(model: TinyModel, words: Vocabulary) -> Iterator[Tensor]:
@@ -130,7 +95,7 @@ def _tensors(model: TinyModel, words: Vocabulary) -> Iterator[Tensor]:
     first = circuit.attention(rng, model.reply_tokens)
     ends = model.reply_tokens is not None
     output = circuit.output_matrix(words, embedding, rng, ends=ends)
-    noise = array("f", [rng.gauss(0.0, 0.05) for _ in range(1 << 14)]).tobytes()
+    noise = floats([rng.gauss(0.0, 0.05) for _ in range(1 << 14)])
     yield Tensor("token_embd.weight", (EMBEDDING, len(words)), embedding.tobytes())
     for layer in range(model.layers):
         yield from _attention(f"blk.{layer}.", first if layer == 0 else None, noise)
@@ -161,36 +126,9 @@ def _feed_forward(prefix: str, model: TinyModel, noise: bytes) -> Iterator[Tenso
     yield Tensor(f"{prefix}ffn_down{suffix}.weight", (model.ffn, EMBEDDING, *experts), b"\0")
 
 
-def _text(value: str | bytes) -> bytes:
-    data = value.encode() if isinstance(value, str) else value
-    return struct.pack("<Q", len(data)) + data
-
-
-def _entry(key: str, kind: int, value: str | float) -> bytes:
-    data = _text(value) if isinstance(value, str) else struct.pack(PACKED[kind], value)
-    return _text(key) + struct.pack("<I", kind) + data
-
-
-def _directory_entry(tensor: Tensor, offset: int) -> bytes:
-    shape = tensor.shape
-    return _text(tensor.name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, offset)
-
-
-def _write_data(file: BinaryIO, tensor: Tensor) -> None:
-    left = tensor.size
-    data = tensor.data if len(tensor.data) >= left else tensor.data * max(1, BLOCK // len(tensor.data))
-    while left:
-        left -= file.write(data[:left])
-    _align(file)
-
-
-def _align(file: BinaryIO) -> None:
-    file.write(bytes(-file.tell() % ALIGNMENT))
-
-
 def _flat(matrix: Matrix) -> bytes:
     return b"".join(row.tobytes() for row in matrix)
 
 
 def _ones() -> bytes:
-    return array("f", [1.0] * EMBEDDING).tobytes()
+    return floats([1.0] * EMBEDDING)

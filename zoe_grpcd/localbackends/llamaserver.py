@@ -15,7 +15,7 @@ from .servers import Command, Server, free_port
 class LlamaServerOptions:
     """What to serve and how. `model` is a file, or a folder of files for router mode (models are named as the files).
 
-    `port` 0 takes a free one. `args` are further arguments of llama-server, as it spells them.
+    `port` 0 takes a free one. `projector` is the file by which the model sees. `args` are further arguments of llama-server, as it spells them.
     """
 
     model: Path
@@ -25,6 +25,7 @@ class LlamaServerOptions:
     context_per_slot: int = 4096
     threads: int = 1
     api_key: str | None = None
+    projector: Path | None = None
     args: Sequence[str] = ()
 
 
@@ -38,6 +39,7 @@ def llama_server(tools: Tools, folder: Path, options: LlamaServerOptions) -> Ser
         "--parallel": options.slots,
         "--ctx-size": options.slots * options.context_per_slot,
         "--models-dir" if options.model.is_dir() else "--model": str(options.model),
+        "--mmproj": str(options.projector) if options.projector else None,
         "--alias": options.alias,
         "--api-key": options.api_key,
     }

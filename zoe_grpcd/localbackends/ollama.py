@@ -37,12 +37,16 @@ class OllamaOptions:
 
 @dataclass(frozen=True, slots=True)
 class OllamaModel:
-    """A model by the name that Ollama gives it: its file, template and parameters (over `PARAMETERS`)."""
+    """A model by the name that Ollama gives it: its file, template and parameters (over `PARAMETERS`).
+
+    `projector` is the file by which it sees.
+    """
 
     name: str
     gguf: Path
     template: str = OLLAMA_TEMPLATE
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    projector: Path | None = None
 
 
 def ollama_server(tools: Tools, folder: Path, options: OllamaOptions | None = None) -> Server:
@@ -77,14 +81,9 @@ def create_model(server: Server, model: OllamaModel) -> None:
     Raises:
         RuntimeError: Ollama refused, with what it said.
     """
-    with model.gguf.open("rb") as file:
-        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-        if server.request("HEAD", f"/api/blobs/{digest}")[0] != 200:
-            file.seek(0)
-            _upload(server, digest, file)
     body = {
         "model": model.name,
-        "files": {"model.gguf": digest},
+        "files": {file.name: _given(server, file) for file in (model.gguf, model.projector) if file},
         "template": model.template,
         "parameters": {**PARAMETERS, **model.parameters},
         "stream": False,
@@ -92,6 +91,16 @@ def create_model(server: Server, model: OllamaModel) -> None:
     status, reply = server.request("POST", "/api/create", body, within=300.0)
     if status != 200 or '"success"' not in reply:
         raise RuntimeError(f"Ollama did not create {model.name}: {status} {reply}")
+
+
+def _given(server: Server, path: Path) -> str:
+    """The digest by which Ollama knows the file, which it has after this."""
+    with path.open("rb") as file:
+        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        if server.request("HEAD", f"/api/blobs/{digest}")[0] != 200:
+            file.seek(0)
+            _upload(server, digest, file)
+    return digest
 
 
 def _upload(server: Server, digest: str, file: BinaryIO) -> None:
