@@ -43,6 +43,8 @@ REFUSALS = [
         '{"error":{"message":"Failed to initialize samplers: failed to parse grammar"}}',
         Fault.REJECTED,
     ),
+    ("llamacpp", 400, '{"error":{"message":"Failed to load image or audio file"}}', Fault.REJECTED),
+    ("llamacpp", 500, '{"error":{"message":"image input is not supported - hint"}}', Fault.REJECTED),
     ("llamacpp", 500, '{"error":{"message":"[json.exception.parse_error.101] parse error"}}', Fault.REJECTED),
     ("llamacpp", 401, '{"error":{"message":"Invalid API Key"}}', Fault.UNAUTHORIZED),
     ("llamacpp", 500, '{"error":{"message":"Failed to read connection"}}', Fault.SERVER),
@@ -62,6 +64,7 @@ REFUSALS = [
     ("ollama", 500, '{"error":"llama runner process has terminated: exit status 2"}', Fault.LOAD_FAILED),
     ("ollama", 500, '{"error":"option \\"temperature\\" must be of type float32"}', Fault.REJECTED),
     ("ollama", 400, '{"error":"registry.ollama.ai/library/m does not support tools"}', Fault.REJECTED),
+    ("ollama", 500, '{"error":"failed to process inputs: image: unknown format"}', Fault.REJECTED),
     ("ollama", 500, '{"error":"an error was encountered while running the model"}', Fault.SERVER),
     ("openai", 429, '{"error":{"message":"Rate limit reached"}}', Fault.RATE_LIMITED),
     (
@@ -156,6 +159,14 @@ def test_an_answer_that_breaks_keeps_what_came_before(kind: str, data: bytes, te
     assert broken.error.fault is Fault.CUT
     assert text in broken.error.message
     assert [e.text for e in events if isinstance(e, Delta)] == (["Hi"] if data else [])
+
+
+def test_a_picture_that_ollama_cannot_read_is_the_callers_mistake() -> None:
+    refused = reading("ollama")
+    refused.feed(b'{"error":"Failed to create new sequence: failed to process inputs: unable to embed"}\n')
+    assert refused.error is not None
+    assert refused.error.fault is Fault.REJECTED
+    assert "unable to embed" in refused.error.message
 
 
 def test_a_finish_reason_is_enough_of_an_end() -> None:

@@ -19,6 +19,7 @@ class LlamaCpp(OpenAI):
         sign(r"no slot available", Fault.OVERLOADED, 503),
         # a router answers 400 for a model that it doesn't have, or has and may not load
         sign(r"model '.*' not found|model name is missing|model is not found", Fault.MODEL_MISSING),
+        sign(r"failed to load image|image input is not supported", Fault.REJECTED),
         sign(r"model is not loaded|failed to load|model .{0,200}exited", Fault.LOAD_FAILED),
         # the request could not be read: 500 from this server, but it would be the same anywhere
         sign(r"json\.exception|parse error|missing 'role'|Missing .{0,40}role", Fault.REJECTED, 500),

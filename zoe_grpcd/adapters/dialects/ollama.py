@@ -27,6 +27,8 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "repetition_penalty": "repeat_penalty",
 }
 _TOP_LEVEL: Final = frozenset({"keep_alive", "think", "truncate", "shift"})
+# A picture that it cannot read is told in an answer that has begun, with status 200; it would be the same anywhere.
+_UNREADABLE: Final = sign(r"failed to process inputs", Fault.REJECTED)
 _PLAIN: Final = frozenset({"role", "content", "thinking"})
 
 
@@ -48,6 +50,7 @@ class Ollama:
         }
     )
     signs = (
+        _UNREADABLE,
         sign(r"server busy|maximum pending requests", Fault.OVERLOADED),
         sign(r"model .{0,200}not found|try pulling it", Fault.MODEL_MISSING),
         sign(
@@ -109,7 +112,7 @@ class Ollama:
     def read(self, raw: Json) -> RawFacts | None:
         """See `Dialect`."""
         if raw.get("error"):
-            return RawFacts(error=broken(raw["error"]))
+            return RawFacts(error=broken(raw["error"], (_UNREADABLE,)))
         if raw.get("done") is not True:
             return None
         counted = raw.get("eval_count")

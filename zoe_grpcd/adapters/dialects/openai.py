@@ -144,12 +144,13 @@ class OpenAI:
         return refusal(self.signs, status, body, headers)
 
 
-def broken(error: Any) -> UpstreamError:
-    """An error object in the middle of a stream: whatever it says, this answer is cut."""
+def broken(error: Any, signs: tuple[Sign, ...] = ()) -> UpstreamError:
+    """An error object in the middle of a stream: whatever it says but for the signs, this answer is cut."""
     code = error.get("code") if isinstance(error, dict) else None
     status = code if isinstance(code, int) and 400 <= code < 600 else 0
     text = str(error.get("message") or error) if isinstance(error, dict) else str(error)
-    return UpstreamError(Fault.CUT, said(text), http_status=status)
+    fault = next((s.fault for s in signs if s.pattern.search(text)), Fault.CUT)
+    return UpstreamError(fault, said(text), http_status=status)
 
 
 def counted(usage: Json) -> Usage:
