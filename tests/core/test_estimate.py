@@ -47,7 +47,7 @@ def test_where_only_their_number_is_known_requests_take_a_mean_service(
 def test_the_size_of_a_request() -> None:
     messages = ({"role": "system", "content": "x"}, {"role": "user", "content": "y"})
     ask = an_ask(generation=Generation(messages, options={"max_output_tokens": 7}), images=2, prompt_bytes=50)
-    assert size_of(ask) == Size(50, 2 * 4 + 2 * 600, 7)
+    assert size_of(ask) == Size(50, 2 * 4 + 2 * 600, 7, images=2)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,10 @@ MEASURED = Measured(prefill=0.5, prefill_tokens=100, decode=1.0, decode_tokens=1
         ({"whole": False}, {"token", "overhead"}),  # cut by a limit: no length of an answer
         ({"output_tokens": 3}, {"overhead", "output_tokens"}),  # too few for a rate
         ({"usage": PROMPT, "prompt_bytes": 400}, {"token", "overhead", "output_tokens", "bytes_per_token"}),
+        (
+            {"usage": PROMPT, "prompt_bytes": 400, "images": 1},  # how many of the tokens are text is a guess
+            {"token", "overhead", "output_tokens"},
+        ),
         ({"usage": replace(PROMPT, estimated=True)}, {"token", "overhead", "output_tokens"}),
         ({"usage": Usage(prompt_tokens=9)}, {"token", "overhead", "output_tokens"}),
         ({"measured": MEASURED}, {"token", "overhead", "output_tokens", "prefill"}),

@@ -37,6 +37,7 @@ class Size(NamedTuple):
     prompt_bytes: int
     fixed_tokens: int  # of messages and images, whatever the tokenizer
     max_output_tokens: int | None
+    images: int = 0
 
 
 def size_of(ask: Ask, default_max_output: int | None = None) -> Size:
@@ -46,6 +47,7 @@ def size_of(ask: Ask, default_max_output: int | None = None) -> Size:
         ask.prompt_bytes,
         MESSAGE_TOKENS * len(ask.generation.messages) + IMAGE_TOKENS * ask.images,
         default_max_output if limit is None else limit,
+        ask.images,
     )
 
 

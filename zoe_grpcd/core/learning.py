@@ -46,6 +46,7 @@ class Lesson:
     measured: Measured = NOT_MEASURED
     prompt_bytes: int = 0
     fixed_tokens: int = 0
+    images: int = 0
     cold: bool = False  # the model had to be loaded first
     waited: bool = False  # no slot was free when it began
     slowdown: float = 1.0  # by requests beside it, as the estimate has it
@@ -140,7 +141,8 @@ class Learned:
 
     def _learn_prefill(self, lesson: Lesson, now: float) -> None:
         text_tokens = _text_tokens(lesson)
-        if text_tokens > MIN_PREFILL_TOKENS:
+        # A picture takes 8 to 4000 tokens, by model and size: how many are of the text is a guess.
+        if text_tokens > MIN_PREFILL_TOKENS and not lesson.images:
             low, high = BYTES_PER_TOKEN
             self.bytes_per_token.add(min(high, max(low, lesson.prompt_bytes / text_tokens)), now)
         if (seconds := seconds_per_prompt_token(lesson)) is not None:

@@ -121,6 +121,7 @@ class Transcript:
             measured=self.finish.measured if self.finish else Measured(),
             prompt_bytes=self.size.prompt_bytes,
             fixed_tokens=self.size.fixed_tokens,
+            images=self.size.images,
             cold=self.cold,
             waited=self.waited,
         )
