@@ -219,7 +219,7 @@ class BackendSwitched(_message.Message):
     TOKENS_KEPT_FIELD_NUMBER: _builtins.int
     FAILED_ATTEMPT_FIELD_NUMBER: _builtins.int
     seam: _routing_pb2.SeamQuality.ValueType
-    """How well the pieces fit. With RESTART the client drops all deltas so far. Unspecified: there were none yet."""
+    """How well the pieces fit. With RESTART the client drops all deltas so far. EXACT_TOKENS where nothing was sent yet."""
     tokens_kept: _builtins.int
     """Tokens of the answer so far that stay valid; reasoning does not count, it may come anew. 0 with RESTART."""
     @_builtins.property
