@@ -210,7 +210,7 @@ class World:
     def __post_init__(self) -> None:
         self.clock = Clock()
         self.fleet = Fleet(self.facts, self.deployments, caution=self.caution)
-        self.waiting = WaitingRoom(self.max_queue, self.max_queue_time)
+        self.waiting = WaitingRoom(self.max_queue, self.max_queue_time, has_room=self.fleet.has_room)
         self.fleet.subscribe(lambda _name: self.waiting.stir())
         self.dispatchers: dict[str, FakeDispatcher] = {}
         self.nudged: list[str] = []

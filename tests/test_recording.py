@@ -179,11 +179,11 @@ WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
 def three_boxes(record: Any, **more: Any) -> World:
     """Three backends of different weight and speed with two models; one of the models is cold on one of them."""
     world = World(**{"policy": POLICY, "record": record, **more})
-    cold = seen("m", a_status("n", state=LoadState.UNLOADED), slots=24)
+    cold = seen("m", a_status("n", state=LoadState.UNLOADED), slots=64)
     for name, pace in (("a", 0.5), ("b", 1.5), ("c", 0.2)):
         script: Script = (said("x"), partial(world.clock.advance, pace), said("y"), finished(20, 30))
         world.add(
-            name, script, seen_as=cold if name == "c" else seen("m", "n", slots=24), weight=WEIGHTS[name]
+            name, script, seen_as=cold if name == "c" else seen("m", "n", slots=64), weight=WEIGHTS[name]
         )
     return world
 

@@ -18,6 +18,7 @@ from zoe_grpcd.core.domain import (
     Finish,
     FinishReason,
     LoadState,
+    Moved,
     Outcome,
     Phase,
     Prefill,
@@ -87,7 +88,7 @@ class Attempts:
             self._fleet.release(lease, None, self._clock())  # nothing to do if it is back already
             if lease.cold:
                 self._nudge(lease.backend.name)
-            self._waiting.stir()
+            self._waiting.stir(lease.backend.name)
 
     async def _resumed(self, call: Call, transcript: Transcript, worst: Seam, run: Run) -> Call:
         """The call that goes on with what the caller has, at the seam that the backend can really offer."""
@@ -278,13 +279,20 @@ async def _open(decision: Decision, run: Run) -> None:
         await run.deliver(Switched(previous.chosen, decision.chosen, run.attempts[-1]))
 
 
+def _change(previous: Decision, decision: Decision, run: Run) -> Item:
+    """It goes on elsewhere, or starts elsewhere than it was told while it waited."""
+    if not run.attempts:
+        return Moved(previous.chosen, decision.chosen)
+    return Switched(previous.chosen, decision.chosen, run.attempts[-1])
+
+
 def _announcement(decision: Decision, lease: Lease, run: Run) -> list[Item]:
     """What an eager caller hears before the first token: the choice, or the change of it, and what is waited for."""
     previous, run.announced = run.announced, decision
     items: list[Item] = [decision]
     if previous is not None:
         moved = previous.chosen.deployment != decision.chosen.deployment
-        items = [Switched(previous.chosen, decision.chosen, run.attempts[-1])] if moved else []
+        items = [_change(previous, decision, run)] if moved else []
     expected = decision.chosen.estimate
     loads = expected is not None and expected.load > 0
     state = "LOADING" if loads else "QUEUED" if lease.waited else "PREFILLING"

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from zoe_grpcd.admission import Seat, WaitingRoom
 from zoe_grpcd.attempt import Attempts
 from zoe_grpcd.core import explain as explaining
-from zoe_grpcd.core.awaited import once_over, wait_in_words, waited_for
-from zoe_grpcd.core.domain import Ask, Decision, Reason, Target
+from zoe_grpcd.core.awaited import held_up, once_over, wait_in_words
+from zoe_grpcd.core.domain import NO_LIMITS, Ask, Decision, Target
 from zoe_grpcd.core.eligible import Question, question_of
 from zoe_grpcd.core.errors import ContextTooLong, Fault, InvalidRequest, Violation, ZoeError
-from zoe_grpcd.core.fallback import next_question
+from zoe_grpcd.core.fallback import next_question, widened
 from zoe_grpcd.core.hold import hold_of
+from zoe_grpcd.core.line import RANKS
 from zoe_grpcd.core.recovery import failure_of, lost_of, pauses
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.core.scoring import Choice, choose
@@ -25,6 +26,7 @@ from zoe_grpcd.core.warmth import FRESH, in_doubt
 from zoe_grpcd.fleet import Fleet, Lease
 from zoe_grpcd.patience import Patience
 from zoe_grpcd.ports import Dispatcher
+from zoe_grpcd.queueing import Queueing
 from zoe_grpcd.run import Around, Deliver, Item, Reliability, Run
 from zoe_grpcd.succession import Succession
 
@@ -60,6 +62,7 @@ class Router:
         self._record = around.record
         self._look = around.look
         self._chance = around.chance
+        self._queueing = Queueing(fleet, rules.reliability, waiting, around)
         self._succession = Succession(fleet, rules.reliability, dispatchers, around)
         self._attempts = Attempts(fleet, rules.reliability, dispatchers, waiting, around)
 
@@ -71,7 +74,8 @@ class Router:
 
     def route(self, ask: Ask, *, explain: bool = False) -> Decision:
         """What would be chosen now; sends nothing. Raises the ZoeError that the request would end with."""
-        return self._decide(self._question(ask), explain=explain)
+        question = self._question(ask)
+        return self._decide(question, self._queueing.seat(question), explain=explain)
 
     def mistakes(self, target: Target) -> Iterable[Violation]:
         """What a target names that does not exist here, by its fields."""
@@ -86,18 +90,24 @@ class Router:
         return question_of(ask, resolution, drop_params=self._policy.drop_params)
 
     def _decide(
-        self, question: Question, *, explain: bool, sent: bool = False, sure: bool = True
+        self, question: Question, seat: Seat, *, explain: bool, sent: bool = False, sure: bool = True
     ) -> Decision:
         """Chooses; raises the refusal if nobody may serve. `sent`: it is going to be acted on; else it may be one that
-        has to wait first, and says so. `sure`: what backends have in memory is not doubted.
+        has to wait first, and says so. `sure`: what backends have in memory is not doubted. `seat` is told the options.
         """
         started = self._clock()
-        snapshot = picture = self._fleet.snapshot(started)
+        snapshot = picture = self._queueing.picture(self._fleet.snapshot(started), seat)
         choice = choose(question, picture, self._policy)
         if choice is None and not sent and (later := once_over(question, picture)) is not None:
             picture, choice = later, choose(question, later, self._policy)
+        if choice is None and (late := explaining.late_of(question, picture)) is not None:
+            question = widened(question) or question
+            choice = choose(question, picture, self._policy)
+            if choice is None:
+                raise late
         if choice is None:
             raise explaining.refusal_of(question, snapshot, self._reliability.retry_delay)
+        seat.options, seat.picture = choice.options, snapshot
         decision = explaining.decision_of(question, choice, picture, self._policy, explain=explain)
         if picture is not snapshot:
             waiting = wait_in_words(snapshot.backends[decision.chosen.deployment.backend])
@@ -106,8 +116,6 @@ class Router:
         decision.decide_seconds = self._clock() - started
         if not sure:
             decision.doubtful = self._doubtful(choice, started)
-        if self._record is not None and sent and not (question.faults or decision.doubtful):
-            self._record(question, snapshot, decision)
         return decision
 
     def _doubtful(self, choice: Choice, now: float) -> frozenset[str]:
@@ -135,7 +143,8 @@ class Router:
         try:
             while True:
                 asked, decision, lease = await self._start(question, run)
-                await self._attempts.make(asked, decision, lease, run)
+                with self._waiting.running(RANKS[ask.priority], lease.backend.name):
+                    await self._attempts.make(asked, decision, lease, run)
                 if run.done:
                     self._succession.look_ahead(asked, decision, lease)
                     return
@@ -148,44 +157,55 @@ class Router:
 
     async def _start(self, question: Question, run: Run) -> tuple[Question, Decision, Lease]:
         """Decides and leases, in one synchronous stretch; waits for a slot or a load where that would help."""
-        with self._waiting.seat() as seat:
+        with self._queueing.seat(question, run) as seat:
             while True:
                 try:
-                    asked, decision = self._choose(question, run)
+                    asked, decision = self._choose(question, run, seat)
                 except ZoeError as refusal:
                     question = await self._without_anybody(question, run, refusal, seat)
                     continue
                 if decision.doubtful and self._look is not None:
                     run.looked = True
+                    seat.step_aside()
                     await self._look(decision.doubtful, self._policy.check_timeout)
                     continue
+                if not self._queueing.admits(seat, decision):
+                    question = await self._queueing.wait_for_room(question, decision, run, seat)
+                    continue
                 if self._succession.is_unknown(decision, run):
+                    seat.step_aside()
                     await self._succession.find_out(asked, decision, run)
                     continue
                 if not self._succession.is_affordable(decision, run):
                     raise self._failure(question, run)
-                if question.ask.observer is not None:
-                    question.ask.observer(decision)
-                now = self._clock()
-                if not run.attempts:
-                    run.queued = now - run.started
-                chosen = decision.chosen
-                return (
-                    asked,
-                    decision,
-                    self._fleet.lease(chosen.deployment, now, chosen.estimate, decision.turn),
-                )
+                return asked, decision, self._lease(question, decision, run, seat)
 
-    def _choose(self, question: Question, run: Run) -> tuple[Question, Decision]:
+    def _lease(self, question: Question, decision: Decision, run: Run, seat: Seat) -> Lease:
+        """Acts on a decision."""
+        if self._record is not None and not question.faults and seat.picture is not None:
+            self._record(question, seat.picture, decision)
+        if run.announced is not None and not run.attempts:
+            decision.id = run.announced.id
+        if question.ask.observer is not None:
+            question.ask.observer(decision)
+        now, chosen = self._clock(), decision.chosen
+        if not run.attempts:
+            run.queued = now - run.started
+        seat.started = True
+        return self._fleet.lease(chosen.deployment, now, chosen.estimate, decision.turn)
+
+    def _choose(self, question: Question, run: Run, seat: Seat) -> tuple[Question, Decision]:
         """Decides; with an answer that has begun, for the best seam that somebody can offer now."""
         run.seam = None
+        if question.ask.limits is not NO_LIMITS:
+            question.limits = self._queueing.left(question, run)
         if run.loss is None:
-            return question, self._decide(question, explain=run.explain, sent=True, sure=run.looked)
+            return question, self._decide(question, seat, explain=run.explain, sent=True, sure=run.looked)
         refusal: ZoeError | None = None
         for way in self._succession.ways(question, run):
             asked = self._succession.narrowed(question, way, run)
             try:
-                decision = self._decide(asked, explain=run.explain, sent=True)
+                decision = self._decide(asked, seat, explain=run.explain, sent=True)
             except ZoeError as error:
                 refusal = error
                 continue
@@ -196,13 +216,13 @@ class Router:
     async def _without_anybody(self, question: Question, run: Run, refusal: ZoeError, seat: Seat) -> Question:
         """Nobody may serve now: waits if that helps, tries once more what failed if that may help, else raises."""
         snapshot = self._fleet.snapshot(self._clock())
-        reasons = waited_for(self._succession.open_to(question, run), snapshot)
-        if reasons:
-            limit = question.ask.max_queue_time
-            if limit is None and Reason.LOADING in reasons:
-                limit = self._reliability.first_token_ceiling
+        whoever = self._succession.open_to(question, run)
+        blocked = held_up(whoever, self._queueing.picture(snapshot, seat))
+        if blocked:
             try:
-                await seat.change(limit)
+                patient = whoever.ask.max_queue_time != 0
+                later = self._decide(whoever, seat, explain=run.explain) if patient else None
+                await self._queueing.wait(whoever, later, run, seat, blocked)
             except ZoeError:
                 if run.seen:
                     raise self._failure(question, run) from None

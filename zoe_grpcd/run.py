@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
 from zoe_grpcd.core.continuation import NOTHING_YET, Draft, Key, Loss
-from zoe_grpcd.core.domain import Attempt, Completed, Decision, Event, Progress, Seam, Switched
+from zoe_grpcd.core.domain import Attempt, Completed, Decision, Event, Moved, Progress, Seam, Switched
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import UpstreamError
 from zoe_grpcd.core.hold import Hold
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.patience import Patience
 
-Item = Decision | Progress | Switched | list[Event] | Completed
+Item = Decision | Progress | Moved | Switched | list[Event] | Completed
 Deliver = Callable[[Item], Awaitable[None]]
 """Takes one item of an answer, and returns when the next one may come; what it raises ends the request."""
 
@@ -78,6 +78,8 @@ class Run:
     spent: float = 0.0  # US dollars, by attempts that were lost
     silent: frozenset[Key] = frozenset()  # who did not tell how it goes on with a text
     returns: int = 0  # times that it has waited for a server to come back
+    told: Progress | None = None  # what it was told last of its wait, and when
+    told_at: float = 0.0
     looked: bool = False  # backends were asked what they have in memory, once
 
     @property

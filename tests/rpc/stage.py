@@ -149,7 +149,7 @@ async def staged(setting: Setting | None = None) -> AsyncIterator[Stage]:
     """A server on a free port; everything is over at the end."""
     setting = setting or Setting()
     fleet, puppets = Fleet(setting.facts), {backend.name: Puppet() for backend in setting.backends}
-    waiting, gate = WaitingRoom(8, 5.0), Gate(setting.max_request_time)
+    waiting, gate = WaitingRoom(8, 5.0, has_room=fleet.has_room), Gate(setting.max_request_time)
     fleet.subscribe(lambda _name: waiting.stir())
     around = Around(time.monotonic, lambda _name: None)
     watchers = Watchers(fleet.subscribe)

@@ -3,17 +3,28 @@
 Rule: only what ends without anybody's doing is waited for.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from zoe_grpcd.core.domain import Phase, Reason
+from zoe_grpcd.core.domain import Deployment, Phase, Reason
 from zoe_grpcd.core.eligible import Question
+from zoe_grpcd.core.estimate import MANY
 from zoe_grpcd.core.scoring import WAITED_FOR, ineligible
+from zoe_grpcd.core.timetable import Task
 from zoe_grpcd.core.views import BackendView, Snapshot
+
+Key = tuple[str, str]
 
 
 def waited_for(question: Question, snapshot: Snapshot) -> frozenset[Reason]:
     """What ends by itself and is all that keeps somebody from serving; empty: waiting does not help."""
-    return frozenset(reason for _, reasons in _blocked(question, snapshot) for reason in reasons)
+    return frozenset(reason for reasons in held_up(question, snapshot).values() for reason in reasons)
+
+
+def held_up(question: Question, snapshot: Snapshot) -> dict[Key, tuple[Reason, ...]]:
+    """Who would serve if it were not for what ends by itself, and what that is."""
+    found = ineligible(question, snapshot)
+    return {key_of(c.deployment): c.reasons for c in found if WAITED_FOR.issuperset(c.reasons)}
 
 
 def once_over(question: Question, snapshot: Snapshot) -> Snapshot | None:
@@ -23,9 +34,23 @@ def once_over(question: Question, snapshot: Snapshot) -> Snapshot | None:
     """
     if question.ask.max_queue_time == 0:
         return None
-    names = {backend for backend, _ in _blocked(question, snapshot)}
+    names = {backend for backend, _ in held_up(question, snapshot)}
     opened = {name: _opened(snapshot.backends[name]) for name in names}
     return replace(snapshot, backends={**snapshot.backends, **opened}) if opened else None
+
+
+def behind(snapshot: Snapshot, before: Mapping[str, Sequence[Task]]) -> Snapshot:
+    """The fleet as it is for a request that is served after others who wait: with their tasks, by backend."""
+    views = ((name, snapshot.backends.get(name), tasks) for name, tasks in before.items())
+    fuller = {name: _with_tasks(view, tasks) for name, view, tasks in views if view is not None}
+    return replace(snapshot, backends={**snapshot.backends, **fuller}) if fuller else snapshot
+
+
+def _with_tasks(view: BackendView, tasks: Sequence[Task]) -> BackendView:
+    count = view.in_flight + view.foreign
+    known = count == 0 or view.tasks
+    all_tasks = (*view.tasks, *tasks) if known and count + len(tasks) <= MANY else ()
+    return replace(view, in_flight=view.in_flight + len(tasks), tasks=all_tasks)
 
 
 def wait_in_words(view: BackendView) -> str:
@@ -37,9 +62,9 @@ def wait_in_words(view: BackendView) -> str:
     return f"{taken}, and the request would wait for one"
 
 
-def _blocked(question: Question, snapshot: Snapshot) -> list[tuple[str, tuple[Reason, ...]]]:
-    found = ineligible(question, snapshot)
-    return [(c.deployment.backend, c.reasons) for c in found if WAITED_FOR.issuperset(c.reasons)]
+def key_of(deployment: Deployment) -> Key:
+    """Names a deployment."""
+    return deployment.backend, deployment.model
 
 
 def _opened(view: BackendView) -> BackendView:

@@ -570,13 +570,18 @@ class Progress:
 
 @dataclass(slots=True)
 class Switched:
-    """The request goes on elsewhere. Before anything was sent nothing is lost by it, which is an exact seam.
-
-    `failed_attempt` None: none was made, a place was free here first.
-    """
+    """The request goes on elsewhere. Before anything was sent nothing is lost by it, which is an exact seam."""
 
     previous: Candidate
     current: Candidate
-    failed_attempt: Attempt | None
+    failed_attempt: Attempt
     seam: Seam = Seam.EXACT_TOKENS
     tokens_kept: int = 0  # of the answer so far
+
+
+@dataclass(slots=True)
+class Moved:
+    """The request starts elsewhere than it was announced while it waited; nothing has failed."""
+
+    previous: Candidate
+    current: Candidate

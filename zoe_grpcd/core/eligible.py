@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from zoe_grpcd.core.domain import Ask, Estimate, Locality, Phase, Reason
+from zoe_grpcd.core.deadlines import too_slow
+from zoe_grpcd.core.domain import NO_LIMITS, Ask, Estimate, Limits, Locality, Phase, Reason
 from zoe_grpcd.core.errors import Fault
 from zoe_grpcd.core.estimate import Size, alone, estimate, prompt_tokens, size_of
 from zoe_grpcd.core.resolve import Resolution
@@ -36,7 +37,7 @@ class Question:
     `excluded` are the (backend, model) that already failed for it, `faults` why, `avoided` backends that had too many
     requests and get it only if nobody else can serve it. `window`: the caller sets it with the request
     (num_ctx), for kinds that allow that; 0: it does not. `min_window`: nothing smaller will do. `panic`: nobody may serve,
-    so that those may who fail too often.
+    so that those may who fail too often. `limits`: what is left of its time.
     """
 
     ask: Ask
@@ -52,6 +53,7 @@ class Question:
         None  # the (backend, model) that can go on with an answer; None: all
     )
     panic: bool = False
+    limits: Limits = NO_LIMITS
 
 
 def question_of(ask: Ask, resolution: Resolution, *, drop_params: bool) -> Question:
@@ -64,6 +66,7 @@ def question_of(ask: Ask, resolution: Resolution, *, drop_params: bool) -> Quest
         features=frozenset() if drop_params else ask.features,
         window=window if isinstance(window, int) else 0,
         min_window=max(ask.target.min_context_tokens, resolution.min_context),
+        limits=ask.limits,
     )
 
 
@@ -166,6 +169,7 @@ def eligible_of(
     ask, size, excluded, only = question.ask, question.size, question.excluded, question.only
     required = ask.needs | question.resolution.required
     features, limit, demanded = question.features, ask.max_cost_usd, question.resolution.require
+    limits = None if question.limits is NO_LIMITS else question.limits
     options = []
     for view in views:
         deployment = view.deployment
@@ -183,6 +187,8 @@ def eligible_of(
         ):
             continue
         expected = estimate(size, view, gate.view)
+        if limits is not None and too_slow(limits, view, expected):
+            continue
         if limit is None or expected.cost_usd <= limit:
             options.append(Option(view, gate, expected))
     return options
@@ -223,4 +229,8 @@ def why_not(question: Question, view: DeploymentView, backend: BackendView) -> t
     cost = alone(question.size, view).cost_usd
     if ask.max_cost_usd is not None and cost > ask.max_cost_usd:
         reasons.append(Reason.TOO_EXPENSIVE)
+    if question.limits is not NO_LIMITS and too_slow(
+        question.limits, view, estimate(question.size, view, backend)
+    ):
+        reasons.append(Reason.TOO_SLOW)
     return tuple(reasons)

@@ -145,8 +145,9 @@ class Exhausted(ZoeError):
         cause: str,
         retry_after: float | None = None,
         attempts: tuple[Attempt, ...] = (),
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message, retry_after=retry_after, attempts=attempts)
+        super().__init__(message, metadata=metadata, retry_after=retry_after, attempts=attempts)
         self.reason = cause
 
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from math import ceil
 
-from zoe_grpcd.core.domain import Candidate, Decision, Phase, Reason
+from zoe_grpcd.core.deadlines import measured_part, soonest
+from zoe_grpcd.core.domain import NO_LIMITS, Candidate, Decision, Estimate, Limits, Phase, Reason
 from zoe_grpcd.core.eligible import Question, held_for, views_of
 from zoe_grpcd.core.errors import (
     ContextTooLong,
@@ -15,7 +16,7 @@ from zoe_grpcd.core.errors import (
     Violation,
     ZoeError,
 )
-from zoe_grpcd.core.estimate import prompt_tokens
+from zoe_grpcd.core.estimate import estimate, prompt_tokens
 from zoe_grpcd.core.flip import flips, in_words
 from zoe_grpcd.core.grounds import reason_of, words_of
 from zoe_grpcd.core.obstacles import hopes
@@ -129,6 +130,46 @@ def refusal_of(question: Question, snapshot: Snapshot, retry_after: float) -> Zo
             ),
         )
     return _incapable(question, candidates, lasting)
+
+
+def late_of(question: Question, snapshot: Snapshot) -> Exhausted | None:
+    """The refusal of a request that somebody would serve if only there were time; None: time is not the matter."""
+    if question.limits is NO_LIMITS:
+        return None
+    slow = {
+        (c.deployment.backend, c.deployment.model)
+        for c in ineligible(question, snapshot)
+        if c.reasons == (Reason.TOO_SLOW,)
+    }
+    views = [view for tier in question.resolution.tiers for view in views_of(tier, snapshot)]
+    found = []
+    for view in views:
+        deployment = view.deployment
+        if (deployment.backend, deployment.model) in slow:
+            expected = estimate(question.size, view, snapshot.backends[deployment.backend])
+            found.append((measured_part(view, expected), f"{deployment.model} @ {deployment.backend}"))
+    if not found:
+        return None
+    best, who = min(found, key=lambda pair: (pair[0].total, pair[1]))
+    return _late(question.limits, best, who)
+
+
+def _late(limits: Limits, best: Estimate, who: str) -> Exhausted:
+    """What cannot be kept, and the earliest that can."""
+    limit, wish, expected = limits.deadline, "the deadline is in", best.total
+    if limit is None or soonest(best) <= limit:
+        limit, wish = limits.total, "the answer is wanted within"
+        if limit is None or best.total <= limit:
+            limit, wish = limits.first_token, "the first token is wanted within"
+            expected = best.time_to_first_token
+    wait = f", {best.queue:.1f} s of it to wait" if best.queue >= 0.05 else ""
+    load = f", {best.load:.1f} s of it to load" if best.load > 0 else ""
+    return Exhausted(
+        f"{wish} {limit or 0.0:.2f} s, and {who} would need about {expected:.2f} s{wait}{load}",
+        cause="DEADLINE_UNREACHABLE",
+        retry_after=expected,
+        metadata={"limit_seconds": f"{limit or 0.0:.3f}", "earliest_seconds": f"{expected:.3f}"},
+    )
 
 
 def _nobody(question: Question, snapshot: Snapshot, retry_after: float) -> ZoeError:

@@ -54,12 +54,7 @@ def next_question(
     if elsewhere is Elsewhere.NOWHERE:
         return None
     question = replace(question, faults=(*question.faults, fault))
-    tiers = question.resolution.tiers
-    if question.ask.allow_different_model and not any(
-        tier.models is None and tier.only is None for tier in tiers
-    ):
-        tiers = (*tiers, WHOEVER)
-        question = replace(question, resolution=replace(question.resolution, tiers=tiers))
+    question = widened(question) or question
     if elsewhere is Elsewhere.ANYWHERE:
         return question
     excluded = question.excluded | {(failed.backend, failed.model)}
@@ -69,6 +64,14 @@ def next_question(
     if elsewhere is Elsewhere.LARGER_WINDOW:
         window = max(window, window_of(question, failed, snapshot) + 1)
     return replace(question, excluded=excluded, avoided=avoided, min_window=window)
+
+
+def widened(question: Question) -> Question | None:
+    """The question for any model, in the end; None: the caller does not allow that, or it is one already."""
+    tiers = question.resolution.tiers
+    if not question.ask.allow_different_model or any(t.models is None and t.only is None for t in tiers):
+        return None
+    return replace(question, resolution=replace(question.resolution, tiers=(*tiers, WHOEVER)))
 
 
 def window_of(question: Question, deployment: Deployment, snapshot: Snapshot) -> int:

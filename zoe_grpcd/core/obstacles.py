@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import ceil
 from typing import NamedTuple
 
-from zoe_grpcd.core.domain import Candidate, Locality, Phase, Reason
+from zoe_grpcd.core.domain import NO_LIMITS, Candidate, Locality, Phase, Reason
 from zoe_grpcd.core.eligible import Question, held_for
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.flip import winner_of
@@ -83,6 +83,10 @@ def _free(obstacle: Obstacle) -> Situation:
     return with_view(obstacle.situation, obstacle.key, input_usd_per_token=0.0, output_usd_per_token=0.0)
 
 
+def _in_no_hurry(obstacle: Obstacle) -> Situation:
+    return obstacle.situation._replace(question=replace(obstacle.question, limits=NO_LIMITS))
+
+
 def _anywhere(obstacle: Obstacle) -> Situation:
     ask = replace(obstacle.question.ask, locality=Locality.ANY)
     return obstacle.situation._replace(question=replace(obstacle.question, ask=ask))
@@ -105,6 +109,7 @@ LIFTED: Mapping[Reason, tuple[Callable[[Obstacle], Situation], Callable[[Obstacl
         lambda o: f"had a window of {_tokens(o)} tokens",
     ),
     Reason.TOO_EXPENSIVE: (_free, lambda o: f"cost at most {o.question.ask.max_cost_usd:g} USD"),
+    Reason.TOO_SLOW: (_in_no_hurry, lambda _: "were given more time"),
     Reason.LOCALITY: (_anywhere, lambda _: "might be used, which is not local"),
 }
 """Reason -> the situation without it, and what follows `if it ...`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from zoe_grpcd.core.domain import Backend, Deployment, LoadState, Phase, Prefill, Reason
 from zoe_grpcd.core.timetable import Played, Shop, Task
@@ -32,6 +33,17 @@ class BackendView:
     played: Played | None = field(default=None, init=False, compare=False, repr=False)
 
 
+class Known(NamedTuple):
+    """Which times of a deployment were measured; the others are assumed."""
+
+    load: bool = False
+    prefill: bool = False
+    token: bool = False
+
+
+GUESSED = Known()
+
+
 @dataclass(slots=True)
 class DeploymentView:
     """A model on a backend at the moment of a decision: facts, warmth, and what was measured or is assumed."""
@@ -57,6 +69,7 @@ class DeploymentView:
     served: bool = True  # False: configured, but the backend was seen not to serve it
     fingerprint: str = ""  # of file and template; empty: not known
     prefill: Prefill | None = None  # None: not known
+    known: Known = GUESSED
     # What is held against it: a factor on its weight, 0..1; why it gets nothing, until when on the clock of `Snapshot.at`
     # (None: not known), and whether its backend asked for that.
     trust: float = 1.0

@@ -96,6 +96,7 @@ class Fleet:
         host.ended.clear()
         host.observation = observation
         host.take_pulse(now)
+        self._follow_load(host, observation, now)
         self._take_models(host, observation, now)
         host.settle(now)
         due = now >= host.changes_at
@@ -150,7 +151,8 @@ class Fleet:
         shown = () if after.signal is None else (after.signal,)
         # that nothing is held against it does not end a suspicion
         held = tuple(signal for signal in self._held(host, now) if signal is not Signal.MENDED)
-        self._signal(host, error.message if shown or held else "", now, *shown, *held)
+        detail = error.message if shown else _in_brief(error) if held else ""
+        self._signal(host, detail, now, *shown, *held)
         if host.trouble is not None and revision == self.revision:
             self._changed(host)
 
@@ -183,9 +185,8 @@ class Fleet:
             return
         host.phase, host.since, host.detail = phase, now, detail
         if phase is Phase.DOWN:
-            for served in host.served.values():
-                if served.prefill is not None:  # whatever comes up next may be another server
-                    served.prefill = served.view = None
+            for served in host.served.values():  # whatever comes up next may be another server
+                served.prefill = served.loading_since = served.view = None
             for lease in host.leases:
                 if lease.abandon:
                     lease.abandon()
@@ -207,6 +208,16 @@ class Fleet:
         learned.output_tokens = self._output_tokens.setdefault(deployment.model, learned.output_tokens)
         learned.spread = self._spreads.setdefault(deployment.model, learned.spread)
         return served
+
+    @staticmethod
+    def _follow_load(host: Host, observation: Observation, now: float) -> None:
+        """What a server loads as a whole is there when it is ready: how long that took is learned."""
+        for served in host.served.values():
+            if observation.loading and served.loading_since is None:
+                served.loading_since, served.view = now, None
+            elif host.phase is Phase.LOADING and not observation.loading and served.loading_since is not None:
+                served.learned.load.add(now - served.loading_since, now)
+                served.loading_since = served.view = None
 
     def _take_models(self, host: Host, observation: Observation, now: float) -> None:
         if observation.models is None:
@@ -441,6 +452,11 @@ class Fleet:
         """Requests of ours on one backend."""
         return len(self._hosts[name].leases)
 
+    def has_room(self, key: tuple[str, str]) -> bool:
+        """Whether a (backend, model) takes one more request at once."""
+        host = self._hosts.get(key[0])
+        return host is not None and host.has_room(key[1])
+
     def phase(self, name: str) -> Phase:
         """The phase of one backend."""
         return self._hosts[name].phase
@@ -469,6 +485,11 @@ class Fleet:
     def report(self, name: str, now: float) -> BackendReport:
         """What an operator sees of one backend; KeyError if there is none of that name."""
         return report_of(self._hosts[name], now)
+
+
+def _in_brief(error: UpstreamError) -> str:
+    """Without the backend's own words, which may repeat what it was asked."""
+    return f"HTTP {error.http_status}" if error.http_status else error.fault.replace("_", " ").lower()
 
 
 __all__ = ["Fleet", "Lease"]

@@ -5,7 +5,7 @@ from math import inf
 from zoe_grpcd.core.breaker import WELL
 from zoe_grpcd.core.domain import Backend, LoadState, ModelStatus, Observation
 from zoe_grpcd.core.phases import Signal
-from zoe_grpcd.core.views import BackendReport, BackendView, DeploymentView, ModelReport
+from zoe_grpcd.core.views import BackendReport, BackendView, DeploymentView, Known, ModelReport
 from zoe_grpcd.fleet.state import Host, Served, load_left
 from zoe_grpcd.fleet.trouble import NO_BAR
 
@@ -63,6 +63,7 @@ def view_of(served: Served, host: Host, now: float) -> DeploymentView:
         served=served.served,
         fingerprint=status.fingerprint if status else "",
         prefill=served.prefill or backend.prefill,
+        known=Known(learned.load.weight > 0, learned.prefill.weight > 0, learned.token.weight > 0),
         trust=bar.trust,
         barred=bar.barred,
         until=bar.until,

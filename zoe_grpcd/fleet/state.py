@@ -207,6 +207,19 @@ class Host:
         loaded = sum(served.state is LoadState.LOADED for served in self.served.values())
         return max(1, self.slots // max(1, loaded))
 
+    def has_room(self, model: str) -> bool:
+        """Whether it works on one more request at once: by the operator's word, else by its own, else by what was seen.
+
+        A server that loads its models in turn does not tell how many requests of one it takes: one more than were seen
+        at once, so that it can show that it takes more. Of any other that does not tell, it is not known.
+        """
+        limit = self.backend.max_in_flight
+        if limit is not None:
+            return len(self.leases) < limit
+        if self.observation is not None and self.observation.slots:
+            return (self.asked[model] if len(self.served) > 1 else len(self.leases)) < self.model_slots
+        return not self.backend.loads_in_turn or self.asked[model] <= max(self.at_once, self.backend.usual_slots)
+
     def tasks(self, now: float) -> tuple[Task, ...]:
         """What is left of each request, those at work first, then in the order of their arrival."""
         if not 0 < len(self.leases) + self.foreign <= MANY:

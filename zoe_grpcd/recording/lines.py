@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
-from zoe_grpcd.core.domain import Ask, Backend, Deployment, Generation, Json, Target, Verdict
+from zoe_grpcd.core.domain import NO_LIMITS, Ask, Backend, Deployment, Generation, Json, Target, Verdict
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
@@ -23,9 +23,9 @@ LONGEST_METADATA = 200
 # Fields of a request that decisions look at, and those that nobody's record needs.
 ASK = frozenset(
     "target prompt_bytes images has_context features needs locality strategy latency_level cost_weight max_cost_usd"
-    " max_queue_time max_attempts allow_different_model minimum_seam metadata priority stream".split()
+    " max_queue_time max_attempts allow_different_model minimum_seam metadata priority stream limits".split()
 )
-LEFT_OUT = frozenset("generation request_id text include_reasoning verdict observer".split())
+LEFT_OUT = frozenset("generation request_id text include_reasoning verdict observer caller".split())
 
 Key = tuple[str, str]
 
@@ -52,7 +52,9 @@ def _told(value: Any, names: Iterable[str]) -> Json:
 def ask_line(question: Question) -> Json:
     """What is kept of a request: its size, needs and wishes, and the intent that was found in it."""
     ask, generation = question.ask, question.ask.generation
-    line = _told(ask, ASK - {"target", "metadata"})
+    line = _told(ask, ASK - {"target", "metadata", "limits"})
+    if question.limits != NO_LIMITS:
+        line["limits"] = list(question.limits)
     if ask.metadata:
         line["metadata"] = {name: text[:LONGEST_METADATA] for name, text in ask.metadata.items()}
     if target := _told(ask.target, (field.name for field in fields(ask.target))):

@@ -17,6 +17,7 @@ from zoe_grpcd.core.domain import (
     Delta,
     Estimate,
     FinishReason,
+    Moved,
     Outcome,
     Progress,
     Reason,
@@ -134,7 +135,10 @@ def _error_reason(value: Attempt) -> str:
 def put_progress(into: response_pb2.Progress, value: Progress) -> None:
     """What is waited for."""
     into.state = _STATES.Value(f"STATE_{value.state}")
-    put_duration(into.expected_wait, value.expected_wait)
+    into.queue_position = value.ahead
+    into.fraction = value.fraction
+    if value.expected_wait is not None:
+        put_duration(into.expected_wait, value.expected_wait)
 
 
 def put_switched(into: response_pb2.BackendSwitched, value: Switched) -> None:
@@ -144,6 +148,13 @@ def put_switched(into: response_pb2.BackendSwitched, value: Switched) -> None:
     into.seam = _SEAMS[value.seam]
     into.tokens_kept = value.tokens_kept
     put_attempt(into.failed_attempt, value.failed_attempt)
+
+
+def put_moved(into: response_pb2.BackendSwitched, value: Moved) -> None:
+    """A change of backend before there was any attempt."""
+    put_backend(into.previous, value.previous)
+    put_backend(into.current, value.current)
+    into.seam = _SEAMS[Seam.EXACT_TOKENS]
 
 
 def put_completed(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import grpc
 
 from zoe.inference.v1 import inference_service_pb2 as pb
-from zoe_grpcd.core.domain import Ask, Completed, Decision, Delta, Event, Progress, Switched, ToolDelta
+from zoe_grpcd.core.domain import Ask, Completed, Decision, Delta, Event, Moved, Progress, Switched, ToolDelta
 from zoe_grpcd.core.errors import Exhausted, Unimplemented
 from zoe_grpcd.core.resolve import reads_intent, shape_of
 from zoe_grpcd.decisions import Entry
@@ -187,7 +187,7 @@ class _Stream:
         elif await self._events(item) and self._coalesce:
             await asyncio.sleep(self._coalesce)
 
-    async def _step(self, item: Decision | Progress | Switched | Completed) -> None:
+    async def _step(self, item: Decision | Progress | Moved | Switched | Completed) -> None:
         """Writes what is no piece of the answer."""
         message = self._next()
         if isinstance(item, Decision):
@@ -202,6 +202,8 @@ class _Stream:
                 _log_call(self._ask, self._decision, item)
         elif isinstance(item, Progress):
             encode.put_progress(message.progress, item)
+        elif isinstance(item, Moved):
+            encode.put_moved(message.backend_switched, item)
         else:
             encode.put_switched(message.backend_switched, item)
         await self._write(message)

@@ -1,0 +1,46 @@
+"""Whether a request can be done in time: by what was measured alone, and in favour of trying.
+
+The rule: nobody is refused by a guess. A deployment of which no answer was timed is never too slow, and the parts of an
+estimate that nobody has measured yet (a load, say) count nothing. A deadline is out of reach when not even one answer in
+twenty would meet it:
+
+    soonest = total * (ninety / total) ** (Z05 / Z90)        the 0.05-quantile of the lognormal of `core.estimate.chance`
+
+A caller's latency target is held against what is expected, the middle of it, since it is a wish about candidates.
+"""
+
+from statistics import NormalDist
+
+from zoe_grpcd.core.domain import Estimate, Limits
+from zoe_grpcd.core.estimate import Z90
+from zoe_grpcd.core.views import DeploymentView
+
+LEAST_CHANCE = 0.05
+_POWER = NormalDist().inv_cdf(LEAST_CHANCE) / Z90
+
+
+def measured_part(view: DeploymentView, expected: Estimate) -> Estimate:
+    """An estimate without what nobody has measured; 0 in all where no answer was timed."""
+    known = view.known
+    if not known.token:
+        return expected._replace(queue=0.0, load=0.0, prefill=0.0, decode=0.0, ninety=0.0)
+    load, prefill = expected.load * known.load, expected.prefill * known.prefill
+    seen = expected._replace(load=load, prefill=prefill)
+    return seen._replace(ninety=expected.ninety * seen.total / expected.total) if expected.total > 0 else seen
+
+
+def soonest(expected: Estimate) -> float:
+    """Seconds until the end of an answer in the best of twenty cases."""
+    if expected.total <= 0:
+        return 0.0
+    return float(expected.total * max(1.0, expected.ninety / expected.total) ** _POWER)
+
+
+def too_slow(limits: Limits, view: DeploymentView, expected: Estimate) -> bool:
+    """Whether this deployment cannot keep the limits of a request."""
+    seen = measured_part(view, expected)
+    return (
+        (limits.deadline is not None and soonest(seen) > limits.deadline)
+        or (limits.first_token is not None and seen.time_to_first_token > limits.first_token)
+        or (limits.total is not None and seen.total > limits.total)
+    )

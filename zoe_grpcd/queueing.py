@@ -1,0 +1,124 @@
+"""How one request waits: whose it is, what it waits for, who is before it, and what it is told meanwhile.
+
+The rule: between a look in vain and taking the seat nothing awaits, and who is told something holds up nobody.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+
+from zoe_grpcd.admission import LOOK_AGAIN, Intent, Seat, WaitingRoom
+from zoe_grpcd.core.awaited import Key, behind, key_of
+from zoe_grpcd.core.domain import NO_LIMITS, Decision, Limits, Progress, Reason
+from zoe_grpcd.core.eligible import Question
+from zoe_grpcd.core.estimate import prompt_tokens
+from zoe_grpcd.core.line import BEGUN, RANKS, Ticket
+from zoe_grpcd.core.timetable import Task
+from zoe_grpcd.core.views import Snapshot
+from zoe_grpcd.fleet import Fleet
+from zoe_grpcd.run import Around, Reliability, Run
+
+Blocked = Mapping[Key, tuple[Reason, ...]]
+"""Who would serve if it were not for what ends by itself, and what that is."""
+
+
+class Queueing:
+    """One for the life of the daemon."""
+
+    def __init__(self, fleet: Fleet, reliability: Reliability, waiting: WaitingRoom, around: Around) -> None:
+        self._fleet = fleet
+        self._longest_load = reliability.first_token_ceiling
+        self._waiting = waiting
+        self._clock = around.clock
+
+    def seat(self, question: Question, run: Run | None = None) -> Seat:
+        """A way in. A request that has begun goes before all that have not."""
+        ask, now = question.ask, self._clock()
+        arrived = run.started if run else now
+        rank = BEGUN if run and run.attempts else RANKS[ask.priority]
+        deadline = math.inf if ask.limits.deadline is None else arrived + ask.limits.deadline
+        return self._waiting.seat(Ticket(ask.caller, rank, 1.0, arrived, deadline))
+
+    def picture(self, snapshot: Snapshot, seat: Seat) -> Snapshot:
+        """The fleet as this request would find it, with those who are served before it."""
+        before = self._waiting.ahead(seat)
+        if not before:
+            return snapshot
+        tasks: dict[str, list[Task]] = defaultdict(list)
+        for other in before:
+            if other.intent is not None:
+                tasks[other.intent.backend].append(other.intent.task)
+        return behind(snapshot, tasks)
+
+    def left(self, question: Question, run: Run) -> Limits:
+        """What is left of a request's time; what was tried once is tried to the end."""
+        limits = question.ask.limits
+        if run.attempts:
+            return NO_LIMITS
+        passed = self._clock() - run.started
+        return Limits(*(None if limit is None else limit - passed for limit in limits))
+
+    def admits(self, seat: Seat, decision: Decision) -> bool:
+        """Whether a request may start where it was decided, now."""
+        return self._waiting.admits(seat, key_of(decision.chosen.deployment))
+
+    async def wait_for_room(self, question: Question, decision: Decision, run: Run, seat: Seat) -> Question:
+        """Waits for a place among the options of a decision. Who would not wait takes one that is free instead."""
+        keys = {key_of(option.view.deployment) for option in seat.options}
+        free = frozenset(key for key in keys if self._fleet.has_room(key))
+        if question.ask.max_queue_time == 0 and free and question.only != free:
+            return replace(question, only=free)
+        expected = decision.chosen.estimate
+        why = Reason.LOADING if expected is not None and expected.load > 0 else Reason.SATURATED
+        await self.wait(question, decision, run, seat, dict.fromkeys(keys, (why,)))
+        return question
+
+    async def wait(
+        self, question: Question, decision: Decision | None, run: Run, seat: Seat, blocked: Blocked
+    ) -> None:
+        """Waits for one of those that are blocked now. `decision`: where it would go. Raises as `Seat.turn` does."""
+        limit = question.ask.max_queue_time
+        if limit is None and any(Reason.LOADING in reasons for reasons in blocked.values()):
+            limit = self._longest_load
+        self._aim(question, decision, frozenset(blocked), seat)
+        seat.sit()
+        if run.eager and decision is not None and not run.seen:
+            with seat.absent():
+                await self._tell(decision, run, seat)
+            if seat.missed:
+                return
+        curious = run.eager or len(seat.reach) > 1 or question.ask.limits.deadline is not None
+        await seat.turn(limit, LOOK_AGAIN if curious else None)
+
+    def _aim(self, question: Question, decision: Decision | None, reach: frozenset[Key], seat: Seat) -> None:
+        """Says what a request waits for, and what it will take."""
+        if decision is None:
+            seat.aim(reach, None)
+            return
+        chosen = decision.chosen
+        expected = chosen.estimate
+        view = self._fleet.view(chosen.deployment, self._clock())
+        task = Task(chosen.deployment.model, 0.0)
+        if expected is not None and view is not None:
+            output = expected.decode * expected.tokens_per_second
+            if seat.intent is None:
+                seat.ticket.tokens = max(1.0, prompt_tokens(question.size, view) + output)
+            task = task._replace(work=(expected.prefill + expected.decode) / expected.slowdown)
+        seat.aim(reach, Intent(chosen.deployment.backend, task))
+
+    async def _tell(self, decision: Decision, run: Run, seat: Seat) -> None:
+        """Tells an eager caller where it would go and how far it has come; never more than before."""
+        if run.announced is None:
+            run.announced = decision
+            await run.deliver(decision)
+        ahead = len(self._waiting.ahead(seat))
+        expected = decision.chosen.estimate
+        news = Progress("QUEUED", expected.time_to_first_token if expected else None, ahead)
+        if (told := run.told) is not None:
+            if news.ahead >= told.ahead and self._clock() - run.told_at < LOOK_AGAIN:
+                return
+            wait = min(news.expected_wait or 0.0, told.expected_wait or 0.0)
+            news = replace(news, ahead=min(news.ahead, told.ahead), expected_wait=wait)
+        run.told, run.told_at = news, self._clock()
+        await run.deliver(news)
