@@ -1,5 +1,6 @@
 """What a caller reads: reasons, the sentence, and why nobody may serve."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -124,6 +125,51 @@ def test_it_says_what_is_waited_for() -> None:
 
 def test_it_says_how_many_there_were() -> None:
     assert "best of 2, score 1.00" in decide(snapshot_of(A, B)).explanation
+
+
+TWIN_X, TWIN_Y = pair(backend("b"), model="x"), pair(backend("c"), model="y")
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "target", "said"),
+    [
+        (snapshot_of(A, TWIN_X), Target(model="x"), "score 1.00, as has b, which comes later by name"),
+        (snapshot_of(A, TWIN_Y), Target(), "score 1.00, as has y @ c, which comes later by name"),
+        (
+            snapshot_of(A, TWIN_X, TWIN_Y),
+            Target(),
+            "score 1.00, as has b and 1 more, which comes later by name",
+        ),
+    ],
+)
+def test_it_says_when_only_the_name_has_decided(snapshot: Snapshot, target: Target, said: str) -> None:
+    assert said in decide(snapshot, an_ask(target=target)).explanation
+
+
+def test_what_costs_money_has_its_price_in_it() -> None:
+    snapshot = snapshot_of(pair(backend("a"), input_usd_per_token=1e-6, output_usd_per_token=1e-5))
+    assert re.search(r" s, 0\.00\d{4} USD", decide(snapshot).explanation)
+    assert "USD" not in decide(snapshot_of(A)).explanation
+
+
+def test_a_backend_of_which_nothing_is_known_is_told_of() -> None:
+    snapshot = a_snapshot([A[0], backend("jetson", Phase.DOWN), backend("empty")], [A[1]])
+    explained = decide(snapshot, explain=True).explanation
+    assert explained.endswith("; jetson is down, and what it serves is not known")
+    assert "jetson" not in decide(snapshot).explanation
+
+
+def test_steps_that_nobody_came_to_are_no_part_of_it() -> None:
+    other = pair(backend("other", Phase.DOWN), model="z")
+    snapshot = snapshot_of(A, other)
+    target = Target(model="x", fallback_models=("z",))
+    assert {c.deployment.model for c in decide(snapshot, an_ask(target=target), explain=True).candidates} == {
+        "x"
+    }
+    target = Target(model="z", fallback_models=("x",))
+    decision = decide(snapshot, an_ask(target=target), explain=True)
+    assert [c.deployment.model for c in decision.candidates] == ["x", "z"]
+    assert "z @ other would win if it were up" in decision.explanation
 
 
 @pytest.mark.parametrize(

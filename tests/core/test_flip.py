@@ -143,7 +143,7 @@ def test_the_change_that_is_named_really_makes_the_other_choice(snapshot: Snapsh
         (
             {"local": False},
             {"locality": Locality.LOCAL_ONLY},
-            "m @ gpu would win if it might be used, which is not local",
+            "m @ gpu would win if it were local",
         ),
         (
             {"phase": Phase.DOWN, "context_tokens": 512},

@@ -100,6 +100,22 @@ def test_the_name_of_the_backend_comes_before_a_name_that_only_matches() -> None
     assert chosen(decide(an_ask(model="llama-big"), snapshot, patterns=(pattern,))) == "zz @ gpu"
 
 
+def test_a_model_that_has_several_names_is_still_the_only_one_of_its_backend() -> None:
+    names = [a_view("solo", deployment=Deployment(name, "solo", "mistral")) for name in ("fast", "good")]
+    snapshot = a_snapshot(list(house().backends.values()), names)
+    pattern = a_pattern("any.*", kinds=["llamacpp"])
+    assert chosen(decide(an_ask(model="anything"), snapshot, patterns=(pattern,))) == "fast @ solo"
+
+
+def test_a_pattern_whose_fallback_serves_says_why() -> None:
+    pattern = a_pattern("llama.*", "mistral", kinds=["vllm"])
+    nobody = decide(an_ask(model="gpt-9"), patterns=(a_pattern("gpt-9", "mistral", kinds=["vllm"]),))
+    down = decide(an_ask(model="llama-1"), house("gpu"), patterns=(pattern,))
+    assert "(kinds vllm), where nobody has such a name; fallback 'mistral'" in nobody.explanation
+    assert "(kinds vllm); fallback 'mistral'" in down.explanation
+    assert "llama3:8b @ gpu would win if it were up" in down.explanation
+
+
 def test_the_whole_name_has_to_match_and_the_first_pattern_counts() -> None:
     patterns = (a_pattern("llama", backends=["box"]), a_pattern("llama.*", backends=["gpu"]))
     assert chosen(decide(an_ask(model="llama-big"), patterns=patterns)) == "llama3:8b @ gpu"

@@ -108,7 +108,8 @@ def views_of(tier: Tier, snapshot: Snapshot) -> Sequence[DeploymentView]:
     if tier.only is not None:
         views = [view for view in views if _is_meant(tier.only, view, snapshot)]
     if tier.alone:
-        models = Counter(view.deployment.backend for view in snapshot.auto)
+        served = {(view.deployment.backend, view.deployment.backend_model) for view in snapshot.auto}
+        models = Counter(backend for backend, _ in served)
         views = [view for view in views if models[view.deployment.backend] == 1]
     return views
 

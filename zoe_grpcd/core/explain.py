@@ -17,8 +17,9 @@ from zoe_grpcd.core.errors import (
     ZoeError,
 )
 from zoe_grpcd.core.estimate import estimate, prompt_tokens
+from zoe_grpcd.core.fallback import is_open
 from zoe_grpcd.core.flip import flips, in_words
-from zoe_grpcd.core.grounds import reason_of, words_of
+from zoe_grpcd.core.grounds import place_of, reason_of, words_of
 from zoe_grpcd.core.obstacles import hopes
 from zoe_grpcd.core.quantities import Situation
 from zoe_grpcd.core.resolve import Policy
@@ -48,14 +49,17 @@ def decision_of(
     options = {**chosen.deployment.options, **question.ask.generation.options}
     defaults = {name: value for name, value in resolution.defaults.items() if name not in options}
     dropped = question.ask.features & snapshot.backends[chosen.deployment.backend].backend.refuses
-    explanation = _sentence(question, choice, chosen, defaults, dropped)
+    explanation = _sentence(question, choice, snapshot, defaults, dropped)
     if explain:
         others = tuple(candidate_of(choice, index) for index in ranking(choice)[1:])
-        rest = (*passed_over(question, choice, snapshot), *ineligible(question, snapshot))
+        rest = (
+            *passed_over(question, choice, snapshot),
+            *ineligible(_considered(question, choice, snapshot), snapshot),
+        )
         candidates = (chosen, *others, *rest)
         situation = Situation(question, snapshot, policy)
         changes = [in_words(flip, choice) for flip in flips(situation, choice)]
-        explanation = "; ".join([explanation, *changes, *hopes(situation, rest)])
+        explanation = "; ".join([explanation, *changes, *hopes(situation, rest), *_unknown(snapshot)])
     return Decision(
         chosen,
         candidates,
@@ -74,21 +78,19 @@ def decision_of(
 def _sentence(
     question: Question,
     choice: Choice,
-    chosen: Candidate,
+    snapshot: Snapshot,
     defaults: dict[str, object],
     dropped: frozenset[str],
 ) -> str:
-    expected = chosen.estimate
-    count = len(choice.options)
+    chosen = choice.options[choice.best].view
+    expected = choice.options[choice.best].estimate
     by = "" if choice.strategy == DEFAULT else f" by {choice.strategy}"
-    place = "the only candidate" if count == 1 else f"best of {count}{by}, score {chosen.score:.2f}"
-    parts = [
-        f"{chosen.deployment.model} @ {chosen.deployment.backend}: {words_of(question, choice)}; {place}"
-    ]
-    if expected is not None:
-        load = f", {expected.load:.1f} s of it to load" if expected.load > 0 else ""
-        wait = f", {expected.queue:.1f} s of it to wait" if expected.queue > 0 else ""
-        parts.append(f"expected {expected.total:.1f} s{load}{wait}")
+    name = f"{chosen.deployment.model} @ {chosen.deployment.backend}"
+    parts = [f"{name}: {words_of(question, choice, snapshot)}; {place_of(choice, by)}"]
+    load = f", {expected.load:.1f} s of it to load" if expected.load > 0 else ""
+    wait = f", {expected.queue:.1f} s of it to wait" if expected.queue > 0 else ""
+    price = f", {max(expected.cost_usd, 1e-6):.6f} USD" if expected.cost_usd > 0 else ""
+    parts.append(f"expected {expected.total:.1f} s{load}{wait}{price}")
     if choice.panic:
         parts.append("nobody else may serve, so it is tried although it fails too often or limits our rate")
     elif choice.options[choice.best].gate.view.trial:
@@ -103,6 +105,27 @@ def _sentence(
     if dropped:
         parts.append("dropped, since this backend cannot honour them: " + ", ".join(sorted(dropped)))
     return "; ".join(parts)
+
+
+def _considered(question: Question, choice: Choice, snapshot: Snapshot) -> Question:
+    """The question as far as it was gone into: to the step that had somebody, without steps that may not be taken."""
+    resolution = question.resolution
+    tiers = tuple(
+        tier
+        for step, tier in enumerate(resolution.tiers[: choice.step + 1])
+        if tier.when is None or is_open(question, step, snapshot)
+    )
+    return replace(question, resolution=replace(resolution, tiers=tiers))
+
+
+def _unknown(snapshot: Snapshot) -> list[str]:
+    """`jetson is down, and what it serves is not known`, for whoever misses it among the candidates."""
+    told = {view.deployment.backend for views in snapshot.by_model.values() for view in views}
+    return [
+        f"{name} is {view.phase.lower()}, and what it serves is not known"
+        for name, view in snapshot.backends.items()
+        if name not in told and view.phase in NOT_UP
+    ]
 
 
 def refusal_of(question: Question, snapshot: Snapshot, retry_after: float) -> ZoeError:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import ceil
 from typing import NamedTuple
 
-from zoe_grpcd.core.domain import NO_LIMITS, Candidate, Locality, Phase, Reason
+from zoe_grpcd.core.domain import NO_LIMITS, Candidate, Phase, Reason
 from zoe_grpcd.core.eligible import Question, held_for
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.flip import winner_of
@@ -87,9 +87,9 @@ def _in_no_hurry(obstacle: Obstacle) -> Situation:
     return obstacle.situation._replace(question=replace(obstacle.question, limits=NO_LIMITS))
 
 
-def _anywhere(obstacle: Obstacle) -> Situation:
-    ask = replace(obstacle.question.ask, locality=Locality.ANY)
-    return obstacle.situation._replace(question=replace(obstacle.question, ask=ask))
+def _at_home(obstacle: Obstacle) -> Situation:
+    backend = replace(obstacle.backend.backend, local=True)
+    return with_backend(obstacle.situation, obstacle.key[0], backend=backend)
 
 
 LIFTED: Mapping[Reason, tuple[Callable[[Obstacle], Situation], Callable[[Obstacle], str]]] = {
@@ -110,7 +110,7 @@ LIFTED: Mapping[Reason, tuple[Callable[[Obstacle], Situation], Callable[[Obstacl
     ),
     Reason.TOO_EXPENSIVE: (_free, lambda o: f"cost at most {o.question.ask.max_cost_usd:g} USD"),
     Reason.TOO_SLOW: (_in_no_hurry, lambda _: "were given more time"),
-    Reason.LOCALITY: (_anywhere, lambda _: "might be used, which is not local"),
+    Reason.LOCALITY: (_at_home, lambda _: "were local"),
 }
 """Reason -> the situation without it, and what follows `if it ...`."""
 

@@ -55,7 +55,7 @@ class Tier(NamedTuple):
     """One step of a request's way: the deployments that it may get next, if nobody of the steps before may serve.
 
     `models`: their public names; None: every deployment that auto may get. `only`: those of them that are meant.
-    `alone`: those whose backend has a single model. `when`: the step is passed over unless this holds. `reason` None,
+    `alone`: those whose backend has a single model, under whatever names. `when`: the step is passed over unless this holds. `reason` None,
     `why` empty: those of the resolution.
     """
 
