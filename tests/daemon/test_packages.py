@@ -62,6 +62,12 @@ def needed(wheel: Path) -> set[str]:
     return {line.partition(";")[0].strip("<>=!~,.0123456789 ") for line in bare}
 
 
+def test_the_wheel_has_the_user_units(wheels: Path) -> None:
+    with zipfile.ZipFile(wheel_of(wheels, "zoe_grpcd")) as archive:
+        packed = {name for name in archive.namelist() if name.startswith("zoe_grpcd/systemd/units/")}
+        assert {Path(name).name for name in packed} == {p.name for p in (ROOT / "systemd").iterdir()}
+
+
 def bare_environment(folder: Path) -> Path:
     """An environment with nothing in it, not even pip; returns its Python."""
     run(sys.executable, "-m", "venv", "--without-pip", folder)
@@ -135,3 +141,12 @@ def test_the_installed_daemon_runs_its_demo(installed: Path, tmp_path: Path, too
     assert "zoe-grpcd 0." in run(installed, "--version", cwd=tmp_path)
     assert "[ROUTER] model: auto ->" in run(installed, "demo", cwd=tmp_path)
     assert os.access(installed, os.X_OK)
+
+
+def test_the_installed_command_writes_its_user_units(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run(installed, "systemd", "install", cwd=tmp_path)
+    unit = tmp_path / ".config/systemd/user/zoe-grpcd.service"
+    assert f"ExecStart={installed} serve" in unit.read_text()

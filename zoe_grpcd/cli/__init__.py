@@ -33,6 +33,10 @@ def _run(options: argparse.Namespace) -> int:
             from zoe_grpcd.cli import configs
 
             return configs.run(options)
+        case "systemd":
+            from zoe_grpcd.cli import units
+
+            return units.run(options)
         case "serve" | "check":
             from zoe_grpcd.cli import daemon
 

@@ -69,6 +69,21 @@ def _daemon(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     imported.add_argument("file", metavar="FILE")
     example = tools.add_parser("example", help="print a configuration to begin with")
     example.add_argument("name", choices=examples.NAMES)
+    units = commands.add_parser("systemd", help="work with the user units").add_subparsers(
+        dest="tool", required=True, metavar="TOOL"
+    )
+    changes = argparse.ArgumentParser(add_help=False)
+    changes.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    units.add_parser(
+        "install",
+        parents=[changes],
+        help="write user units, a first configuration and a folder for credentials; nothing is overwritten",
+    )
+    units.add_parser(
+        "uninstall",
+        parents=[changes],
+        help="stop the service and remove what install wrote and nobody changed",
+    )
 
 
 def _calls(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

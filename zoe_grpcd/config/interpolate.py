@@ -59,7 +59,8 @@ class Interpolation:
         places = [self.folder / Path(name)]
         credentials = self.env.get("CREDENTIALS_DIRECTORY")
         if credentials and "/" not in name and name not in {"", ".", ".."}:
-            places.insert(0, Path(credentials) / name)
+            # as itself, or as a file of a folder, LoadCredential=file:FOLDER
+            places[:0] = [Path(credentials) / name, Path(credentials) / f"file_{name}"]
         for place in places:
             try:
                 if place.is_file():
