@@ -92,7 +92,7 @@ def reasoning_gguf(models: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def projector(models: Path) -> Path:
-    """With it any of the models sees: a picture is 576 tokens, and what is said depends on its colours."""
+    """With it any of the models sees: a picture is 24 * 24 tokens, and what is said depends on its colours."""
     return make_projector(models / "projector.gguf")
 
 

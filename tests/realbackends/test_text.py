@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from zoe_grpcd.localbackends.gguf import TinyModel, make_gguf
+from zoe_grpcd.localbackends.projector import make_projector
 from zoe_grpcd.localbackends.servers import Server
 from zoe_grpcd.localbackends.vocabulary import WORDS, vocabulary
 
@@ -113,6 +114,11 @@ def test_the_same_arguments_write_the_same_bytes_and_leave_no_other_file(tmp_pat
     assert first.read_bytes() == second.read_bytes()
     assert first.read_bytes() != make_gguf(tmp_path / "c.gguf", TinyModel(seed=4)).read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {"a.gguf", "b.gguf", "c.gguf"}
+
+
+def test_the_same_arguments_write_the_same_projector(tmp_path: Path) -> None:
+    first, second = (make_projector(tmp_path / name, seed=3).read_bytes() for name in ("a.gguf", "b.gguf"))
+    assert first == second != make_projector(tmp_path / "c.gguf", seed=4).read_bytes()
 
 
 def test_a_script_may_not_use_a_word_that_the_model_has() -> None:

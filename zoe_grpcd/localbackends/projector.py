@@ -1,8 +1,8 @@
 """Writes a tiny projector, the second file of a model that sees: it turns a picture into tokens for the tiny models.
 
-A picture is scaled to a square of 24 x 24 patches, and each patch becomes one token, as many as those of LLaVA 1.5. Its
-colours are turned at random into a row of +1 and -1 that the circuit reads like a word's, so that what is said depends
-on what is seen. The one rule: the same seed always writes the same bytes.
+A picture is scaled to a square of patches, and each patch becomes one token. Its colours are turned at random into a row
+of +1 and -1 that the circuit reads like a word's, so that what is said depends on what is seen. The one rule: the same
+arguments always write the same bytes.
 """
 
 import random
@@ -12,25 +12,27 @@ from pathlib import Path
 from .circuit import EMBEDDING, FIRST_NOISE, ONE
 from .container import BOOL, F32, STRING, U32, Tensor, array_entry, entry, floats, write_gguf
 
-PATCHES, PATCH = 24, 2  # patches a side, pixels a side
-PICTURE_TOKENS = PATCHES * PATCHES
+PATCH = 2  # pixels a side
 WIDTH = 16  # numbers that a patch is mixed into first
 CHANNELS = EMBEDDING - FIRST_NOISE
 STEEP = 8.0  # how sharply a channel turns from -1 to +1
 
 
-def make_projector(path: Path, seed: int = 0) -> Path:
-    """Writes the projector to `path` and returns the path: 0.6 MB, for llama-server's --mmproj or beside Ollama's model."""
-    return write_gguf(path, list(_metadata()), list(_tensors(random.Random(seed))))
+def make_projector(path: Path, patches: int = 24, seed: int = 0) -> Path:
+    """Writes the projector to `path` and returns the path: 0.6 MB, for llama-server's --mmproj or beside Ollama's model.
+
+    A picture is `patches` * `patches` tokens; 24 makes as many as LLaVA 1.5 has.
+    """
+    return write_gguf(path, list(_metadata(patches)), list(_tensors(patches, random.Random(seed))))
 
 
-def _metadata() -> Iterator[bytes]:
+def _metadata(patches: int) -> Iterator[bytes]:
     yield entry("general.architecture", STRING, "clip")
     yield entry("general.type", STRING, "projector")  # by which Ollama tells it from the model
     yield entry("clip.projector_type", STRING, "mlp")
     yield entry("clip.has_vision_encoder", BOOL, value=True)
     numbers = {
-        "image_size": PATCHES * PATCH,
+        "image_size": patches * PATCH,
         "patch_size": PATCH,
         "embedding_length": WIDTH,
         "feed_forward_length": WIDTH,
@@ -45,7 +47,7 @@ def _metadata() -> Iterator[bytes]:
         yield array_entry(f"clip.vision.{key}", F32, 3, floats([0.5] * 3))
 
 
-def _tensors(rng: random.Random) -> Iterator[Tensor]:
+def _tensors(patches: int, rng: random.Random) -> Iterator[Tensor]:
     """Two layers with a GELU between: a channel is the difference of two that rise one after the other, so a step."""
     patch = floats([rng.gauss(0.0, 1.0) for _ in range(PATCH * PATCH * 3 * WIDTH)])
     mix: list[float] = []
@@ -59,7 +61,7 @@ def _tensors(rng: random.Random) -> Iterator[Tensor]:
         at = 2 * (CHANNELS * (FIRST_NOISE + channel) + channel)
         join[at : at + 2] = [2 / STEEP, -2 / STEEP]
     yield Tensor("v.patch_embd.weight", (PATCH, PATCH, 3, WIDTH), patch)
-    yield Tensor("v.position_embd.weight", (WIDTH, PICTURE_TOKENS), b"\0")
+    yield Tensor("v.position_embd.weight", (WIDTH, patches * patches), b"\0")
     yield Tensor("mm.0.weight", (WIDTH, 2 * CHANNELS), floats(mix))
     yield Tensor("mm.0.bias", (2 * CHANNELS,), floats(shift))
     yield Tensor("mm.2.weight", (2 * CHANNELS, EMBEDDING), floats(join))
