@@ -1,7 +1,5 @@
 """The shipped examples in front of a real Ollama that has models of those names, asked through the daemon."""
 
-import struct
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pictures import BLUE, RED, png
 from serving import PROBES, Daemon, serving
 
 from zoe_client import Client
@@ -24,10 +23,13 @@ NAMES = (
 
 
 @pytest.fixture(scope="module")
-def ollama(tools: Tools, tmp_path_factory: pytest.TempPathFactory, quick_gguf: Path) -> Iterator[Server]:
+def ollama(
+    tools: Tools, tmp_path_factory: pytest.TempPathFactory, quick_gguf: Path, projector: Path
+) -> Iterator[Server]:
     with start_ollama(tools, tmp_path_factory.mktemp("examples")) as server:
         for name in NAMES:
-            create_model(server, OllamaModel(name, quick_gguf))
+            sees = projector if name == "qwen2.5vl:7b" else None
+            create_model(server, OllamaModel(name, quick_gguf, projector=sees))
         yield server
 
 
@@ -83,24 +85,13 @@ def test_four_models_answer(asked: Callable[[str], Client]) -> None:
     assert answer.text.strip()
 
 
-def a_picture() -> bytes:
-    """A PNG of one pixel."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
-    pixels = zlib.compress(b"\0\0")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-
-
 @pytest.mark.parametrize(
     ("prompt", "options", "model"),
     [
         ("Hey Zoe, how are you?", {}, "chat"),
         ("Add bread to my shopping list", {}, "tools"),
         ("What do you remember about me?", {}, "memory"),
-        ("What is this?", {"images": [a_picture()]}, "vision"),
+        ("What is this?", {"images": [png()]}, "vision"),
     ],
     ids=["chat", "tools", "memory", "vision"],
 )
@@ -109,3 +100,15 @@ def test_a_home_assistant(
 ) -> None:
     decision = asked("home-assistant").route(prompt, **options)
     assert decision.chosen.model == model, decision.explanation
+
+
+def test_a_home_assistant_says_what_it_sees(asked: Callable[[str], Client]) -> None:
+    answers = [
+        asked("home-assistant").complete(
+            "What is this?", images=[png(colour)], temperature=0, max_output_tokens=8
+        )
+        for colour in (RED, BLUE)
+    ]
+    assert [answer.decision.chosen.model for answer in answers] == ["vision", "vision"]
+    assert "" != answers[0].text != answers[1].text != ""
+    assert all(answer.usage.prompt_tokens > 24 * 24 for answer in answers)
