@@ -17,7 +17,9 @@ from typing import Any, Self
 from zoe_grpcd.localbackends.servers import free_port
 
 ASKS = re.compile(rb"POST /(?:v1/chat/completions|completion|api/chat)[ ?]")
-PIECE = b'"content":"'  # in every piece of an answer, whoever says it; the empty ones are null
+PIECE = re.compile(
+    rb'"(?:content|arguments)":"'
+)  # in every piece of an answer, whoever says it; the empty ones are null
 WORDS = {429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable"}
 TRICKLE = 64, 0.001  # bytes, and the seconds between them
 
@@ -54,6 +56,7 @@ class FaultProxy:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.open = 0  # requests for an answer that somebody still waits for, or somebody still works on
+        self.asked = 0  # requests for an answer in all
         self._behind = port
         self._fault: Fault | None = None
         self._loop = asyncio.new_event_loop()
@@ -123,6 +126,7 @@ class FaultProxy:
             request = await _request(reader)
             asks = ASKS.match(request) is not None
             self.open += asks
+            self.asked += asks
             answering = asyncio.ensure_future(self._answer(request, writer))
             gone = asyncio.ensure_future(reader.read())  # ends when the one who asks has gone
             try:
@@ -141,7 +145,7 @@ class FaultProxy:
         left = fault.after if fault else 0
         async for line in self._ask(request):
             await (_trickle if slowly and left <= 0 else _write)(writer, line)
-            left -= PIECE in line
+            left -= PIECE.search(line) is not None
             if fault and fault.after and left <= 0 and (line == b"\r\n" or fault.how is How.CUT):
                 if await self._struck(fault, request, writer):
                     return
