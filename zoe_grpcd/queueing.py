@@ -103,7 +103,7 @@ class Queueing:
         if expected is not None and view is not None:
             output = expected.decode * expected.tokens_per_second
             if seat.intent is None:
-                seat.ticket.tokens = max(1.0, prompt_tokens(question.size, view) + output)
+                seat.ticket.tokens = max(1.0, round(prompt_tokens(question.size, view) + output))
             task = task._replace(work=(expected.prefill + expected.decode) / expected.slowdown)
         seat.aim(reach, Intent(chosen.deployment.backend, task))
 

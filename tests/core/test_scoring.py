@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from fakes import a_backend, a_question, a_snapshot, a_view, an_ask
 
-from zoe_grpcd.core.domain import Ask, Deployment, LoadState, Locality, Phase, Reason, Target
+from zoe_grpcd.core.domain import Ask, Deployment, Limits, LoadState, Locality, Phase, Reason, Target
 from zoe_grpcd.core.eligible import Question, why_not
 from zoe_grpcd.core.resolve import Policy, Resolution
 from zoe_grpcd.core.scoring import Choice, candidate_of, choose, ineligible, passed_over, ranking
 from zoe_grpcd.core.strategies import quality_of
 from zoe_grpcd.core.tiers import ANY, Tier
-from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
+from zoe_grpcd.core.views import BackendView, DeploymentView, Known, Snapshot
 
 POLICY = Policy()
 
@@ -94,6 +94,12 @@ NEEDY = open_to(required=frozenset({"tools"}))
         (Reason.EXCLUDED, BACKEND, VIEW, a_question(an_ask(target=Target(labels={"gpu": "yes"})), open_to())),
         (Reason.EXCLUDED, BACKEND, VIEW, a_question(an_ask(), open_to(), excluded=frozenset({("a", "m")}))),
         (Reason.LOCALITY, backend("a", local=False), VIEW, a_question(an_ask(locality=Locality.LOCAL_ONLY), open_to())),
+        (
+            Reason.TOO_SLOW,
+            BACKEND,
+            replace(VIEW, known=Known(token=True)),
+            a_question(an_ask(), open_to(), limits=Limits(deadline=0.01)),
+        ),
         (Reason.SATURATED, backend("a", in_flight=2, max_in_flight=2), VIEW, a_question(an_ask(), open_to())),
         (Reason.MODEL_NOT_SERVED, BACKEND, replace(VIEW, served=False), a_question(an_ask(), open_to())),
         (Reason.MISSING_CAPABILITY, BACKEND, VIEW, a_question(an_ask(needs=frozenset({"vision"})), open_to())),

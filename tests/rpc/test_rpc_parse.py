@@ -7,8 +7,8 @@ from rpc.specs import PNG, assistant, call, image, result, spec_of, text, user, 
 from rpc.stage import asked, said
 
 from zoe.inference.v1 import message_pb2 as msg
-from zoe_grpcd.core.domain import Ask, Locality
-from zoe_grpcd.rpc.parse import ask_of
+from zoe_grpcd.core.domain import NO_LIMITS, Ask, Json, Limits, Locality
+from zoe_grpcd.rpc.parse import Besides, ask_of
 
 
 def options(**fields: Any) -> dict[str, Any]:
@@ -200,6 +200,27 @@ def test_what_matters_in_routing_reaches_the_decision() -> None:
     )
     assert (ask.cost_weight, ask.max_cost_usd) == (0.5, 0.0)
     assert (ask.max_attempts, ask.allow_different_model, ask.max_queue_time) == (2, True, 0.0)
+
+
+def test_the_deadline_and_the_latency_target_are_its_limits() -> None:
+    target = {"routing": {"latency_target": {"time_to_first_token": "0.5s", "total": "20s"}}}
+    assert ask_of(spec_of(target)).limits == Limits(None, 0.5, 20.0)
+    assert ask_of(spec_of(target), besides=Besides(deadline=3.0)).limits == Limits(3.0, 0.5, 20.0)
+    assert ask_of(asked(said("x")), besides=Besides(deadline=3.0)).limits == Limits(3.0)
+    assert ask_of(spec_of({"routing": {"latency_target": {}}})).limits is NO_LIMITS
+
+
+@pytest.mark.parametrize(
+    ("fields", "caller"),
+    [
+        ({}, "ipv4:127.0.0.1:5"),
+        ({"routing": {"affinity_key": "key"}}, "key"),
+        ({"session_id": "session", "routing": {"affinity_key": "key"}}, "session"),
+        ({"end_user_id": "user", "session_id": "session"}, "user"),
+    ],
+)
+def test_a_caller_is_its_end_user_else_its_session_else_its_connection(fields: Json, caller: str) -> None:
+    assert ask_of(spec_of(fields), besides=Besides(peer="ipv4:127.0.0.1:5")).caller == caller
 
 
 def test_nothing_set_leaves_everything_to_the_config() -> None:

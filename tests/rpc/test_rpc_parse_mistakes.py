@@ -253,7 +253,6 @@ WRONG: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "what this version does not keep": (
         {
             "routing": {
-                "latency_target": {"time_to_first_token": "1s", "total": "2s"},
                 "failover": {"hedge_after": "1s"},
             }
         },
@@ -262,11 +261,13 @@ WRONG: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
                 "spec.routing.failover.hedge_after",
                 "must be left out: this version asks one backend at a time",
             ),
-            (
-                "spec.routing.latency_target.time_to_first_token",
-                "must be left out: this version keeps no such limit",
-            ),
-            ("spec.routing.latency_target.total", "must be left out: this version keeps no such limit"),
+        ],
+    ),
+    "times": (
+        {"routing": {"latency_target": {"time_to_first_token": "-1s", "total": "-2s"}}},
+        [
+            (f"spec.routing.latency_target.{name}", "must be a duration, and not negative")
+            for name in ("time_to_first_token", "total")
         ],
     ),
     "costs": (

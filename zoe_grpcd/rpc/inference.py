@@ -123,6 +123,8 @@ class InferenceServicer:
                 metadata_of(context, "x-priority"),
                 isinstance(request, pb.StreamCompleteRequest),
                 self.router.mistakes,
+                context.time_remaining(),
+                context.peer(),
             ),
             notes=notes,
         )

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 
 from zoe.inference.v1 import routing_pb2, spec_pb2
-from zoe_grpcd.core.domain import Ask, Generation, Json, Locality, Seam, Target
+from zoe_grpcd.core.domain import NO_LIMITS, Ask, Generation, Json, Limits, Locality, Seam, Target
 from zoe_grpcd.core.errors import Violation
 from zoe_grpcd.core.options import forbidden
 from zoe_grpcd.core.strategies import STRATEGIES
@@ -62,12 +62,15 @@ class Besides:
 
     `capability` is what the metadata demands of a request without a target: names, separated by commas. `priority` is
     that of the metadata, for a request without one. `mistakes` says what a target names that does not exist here.
+    `deadline`: seconds that are left of the call; None: it has none. `peer`: where it comes from.
     """
 
     capability: str = ""
     priority: str = ""
     stream: bool = False
     mistakes: Callable[[Target], Iterable[Violation]] | None = None
+    deadline: float | None = None
+    peer: str = ""
 
 
 NOTHING = Besides()
@@ -96,6 +99,9 @@ def ask_of(
         _check_cache(spec.cache, notes)
     preferences = _preferences(spec.routing, notes) if "routing" in present else {}
     preferences["priority"] = preferences.get("priority") or _priority(besides.priority, notes)
+    if "routing" in present or besides.deadline is not None:
+        target = spec.routing.latency_target if "routing" in present else None
+        preferences["limits"] = _limits_of(target, besides.deadline, notes)
     ask = Ask(
         generation,
         _target(spec.target, notes) if "target" in present else _able(besides.capability),
@@ -110,6 +116,7 @@ def ask_of(
         include_reasoning="reasoning" in present and spec.reasoning.include_reasoning,
         metadata=dict(spec.metadata) if "metadata" in present else {},
         stream=besides.stream,
+        caller=_caller_of(spec, present, besides.peer),
     )
     if besides.mistakes is not None:
         notes.found += besides.mistakes(ask.target)
@@ -295,11 +302,6 @@ def _preferences(routing: routing_pb2.RoutingPreferences, notes: Violations) -> 
     if routing.strategy and routing.strategy not in STRATEGIES:
         notes.add("spec.routing.strategy", f"must be one of {', '.join(STRATEGIES)}, or left out")
     _check_failover(routing.failover, notes)
-    for name in ("time_to_first_token", "total"):
-        if routing.latency_target.HasField(name):
-            notes.add(
-                f"spec.routing.latency_target.{name}", "must be left out: this version keeps no such limit"
-            )
     return {
         "priority": PRIORITIES.get(routing.priority, ""),
         "locality": LOCALITIES.get(routing.locality, Locality.UNSPECIFIED),
@@ -312,6 +314,24 @@ def _preferences(routing: routing_pb2.RoutingPreferences, notes: Violations) -> 
         "minimum_seam": SEAMS.get(routing.failover.minimum_seam, Seam.TEXT_PREFILL),
         "max_queue_time": seconds_of("spec.routing.max_queue_time", routing, "max_queue_time", notes),
     }
+
+
+def _limits_of(target: routing_pb2.LatencyTarget | None, deadline: float | None, notes: Violations) -> Limits:
+    """What there is to keep of the deadline and of the caller's latency target."""
+    if target is None:
+        return Limits(deadline)
+    path = "spec.routing.latency_target"
+    first = seconds_of(f"{path}.time_to_first_token", target, "time_to_first_token", notes)
+    total = seconds_of(f"{path}.total", target, "total", notes)
+    return (
+        NO_LIMITS if deadline is None and first is None and total is None else Limits(deadline, first, total)
+    )
+
+
+def _caller_of(spec: spec_pb2.InferenceSpec, present: set[str], peer: str) -> str:
+    """Whose request it is, for a fair queue: the end user, else the session, else the connection that it came by."""
+    key = spec.routing.affinity_key if "routing" in present else ""
+    return spec.end_user_id or spec.session_id or key or peer
 
 
 def _priority(of_metadata: str, notes: Violations) -> str:

@@ -57,7 +57,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_QUEUE_TIMEOUT: _ErrorReason.ValueType  # 14
     """RESOURCE_EXHAUSTED. The longest wait in the queue is over. RetryInfo."""
     ERROR_REASON_DEADLINE_UNREACHABLE: _ErrorReason.ValueType  # 15
-    """RESOURCE_EXHAUSTED. The deadline cannot be met. RetryInfo holds the earliest time that could."""
+    """RESOURCE_EXHAUSTED. Nobody can meet the deadline, or the latency target, by what was measured. RetryInfo holds the
+    shortest that could be expected to be met, from now. Metadata `limit_seconds`, `earliest_seconds`.
+    """
     ERROR_REASON_SLOW_CONSUMER: _ErrorReason.ValueType  # 16
     """RESOURCE_EXHAUSTED. The reader of a stream has stalled."""
     ERROR_REASON_CREDENTIALS_MISSING: _ErrorReason.ValueType  # 17
@@ -117,7 +119,9 @@ ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 13
 ERROR_REASON_QUEUE_TIMEOUT: ErrorReason.ValueType  # 14
 """RESOURCE_EXHAUSTED. The longest wait in the queue is over. RetryInfo."""
 ERROR_REASON_DEADLINE_UNREACHABLE: ErrorReason.ValueType  # 15
-"""RESOURCE_EXHAUSTED. The deadline cannot be met. RetryInfo holds the earliest time that could."""
+"""RESOURCE_EXHAUSTED. Nobody can meet the deadline, or the latency target, by what was measured. RetryInfo holds the
+shortest that could be expected to be met, from now. Metadata `limit_seconds`, `earliest_seconds`.
+"""
 ERROR_REASON_SLOW_CONSUMER: ErrorReason.ValueType  # 16
 """RESOURCE_EXHAUSTED. The reader of a stream has stalled."""
 ERROR_REASON_CREDENTIALS_MISSING: ErrorReason.ValueType  # 17

@@ -277,8 +277,9 @@ class RoutingPreferences(_message.Message):
     MAX_QUEUE_TIME_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
     priority: Global___Priority.ValueType
-    """How urgent this is, for the rules of the configuration. Outranks the `x-priority` metadata. Advisory otherwise: this
-    version serves in the order of arrival.
+    """How urgent this is: who starts first when requests wait, and what the rules of the configuration go by. Outranks the
+    `x-priority` metadata. Waiting makes up for it, so that nothing waits for ever; batch work delays no other request by
+    more than one that runs.
     """
     affinity_key: _builtins.str
     """Requests with the same key prefer the same backend. Empty: InferenceSpec.session_id is used. Advisory."""
@@ -366,11 +367,15 @@ class LatencyTarget(_message.Message):
     """Tolerance in words."""
     @_builtins.property
     def time_to_first_token(self) -> _duration_pb2.Duration:
-        """Longest acceptable time to the first token. Absent: none. Slower candidates are TOO_SLOW. Refused by this version."""
+        """Longest acceptable time to the first token, as expected by what was measured. Absent: none. Slower candidates are
+        TOO_SLOW; with no other the call is DEADLINE_UNREACHABLE.
+        """
 
     @_builtins.property
     def total(self) -> _duration_pb2.Duration:
-        """Longest acceptable time to the last token. Absent: none. Slower candidates are TOO_SLOW. Refused by this version."""
+        """Longest acceptable time to the last token, as expected by what was measured. Absent: none. Slower candidates are
+        TOO_SLOW; with no other the call is DEADLINE_UNREACHABLE.
+        """
 
     def __init__(
         self,
@@ -428,8 +433,9 @@ class FailoverPolicy(_message.Message):
     max_attempts: _builtins.int
     """Most attempts in all, 1 to 10; 1 never retries. 0: the configuration's value."""
     allow_different_model: _builtins.bool
-    """True: a later attempt may use another model than the chosen one. Advisory: a permission that need not be used.
-    What the target itself allows (a group, fallback_models, auto) is tried in any case.
+    """True: another model than the chosen one may be used by a later attempt, and by the first one when no deployment of
+    the chosen one can meet the deadline. Advisory: a permission that need not be used. What the target itself allows
+    (a group, fallback_models, auto) is tried in any case.
     """
     minimum_seam: Global___SeamQuality.ValueType
     """The worst splice that is acceptable after the first token. Unspecified: TEXT_PREFILL. The best one that somebody

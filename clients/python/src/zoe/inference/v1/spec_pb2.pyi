@@ -76,10 +76,13 @@ class InferenceSpec(_message.Message):
     context: _builtins.str
     """Text of documents that the answer shall rest on; marks the intent `rag`. Empty: none."""
     session_id: _builtins.str
-    """Ties requests to one conversation, so that they prefer the backend that holds its prefix. Empty: none. Advisory."""
+    """Ties requests to one conversation, so that they prefer the backend that holds its prefix. Empty: none. Advisory there;
+    without an end_user_id it says whose requests these are when callers take turns in the queue.
+    """
     end_user_id: _builtins.str
     """The end user on whose behalf the caller asks, for the backend's abuse detection. Empty: none. Advisory: not sent
-    to a backend that has no use for it.
+    to a backend that has no use for it. Says first whose requests these are when callers take turns in the queue; else
+    the session, the affinity key or the connection does.
     """
     parallel_tool_calls: _builtins.bool
     """Whether several tools may be called in one answer. Absent: the backend's default."""
