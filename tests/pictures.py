@@ -1,4 +1,4 @@
-"""Small pictures of one colour, made here: a PNG of any colour, and a JPEG of a grey that is exact when it is unpacked."""
+"""Small pictures of one colour, made here: PNG and GIF of any colour, JPEG of a grey that is exact when it is unpacked."""
 
 import struct
 import zlib
@@ -16,6 +16,14 @@ def png(colour: Colour = BLACK, width: int = 8, height: int = 8) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     pixels = zlib.compress((b"\0" + bytes(colour) * width) * height)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def gif(colour: Colour = BLACK) -> bytes:
+    """A GIF of one pixel."""
+    screen = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(colour) + bytes(3)
+    # Three codes of 3 bits: forget all, the first colour, the end.
+    codes = (0b101_000_100).to_bytes(2, "little")
+    return screen + struct.pack("<cHHHHB", b",", 0, 0, 1, 1, 0) + b"\x02\x02" + codes + b"\0;"
 
 
 def grey_jpeg(level: int = 228) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pictures import BLUE, RED, grey_jpeg, png
+from pictures import BLUE, RED, gif, grey_jpeg, png
 from serving import Daemon, entry, environment, serving
 from waiting import wait_until
 
@@ -119,12 +119,13 @@ def test_what_is_said_of_a_picture_is_what_the_server_says_when_asked_directly(
 
 
 @pytest.mark.parametrize("model", SEEING)
-def test_a_jpeg_is_seen_as_the_png_of_its_colour(house: House, model: str) -> None:
-    jpeg, same, other = (
+def test_jpeg_and_gif_are_seen_as_the_png_of_their_colour(house: House, model: str) -> None:
+    grey = (200, 200, 200)
+    png_, jpeg, gif_, other = (
         house.client.complete(ASKED, model=model, images=[picture], **SAMPLING).text
-        for picture in (grey_jpeg(200), png((200, 200, 200)), png((20, 20, 20)))
+        for picture in (png(grey), grey_jpeg(200), gif(grey), png((20, 20, 20)))
     )
-    assert jpeg == same != other
+    assert png_ == jpeg == gif_ != other
 
 
 def test_pictures_keep_their_places_among_the_words(house: House) -> None:
