@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from serving import Daemon, environment, short_folder
+from waiting import wait_until
 
+from zoe_client import Client
 from zoe_grpcd.config import load
 from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
 from zoe_grpcd.localbackends.servers import free_port
@@ -19,6 +21,7 @@ from zoe_grpcd.localbackends.servers import free_port
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LIMIT = 60.0
+RECORDING = "decisions.jsonl"
 RUNTIME, CONFIG_HOME = "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"
 
 
@@ -45,13 +48,17 @@ def _world(tools: Any, quick_gguf: Path, slow_gguf: Path) -> Iterator[tuple[dict
         settings.parent.mkdir()
         listen = f"server: {{listen: ['127.0.0.1:{port}', 'unix:{folder}/zoe-grpcd/grpcd.sock']}}"
         entries = [f"  - {{name: {n}, url: '{s.url}'}}" for n, s in (("one", quick), ("two", slow))]
-        settings.write_text("\n".join([listen, "backends:", *entries]))
+        log = f"log: {{decisions: {folder}/{RECORDING}}}"
+        settings.write_text("\n".join([listen, log, "backends:", *entries]))
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         env = environment(
             **{RUNTIME: str(folder), CONFIG_HOME: str(folder), "PATH": path, "HOME": str(folder)}
         )
         daemon = Daemon(folder, None, env)
         with daemon:
+            with Client(f"127.0.0.1:{port}") as client:  # so that there is a decision to show, and to replay
+                client.complete("Hello", max_output_tokens=1, timeout=LIMIT)
+            wait_until((folder / RECORDING).exists, 10)
             yield env, port
 
 
@@ -65,7 +72,8 @@ def test_what_make_is_asked_for_is_what_ci_runs() -> None:
 @pytest.mark.parametrize("command", CALLS)
 def test_a_command_of_the_readme_works(command: str, world: tuple[dict[str, str], int]) -> None:
     env, port = world
-    argv = shlex.split(command.replace("50051", str(port)))
+    recording = f"{env[RUNTIME]}/{RECORDING}"
+    argv = shlex.split(command.replace("50051", str(port)).replace(RECORDING, recording))
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
