@@ -39,7 +39,10 @@ class Queue:
     async def fill(self, **fields: Any) -> None:
         """Takes all places."""
         for number in range(len(self.held)):
-            await self.send("first", wait=lambda n=number: self.backend.running == n + 1, **fields)
+            await self.send("first", wait=partial(self._runs, number + 1), **fields)
+
+    def _runs(self, count: int) -> bool:
+        return self.backend.running == count
 
     async def send(self, name: str, wait: Callable[[], bool] | None = None, **fields: Any) -> None:
         """Sends a request that has to wait, if `wait` is not given."""

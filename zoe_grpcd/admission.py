@@ -6,7 +6,7 @@ before the next is asked. Who comes meanwhile and could take it as well waits fo
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -16,6 +16,8 @@ from zoe_grpcd.core.line import AGEING, BATCH, Line, Ticket
 from zoe_grpcd.core.timetable import Task
 from zoe_grpcd.core.views import Snapshot
 
+ANYWHERE: frozenset[tuple[str, str]] = frozenset()
+NO_ACCOUNT = nullcontext()
 Key = tuple[str, str]
 HasRoom = Callable[[Key], bool]
 # Who waits for one backend though another is free looks that often whether it still is the better one (seconds).
@@ -126,12 +128,12 @@ class WaitingRoom:
         before = (self._seats[ticket] for ticket in self.line.before(seat.ticket))
         return [other for other in before if not other.away]
 
-    @contextmanager
-    def running(self, rank: int, backend: str) -> Iterator[None]:
+    def running(self, rank: int, backend: str) -> AbstractContextManager[None]:
         """A request runs on a backend while this lasts. Only batch work is kept account of."""
-        if rank != BATCH:
-            yield
-            return
+        return self._running(backend) if rank == BATCH else NO_ACCOUNT
+
+    @contextmanager
+    def _running(self, backend: str) -> Iterator[None]:
         self._batch[backend] = self._batch.get(backend, 0) + 1
         try:
             yield
@@ -156,18 +158,32 @@ class WaitingRoom:
             self._call_next()
 
     def leave(self, seat: "Seat", *, started: bool) -> None:
-        """Nothing to do for who never sat down."""
-        if self._seats.pop(seat.ticket, None) is not None:
-            self._pending.pop(seat, None)
-            if started:
-                self.line.start(seat.ticket)
-            else:
-                self.line.leave(seat.ticket)
+        """Empties a seat; the next one may look."""
+        del self._seats[seat.ticket]
+        self._pending.pop(seat, None)
+        if started:
+            self.line.start(seat.ticket)
+        else:
+            self.line.leave(seat.ticket)
         self.looked(seat)
 
 
 class Seat:
     """One request's place in the line, taken with its first wait and kept however often it looks in vain."""
+
+    __slots__ = (
+        "_room",
+        "_since",
+        "away",
+        "intent",
+        "missed",
+        "options",
+        "picture",
+        "reach",
+        "started",
+        "stirred",
+        "ticket",
+    )
 
     def __init__(self, room: WaitingRoom, ticket: Ticket) -> None:
         self._room = room
@@ -177,7 +193,7 @@ class Seat:
         self.started = False  # it leaves because it runs
         self.away = False  # it cannot look for now, and keeps its place
         self.missed = False  # it would have been its turn meanwhile
-        self.reach: frozenset[Key] = frozenset()  # the (backend, model) that would do; empty: who knows
+        self.reach: frozenset[Key] = ANYWHERE  # the (backend, model) that would do; empty: who knows
         self.intent: Intent | None = None
         self.options: Sequence[Option] = ()  # of its last look, and the fleet that it saw
         self.picture: Snapshot | None = None
@@ -188,7 +204,8 @@ class Seat:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._room.leave(self, started=self.started)
+        if self._since is not None:
+            self._room.leave(self, started=self.started)
 
     def reaches(self, backend: str) -> bool:
         """A place there would do."""
