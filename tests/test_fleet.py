@@ -771,3 +771,38 @@ def test_a_report_of_a_backend_that_never_answered() -> None:
 def test_there_is_no_report_of_nobody() -> None:
     with pytest.raises(KeyError):
         a_fleet().report("nobody", 0.0)
+
+
+# ------------------------------------------------------------------------------------- a server that loads as a whole
+
+LOADING = Observation(ok=True, loading=True)
+
+
+def expected_load(fleet: Fleet, now: float) -> float:
+    (model,) = fleet.report("a", now).models
+    return model.expected_load
+
+
+def test_how_long_a_server_loads_is_learned_and_expected_the_next_time() -> None:
+    fleet = a_fleet(deployments=[Deployment("m", "a", "m")])
+    for begin in (100.0, 1000.0):
+        fleet.observe("a", LOADING, begin)
+        assert fleet.phase("a") is Phase.LOADING
+        assert view_of(fleet, now=begin).state is LoadState.LOADING
+        assert expected_load(fleet, begin + 4.0) < expected_load(fleet, begin)
+        fleet.observe("a", LOADING, begin + 10.0)
+        fleet.observe("a", seen("m"), begin + 20.0)
+        assert expected_load(fleet, begin + 20.0) == 0.0
+        assert view_of(fleet, now=begin + 20.0).state is LoadState.LOADED
+    fleet.observe("a", LOADING, 2000.0)
+    assert expected_load(fleet, 2000.0) == pytest.approx(20.0, abs=2.0)
+    assert expected_load(fleet, 2015.0) == pytest.approx(5.0, abs=2.0)
+
+
+def test_a_load_that_ends_in_death_teaches_nothing() -> None:
+    fleet = a_fleet(deployments=[Deployment("m", "a", "m")])
+    fleet.observe("a", LOADING, 0.0)
+    before = expected_load(fleet, 0.0)
+    fleet.observe("a", BROKEN, 500.0)
+    fleet.observe("a", LOADING, 900.0)
+    assert expected_load(fleet, 900.0) == before

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from fakes import BROKEN, Clock, Hang, a_backend, seen
+from fakes import BROKEN, Clock, Hang, a_backend, fault, seen
 from waiting import eventually
 
-from zoe_grpcd.core.domain import Observation, Phase
+from zoe_grpcd.core.breaker import Caution
+from zoe_grpcd.core.domain import Deployment, Observation, Phase
+from zoe_grpcd.core.errors import Fault
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.monitor import Monitor
 
@@ -40,8 +42,8 @@ class FakeProbe:
 
 
 @asynccontextmanager
-async def monitoring() -> AsyncIterator[tuple[Fleet, Monitor]]:
-    fleet = Fleet()
+async def monitoring(caution: Caution | None = None) -> AsyncIterator[tuple[Fleet, Monitor]]:
+    fleet = Fleet(caution=caution)
     monitor = Monitor(fleet, Clock())
     try:
         yield fleet, monitor
@@ -183,3 +185,30 @@ async def test_close_ends_every_task() -> None:
         assert len(asyncio.all_tasks() - before) == 3  # two loops, and the look that hangs
     assert asyncio.all_tasks() == before
     assert hanging.cancelled == 1
+
+
+def fail(fleet: Fleet, name: str) -> None:
+    """A request there has failed."""
+    now = Clock().now
+    lease = fleet.lease(Deployment("m", name, "m"), now)
+    fleet.failed(lease, fault(Fault.SERVER, http_status=500), now)
+
+
+async def test_the_end_of_a_cooldown_is_looked_at_in_time() -> None:
+    async with monitoring(Caution(error_threshold=1, cooldown=0.05)) as (fleet, monitor):
+        probe = FakeProbe(seen("m"))
+        watch(monitor, "a", probe)
+        await monitor.first_round(5.0)
+        fail(fleet, "a")
+        monitor.nudge("a")
+        await eventually(lambda: probe.asked >= 3)
+
+
+async def test_what_a_request_finds_out_is_logged_as_well(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with monitoring(Caution(error_threshold=1, cooldown=100.0)) as (fleet, monitor):
+        watch(monitor, "a", FakeProbe(seen("m")))
+        await monitor.first_round(5.0)
+        fail(fleet, "a")
+    told = "backend a: ready -> cooling_down HTTP 500. 1 error in 60 s; next trial in 100 s"
+    assert told in [record.getMessage() for record in caplog.records]

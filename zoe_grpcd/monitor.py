@@ -45,6 +45,8 @@ class Monitor:
         self._fleet = fleet
         self._clock = clock
         self._watches: dict[str, Watch] = {}
+        self._phases: dict[str, Phase] = {}  # as they were logged
+        fleet.subscribe(self._tell)
 
     def watch(self, backend: Backend, probe: Probe) -> None:
         """Adds a backend to the fleet and looks at it from now on, in place of one of the same name."""
@@ -110,14 +112,18 @@ class Monitor:
 
     async def _look(self, watch: Watch) -> None:
         name = watch.backend.name
-        before = self._fleet.phase(name)
         try:
             await self._ask(watch)
         except Exception:  # a bug in a probe must not end the watch over its backend
             log.exception("the probe of %s failed", name)
-        after = self._fleet.phase(name)
+
+    def _tell(self, name: str) -> None:
+        """Logs a change of phase, whoever has found it."""
+        before, after = self._phases.get(name, Phase.UNKNOWN), self._fleet.phase(name)
         if after is not before:
-            log.info("backend %s: %s -> %s %s", name, before.lower(), after.lower(), self._fleet.detail(name))
+            self._phases[name] = after
+            detail = self._fleet.report(name, self._clock()).detail
+            log.info("backend %s: %s -> %s %s", name, before.lower(), after.lower(), detail)
 
     async def _ask(self, watch: Watch) -> None:
         name, limit = watch.backend.name, watch.backend.probe_timeout

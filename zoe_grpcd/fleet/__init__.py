@@ -96,8 +96,8 @@ class Fleet:
         host.ended.clear()
         host.observation = observation
         host.take_pulse(now)
-        self._follow_load(host, observation, now)
         self._take_models(host, observation, now)
+        self._follow_load(host, now, loads=observation.loading)
         host.settle(now)
         due = now >= host.changes_at
         if host.trouble is not None and (host.gone or observation.loading):
@@ -157,7 +157,9 @@ class Fleet:
             self._changed(host)
 
     def _trouble_of(self, host: Host) -> Trouble:
-        host.trouble = host.trouble or Trouble(self._caution, several=len(host.served) > 1)
+        if host.trouble is None:
+            models = {served.deployment.backend_model for served in host.served.values()}
+            host.trouble = Trouble(self._caution, several=len(models) > 1)
         return host.trouble
 
     def _held(self, host: Host, now: float) -> tuple[Signal, ...]:
@@ -185,6 +187,7 @@ class Fleet:
             return
         host.phase, host.since, host.detail = phase, now, detail
         if phase is Phase.DOWN:
+            host.loads_since = None
             for served in host.served.values():  # whatever comes up next may be another server
                 served.prefill = served.loading_since = served.view = None
             for lease in host.leases:
@@ -210,13 +213,15 @@ class Fleet:
         return served
 
     @staticmethod
-    def _follow_load(host: Host, observation: Observation, now: float) -> None:
+    def _follow_load(host: Host, now: float, *, loads: bool) -> None:
         """What a server loads as a whole is there when it is ready: how long that took is learned."""
+        since = host.loads_since
+        host.loads_since = (now if since is None else since) if loads else None
         for served in host.served.values():
-            if observation.loading and served.loading_since is None:
-                served.loading_since, served.view = now, None
-            elif host.phase is Phase.LOADING and not observation.loading and served.loading_since is not None:
-                served.learned.load.add(now - served.loading_since, now)
+            if loads:
+                served.loading_since, served.view = host.loads_since, None
+            elif since is not None:
+                served.learned.load.add(now - since, now)
                 served.loading_since = served.view = None
 
     def _take_models(self, host: Host, observation: Observation, now: float) -> None:

@@ -188,6 +188,7 @@ class Host:
         self.revision = 0
         self.view: BackendView | None = None
         self.view_at = now
+        self.loads_since: float | None = None  # the server as a whole
         self.trouble: Trouble | None = None  # None: nothing is held against it
         self.changes_at = inf  # when that changes by itself, as far as the last look at it told
         self.gone = False  # the last probe found no server
