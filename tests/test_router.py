@@ -452,6 +452,40 @@ async def test_an_answer_may_lose_one_backend_after_the_other() -> None:
     assert the(Completed, items).usage.completion_tokens == 7
 
 
+def deaths(word: str, number: int) -> list[Script]:
+    return [[said(f"{word} "), fault(Fault.CUT)] for _ in range(number)]
+
+
+async def test_an_answer_that_gets_further_each_time_is_not_given_up() -> None:
+    world = World()
+    for name in "ab":
+        world.add(name, *deaths(name, 3), REST)
+    items = await world.run()
+    assert text_of(items) == "a b a b a b three"
+    assert outcomes(items) == [*([("a", "LOST"), ("b", "LOST")] * 3), ("a", "OK")]
+
+
+async def test_but_not_for_ever() -> None:
+    world = World()
+    for name in "ab":
+        world.add(name, *deaths(name, 10))
+    assert len((await lost(world)).attempts) == 10
+
+
+async def test_the_callers_own_limit_counts_every_attempt() -> None:
+    world = World()
+    for name in "ab":
+        world.add(name, *deaths(name, 3))
+    assert len((await lost(world, an_ask(max_attempts=3))).attempts) == 3
+
+
+async def test_answers_that_begin_anew_each_time_get_no_further() -> None:
+    world = World()
+    for name in "abcdefgh":
+        world.add(name, HALF, prefill=Prefill.CLOSES)
+    assert len((await lost(world, an_ask(minimum_seam=Seam.RESTART))).attempts) == 4
+
+
 async def test_who_fails_before_its_first_token_is_no_part_of_the_answer() -> None:
     world = World()
     world.add("a", HALF)
@@ -609,9 +643,8 @@ async def test_a_server_that_does_not_come_back_is_not_waited_for_long() -> None
 async def test_a_stream_that_just_ends_is_lost() -> None:
     world = World()
     world.add("a", [said("one")])
-    error = await lost(world)
-    assert {attempt.error_reason for attempt in error.attempts} == {"CUT"}
-    assert len(error.attempts) == 3
+    error = await lost(world, an_ask(max_attempts=3))
+    assert [attempt.error_reason for attempt in error.attempts] == ["CUT"] * 3
 
 
 async def test_an_answer_that_had_all_its_tokens_is_complete() -> None:

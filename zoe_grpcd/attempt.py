@@ -224,10 +224,9 @@ class Attempts:
             return
         now = self._clock()
         view = self._fleet.view(lease.deployment, now)
-        run.draft, run.lost = draft, run.attempts[-1]
         run.opened = run.opened or transcript.first_at
         unknown = DeploymentView(lease.deployment, LoadState.UNLOADED, frozenset())
-        run.loss = Loss(view or unknown, lease.backend)
+        run.advance(draft, Loss(view or unknown, lease.backend))
 
 
 def first_token_budget(backend: Backend, chosen: Candidate, bounds: Reliability) -> float:

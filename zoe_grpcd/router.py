@@ -247,14 +247,12 @@ class Router:
         failed, fault = decision.chosen.deployment, run.faults[-1].fault
         if run.draft.begun and fault is Fault.REJECTED:
             fault = Fault.CUT  # the request is good, as was seen: this backend does not go on with an answer
-        chain = question.resolution.chain
-        limit = (chain and chain.max_attempts) or self._reliability.max_attempts
         following = None
-        if len(run.attempts) < (question.ask.max_attempts or limit):
+        if self._succession.may_try(question, run):
             following = next_question(question, failed, fault, self._fleet.snapshot(self._clock()))
         if following is None or (run.seen and not self._succession.ways(question, run)):
             raise self._failure(question, run)
-        return following
+        return self._succession.without_grudge(following, run)
 
     def _retry_delay(self, question: Question) -> float:
         own = question.resolution.chain.retry_delay if question.resolution.chain else None

@@ -78,6 +78,7 @@ class Run:
     spent: float = 0.0  # US dollars, by attempts that were lost
     silent: frozenset[Key] = frozenset()  # who did not tell how it goes on with a text
     returns: int = 0  # times that it has waited for a server to come back
+    advances: int = 0  # attempts that were lost, but brought the answer forward
     told: Progress | None = None  # what it was told last of its wait, and when
     told_at: float = 0.0
     looked: bool = False  # backends were asked what they have in memory, once
@@ -92,7 +93,12 @@ class Run:
         """What the present attempt goes on from."""
         return self.draft if self.seam in (Seam.EXACT_TOKENS, Seam.TEXT_PREFILL) else NOTHING_YET
 
+    def advance(self, draft: Draft, loss: Loss) -> None:
+        """The last attempt was lost, and brought the answer as far as this."""
+        self.draft, self.loss, self.lost = draft, loss, self.attempts[-1]
+        self.advances, self.returns = self.advances + 1, 0
+
     def drop(self) -> None:
         """The answer begins anew."""
-        self.draft, self.loss, self.opened = NOTHING_YET, None, None
+        self.draft, self.loss, self.opened, self.advances = NOTHING_YET, None, None, 0
         self.held.clear()

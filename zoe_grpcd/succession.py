@@ -20,6 +20,8 @@ from zoe_grpcd.scout import Scout
 
 # A deployment that succeeds so often is no part of an outage: what failed elsewhere may go there without a budget.
 TRUSTED = 0.9
+# Attempts at most, however far each of them came.
+MOST = 10
 # How often a server is looked for that died in the middle of an answer (seconds).
 RETURN_LOOK = 0.2
 
@@ -86,6 +88,23 @@ class Succession:
             self._scout.begin(call_of(asked.ask, asked.resolution, decision, backend), lease.deployment)
 
     # -------------------------------------------------------------------------------------------------- with which leave
+
+    def may_try(self, question: Question, run: Run) -> bool:
+        """Whether one more is within the limits; what brought the answer forward counts for the caller's own only."""
+        made, chain = len(run.attempts), question.resolution.chain
+        if question.ask.max_attempts:
+            return made < question.ask.max_attempts
+        limit = (chain and chain.max_attempts) or self._reliability.max_attempts
+        return made - run.advances < limit and made < max(limit, MOST)
+
+    def without_grudge(self, question: Question, run: Run) -> Question:
+        """The question for those, too, who died before the answer came this far: they may be back by now."""
+        last = run.attempts[-1]
+        if run.lost is not last:
+            return question
+        dead = {key for key, fault in _failed(run).items() if AFTER[fault].leaves}
+        dead.discard((last.deployment.backend, last.deployment.model))
+        return replace(question, excluded=question.excluded - dead)
 
     def is_affordable(self, decision: Decision, run: Run) -> bool:
         """Whether this attempt may be made: what failed is done once more within a budget only.

@@ -431,7 +431,9 @@ class FailoverPolicy(_message.Message):
     MINIMUM_SEAM_FIELD_NUMBER: _builtins.int
     HEDGE_AFTER_FIELD_NUMBER: _builtins.int
     max_attempts: _builtins.int
-    """Most attempts in all, 1 to 10; 1 never retries. 0: the configuration's value."""
+    """Most attempts in all, 1 to 10; 1 never retries. 0: the configuration's value, for which only those count that did not
+    bring the answer further, and 10.
+    """
     allow_different_model: _builtins.bool
     """True: another model than the chosen one may be used by a later attempt, and by the first one when no deployment of
     the chosen one can meet the deadline. Advisory: a permission that need not be used. What the target itself allows
