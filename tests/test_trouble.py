@@ -1,9 +1,11 @@
 """What is held against backends that fail: how requests go round them, when they come back, and who is told."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from fakes import ANSWER, BROKEN, Script, World, an_ask, fault, finished, said, seen
+from waiting import eventually
 
 from zoe_grpcd.core.breaker import Caution
 from zoe_grpcd.core.domain import (
@@ -282,6 +284,28 @@ async def test_who_asks_us_to_wait_is_not_asked_and_the_caller_knows_how_long() 
     assert refusal.value.retry_after == pytest.approx(42.0, abs=0.1)
     assert refusal.value.message == "every backend limits our rate: a (RATE_LIMITED for 42 s)"
     assert len(only.calls) == 1
+
+
+async def test_a_short_pause_is_waited_for_by_all_who_come() -> None:
+    world = a_world()
+    world.add("a", limited(5.0), ANSWER)
+    await ends(world)
+    world.clock.advance(1.5)
+    told = world.router.route(an_ask()).explanation
+    assert told.endswith("it limits our rate for another 4 s, and the request would wait for that")
+    waiting = [asyncio.create_task(ends(world)) for _ in range(3)]
+    await eventually(lambda: len(world.waiting) == 3)
+    world.clock.advance(3.5)
+    world.observe("a", seen("m"))
+    assert await asyncio.gather(*waiting) == [["a OK"]] * 3
+
+
+@pytest.mark.parametrize("most", [0.0, 3.0])
+async def test_nobody_waits_for_longer_than_it_wants_to(most: float) -> None:
+    world = a_world()
+    world.add("a", limited(5.0), ANSWER)
+    await ends(world)
+    assert await ends(world, max_queue_time=most) == ["RATE_LIMITED"]
 
 
 async def test_a_pause_of_our_own_choice_gives_way_when_nobody_else_is_left() -> None:

@@ -110,7 +110,7 @@ class Router:
         seat.options, seat.picture = choice.options, snapshot
         decision = explaining.decision_of(question, choice, picture, self._policy, explain=explain)
         if picture is not snapshot:
-            waiting = wait_in_words(snapshot.backends[decision.chosen.deployment.backend])
+            waiting = wait_in_words(decision.chosen.deployment, snapshot)
             decision.explanation = f"{decision.explanation}; {waiting}"
         decision.id = f"{random.getrandbits(64):016x}"
         decision.decide_seconds = self._clock() - started

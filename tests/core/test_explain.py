@@ -373,7 +373,8 @@ def test_where_it_would_go_after_the_wait() -> None:
     decision = decision_of(question, choice, later, Policy(), explain=False)
     assert decision.chosen.estimate is not None
     assert decision.chosen.estimate.queue == 2.5
-    assert wait_in_words(full) == "all 2 of its places are taken, and the request would wait for one"
+    words = wait_in_words(decision.chosen.deployment, snapshot)
+    assert words == "all 2 of its places are taken, and the request would wait for one"
 
 
 def test_who_will_not_wait_is_told_of_nobody() -> None:

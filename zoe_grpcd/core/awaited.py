@@ -5,15 +5,17 @@ Rule: only what ends without anybody's doing is waited for.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 
-from zoe_grpcd.core.domain import Deployment, Phase, Reason
-from zoe_grpcd.core.eligible import Question
+from zoe_grpcd.core.domain import Candidate, Deployment, Phase, Reason
+from zoe_grpcd.core.eligible import Question, held_for
 from zoe_grpcd.core.estimate import MANY
 from zoe_grpcd.core.scoring import WAITED_FOR, ineligible
 from zoe_grpcd.core.timetable import Task
-from zoe_grpcd.core.views import BackendView, Snapshot
+from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
 Key = tuple[str, str]
+SHORT_PAUSE = 10.0  # seconds: a backend that asks us to stay away for longer is not waited for
 
 
 def waited_for(question: Question, snapshot: Snapshot) -> frozenset[Reason]:
@@ -24,19 +26,43 @@ def waited_for(question: Question, snapshot: Snapshot) -> frozenset[Reason]:
 def held_up(question: Question, snapshot: Snapshot) -> dict[Key, tuple[Reason, ...]]:
     """Who would serve if it were not for what ends by itself, and what that is."""
     found = ineligible(question, snapshot)
-    return {key_of(c.deployment): c.reasons for c in found if WAITED_FOR.issuperset(c.reasons)}
+    return {key_of(c.deployment): c.reasons for c in found if _passes_soon(question, c, snapshot)}
+
+
+def _passes_soon(question: Question, candidate: Candidate, snapshot: Snapshot) -> bool:
+    """What keeps it out ends by itself: a load, a full backend, or a pause that is short enough for the request."""
+    if WAITED_FOR.issuperset(candidate.reasons):
+        return True
+    if not (WAITED_FOR | {Reason.RATE_LIMITED}).issuperset(candidate.reasons):
+        return False
+    view, limit = _view_of(candidate.deployment, snapshot), question.ask.max_queue_time
+    pause = held_for(view, snapshot.backends[candidate.deployment.backend], snapshot.at)
+    return pause is not None and pause <= SHORT_PAUSE and (limit is None or pause < limit)
+
+
+def _view_of(deployment: Deployment, snapshot: Snapshot) -> DeploymentView:
+    return next(view for view in snapshot.by_model[deployment.model] if view.deployment == deployment)
 
 
 def once_over(question: Question, snapshot: Snapshot) -> Snapshot | None:
-    """The fleet with those in it that a request would wait for, and the wait in their queues; None: there is none.
-
-    How long a whole server still loads is not known, so that is no part of it.
-    """
+    """The fleet with those in it that a request would wait for, and the wait in their queues; None: there is none."""
     if question.ask.max_queue_time == 0:
         return None
-    names = {backend for backend, _ in held_up(question, snapshot)}
-    opened = {name: _opened(snapshot.backends[name]) for name in names}
-    return replace(snapshot, backends={**snapshot.backends, **opened}) if opened else None
+    held = held_up(question, snapshot)
+    opened = {name: _opened(snapshot.backends[name]) for name, _ in held}
+    paused = {key for key, reasons in held.items() if Reason.RATE_LIMITED in reasons}
+    later = _without_pauses(snapshot, paused) if paused else snapshot
+    return replace(later, backends={**snapshot.backends, **opened}) if opened else None
+
+
+def _without_pauses(snapshot: Snapshot, keys: set[Key]) -> Snapshot:
+    def free(views: Sequence[DeploymentView]) -> tuple[DeploymentView, ...]:
+        return tuple(
+            replace(v, barred=None, until=None) if key_of(v.deployment) in keys else v for v in views
+        )
+
+    by_model = {model: free(views) for model, views in snapshot.by_model.items()}
+    return replace(snapshot, by_model=by_model, auto=free(snapshot.auto))
 
 
 def behind(snapshot: Snapshot, before: Mapping[str, Sequence[Task]]) -> Snapshot:
@@ -53,8 +79,12 @@ def _with_tasks(view: BackendView, tasks: Sequence[Task]) -> BackendView:
     return replace(view, in_flight=view.in_flight + len(tasks), tasks=all_tasks)
 
 
-def wait_in_words(view: BackendView) -> str:
-    """What keeps a backend from serving for now."""
+def wait_in_words(deployment: Deployment, snapshot: Snapshot) -> str:
+    """What keeps a deployment from serving for now."""
+    own, view = _view_of(deployment, snapshot), snapshot.backends[deployment.backend]
+    if own.barred is Reason.RATE_LIMITED:
+        pause = ceil(held_for(own, view, snapshot.at) or 0)
+        return f"it limits our rate for another {pause} s, and the request would wait for that"
     if view.phase is Phase.LOADING:
         return "it is loading, and the request would wait for that"
     places = view.backend.max_in_flight
