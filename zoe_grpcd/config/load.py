@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from zoe_grpcd.config import crosscheck, extras, litellm, not_yet, reach, report
+from zoe_grpcd.config import crosscheck, deadends, extras, litellm, not_yet, reach, report
 from zoe_grpcd.config.document import Document, Unreadable, read
 from zoe_grpcd.config.interpolate import Interpolation
 from zoe_grpcd.config.model import Config
@@ -67,7 +67,10 @@ def load(path: Path, env: Mapping[str, str] = os.environ) -> Loaded:
     if config is None or problems:
         raise ConfigError(problems)
     said = chain(
-        crosscheck.advice(document.data), reach.warnings(document.data), not_yet.warnings(document.data)
+        crosscheck.advice(document.data),
+        reach.warnings(document.data),
+        deadends.warnings(document.data),
+        not_yet.warnings(document.data),
     )
     warnings = tuple(sorted((*notes, *(report.problem(finding, document, file) for finding in said))))
     return Loaded(config, warnings, path, hashlib.sha256(content).hexdigest())

@@ -14,14 +14,14 @@ from zoe_grpcd.config.crosscheck import Finding, find
 from zoe_grpcd.config.problem import Path
 from zoe_grpcd.config.routing import Kind
 
-# Places of names of models, aliases and chains.
+# Places of names of models and aliases; in these, and there alone, a name may be that of a chain, too.
+_FALLBACKS = ("routing.patterns.[].fallback", "routing.rules.[].fallback")
 _NAMES = (
+    *_FALLBACKS,
     "routing.aliases.*",
     "routing.default_model",
     "routing.intents.*.model",
-    "routing.patterns.[].fallback",
     "routing.capabilities.*.preferred_models",
-    "routing.rules.[].fallback",
     "routing.rules.[].prefer.models",
     "routing.rules.[].require.models",
     "routing.fallback_chains.*.[].models",
@@ -106,14 +106,14 @@ def _patterns(data: Any) -> Iterator[Finding]:
     known = [name for _, name in _known(data)]
     for number, (path, text, own) in enumerate(usable):
         names = [*samples(text), *filter(own.fullmatch, known)]
-        for earlier, _, other in usable[:number]:
+        for earlier, expression, other in usable[:number]:
             taken = [name for name in names if other.fullmatch(name)]
             first = f"routing.patterns[{earlier[2]}]"
             if names and len(taken) == len(names):
                 yield Finding(path, f"is never reached: {first} comes first and matches all these names")
                 break
-            if taken:
-                yield Finding(path, f"overlaps with {first}, which comes first: both match {taken[0]!r}")
+            if both := [*taken, *filter(own.fullmatch, samples(expression))]:
+                yield Finding(path, f"overlaps with {first}, which comes first: both match {both[0]!r}")
 
 
 def _named_exactly(data: Any) -> Iterator[Finding]:
@@ -201,11 +201,12 @@ def _kinds_of_backends(data: Any) -> set[str]:
 
 def _names(data: Any) -> Iterator[Finding]:
     """A name that nothing in the file defines: wrong if nothing can turn up by itself, doubtful if it is nearly another."""
-    defined = [name for _, name in _known(data)]
-    defined += [str(path[-1]) for path, _ in find(data, "routing.fallback_chains.*")]
+    models = [name for _, name in _known(data)]
+    chains = [str(path[-1]) for path, _ in find(data, "routing.fallback_chains.*")]
     kinds = _kinds_of_backends(data)
     closed = bool(kinds) and kinds <= _TELLS_NO_MODELS
     for pattern in _NAMES:
+        defined = [*models, *chains] if pattern in _FALLBACKS else models
         for path, value in find(data, pattern):
             for name in sorted(_texts(value) - set(defined)) if value else ():
                 hint = _typo(name, defined)
@@ -215,7 +216,7 @@ def _names(data: Any) -> Iterator[Finding]:
 
 def _chains(data: Any) -> Iterator[Finding]:
     """A chain of no name that anybody has or calls; capabilities are too many to know."""
-    called = {name for pattern in _NAMES for _, value in find(data, pattern) for name in _texts(value)}
+    called = {name for pattern in _FALLBACKS for _, value in find(data, pattern) for name in _texts(value)}
     defined = [name for _, name in _known(data)]
     for path, _ in find(data, "routing.fallback_chains.*"):
         name = str(path[-1])
