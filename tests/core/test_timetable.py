@@ -110,3 +110,12 @@ def test_without_sharing_who_comes_later_takes_nothing_from_those_before_it(
 ) -> None:
     shop = Shop(slots, ALONE)
     assert ends(shop, *tasks, Task(M, 1.0))[:-1] == pytest.approx(ends(shop, *tasks))
+
+
+@given(st.builds(Sharing, st.floats(0, 2), st.floats(0, 2)), tasks)
+def test_who_waits_for_a_load_for_ever_changes_nothing_for_those_at_work(
+    sharing: Sharing, tasks: list[Task]
+) -> None:
+    shop = Shop(8, sharing, LOADS, resident=(M, N, P), most_models=4)
+    endless = replace(shop, loads={**LOADS, "q": 1e6}, loading={"q": 1e6})
+    assert ends(endless, *tasks, Task("q", 1.0))[:-1] == pytest.approx(ends(shop, *tasks))

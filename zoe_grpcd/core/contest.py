@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from zoe_grpcd.core.domain import Estimate
 from zoe_grpcd.core.eligible import Option, Question
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.turns import Key, Owed, Round, Scope, round_of
@@ -102,12 +101,10 @@ def in_turn(contest: Contest, strategy: str, weights: list[float]) -> tuple[list
 
 def latency(options: list[Option], policy: Policy) -> list[float]:
     """Shortest / this one's, of the expected total and what others lose by it; a load counts while `warm.prefer` is on."""
-    totals = [_cost(option.estimate, prefer_warm=policy.prefer_warm) for option in options]
+    loads = 1.0 if policy.prefer_warm else 0.0
+    totals = [
+        queue + loads * load + prefill + decode + burden
+        for _, _, (queue, load, prefill, decode, _, _, _, _, burden) in options
+    ]
     shortest = min(totals)
     return [shortest / total if total > 0 else 1.0 for total in totals]
-
-
-def _cost(expected: Estimate, *, prefer_warm: bool) -> float:
-    """Seconds that it costs all together."""
-    queue, load, prefill, decode, _, _, _, _, burden = expected
-    return queue + load * prefer_warm + prefill + decode + burden

@@ -6,12 +6,13 @@ Rule: what keeps a deployment out is tested in `eligible_of` and named in `why_n
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from zoe_grpcd.core.deadlines import too_slow
 from zoe_grpcd.core.domain import NO_LIMITS, Ask, Estimate, Limits, Locality, Phase, Reason
 from zoe_grpcd.core.errors import Fault
-from zoe_grpcd.core.estimate import Size, alone, estimate, prompt_tokens, size_of
+from zoe_grpcd.core.estimate import Size, alone, estimate, most_tokens, prompt_tokens, size_of
 from zoe_grpcd.core.resolve import Resolution
 from zoe_grpcd.core.tiers import Selection, Tier
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
@@ -89,6 +90,9 @@ class Gates(dict[str, Gate]):
     def __missing__(self, name: str) -> Gate:
         gate = self[name] = gate_of(self._question, self._backends[name])
         return gate
+
+
+_new = tuple.__new__  # of a named tuple, in half the time: there may be hundreds in a decision
 
 
 class Option(NamedTuple):
@@ -171,6 +175,7 @@ def eligible_of(
     required = ask.needs | question.resolution.required
     features, limit, demanded = question.features, ask.max_cost_usd, question.resolution.require
     limits = None if question.limits is NO_LIMITS else question.limits
+    roomy = inf if question.window else max(question.min_window, most_tokens(size))
     options = []
     for view in views:
         deployment = view.deployment
@@ -179,19 +184,19 @@ def eligible_of(
             gate.closed
             or not view.served
             or (view.barred and barred_of(question, view))
-            or not required <= view.capabilities
+            or (required and not required <= view.capabilities)
             or (features and features & gate.view.backend.refuses)
             or (excluded and (deployment.backend, deployment.model) in excluded)
             or (only is not None and (deployment.backend, deployment.model) not in only)
             or (demanded and not all(selection.holds(view, gate.view.backend) for selection in demanded))
-            or too_long(question, view, gate.view)
+            or (view.context_tokens < roomy and too_long(question, view, gate.view))
         ):
             continue
         expected = estimate(size, view, gate.view)
         if limits is not None and too_slow(limits, view, expected):
             continue
         if limit is None or expected.cost_usd <= limit:
-            options.append(Option(view, gate, expected))
+            options.append(_new(Option, (view, gate, expected)))
     return options
 
 

@@ -29,7 +29,7 @@ from zoe_grpcd.core.speed import Speed
 from zoe_grpcd.core.turns import Owed, Scope, Turn, remembered
 from zoe_grpcd.core.usage import DecayedMean
 from zoe_grpcd.core.views import BackendReport, DeploymentView, Snapshot
-from zoe_grpcd.fleet.pictures import backend_view_of, can_chat, report_of, view_of
+from zoe_grpcd.fleet.pictures import Gallery, backend_view_of, gallery_of, report_of, view_of
 from zoe_grpcd.fleet.probes import foreign_of, is_meant, signal_of
 from zoe_grpcd.fleet.state import Host, Lease, Served
 from zoe_grpcd.fleet.trouble import Trouble
@@ -62,6 +62,7 @@ class Fleet:
         self._output_tokens: dict[str, DecayedMean] = {}
         self._spreads: dict[str, Spread] = {}
         self._snapshot: Snapshot | None = None
+        self._gallery: Gallery | None = None
         self._models: dict[str, None] | None = None
         self._silent: list[str] | None = None
         self._number = first_number
@@ -76,7 +77,7 @@ class Fleet:
         host = self._hosts[backend.name] = Host(backend, configured, now, self._usual)
         host.doubted = self._caution.degraded_weight
         host.served = {d.model: self._serve(d) for d in configured}
-        self._models = self._silent = None
+        self._models = self._silent = self._gallery = None
         self._changed(host)
 
     def observe(self, name: str, observation: Observation, now: float) -> None:
@@ -249,7 +250,7 @@ class Fleet:
             found[public] = served
         host.served = found
         host.see_residents()
-        self._models = self._silent = None
+        self._models = self._silent = self._gallery = None
 
     @staticmethod
     def _take_status(served: Served, status: ModelStatus, now: float, *, awaited: bool) -> None:
@@ -398,16 +399,11 @@ class Fleet:
             return self._with_time(self._snapshot, now)
         for served in loading:
             served.view = None
-        by_model: dict[str, list[DeploymentView]] = {}
-        for host in self._hosts.values():
-            for model, served in host.served.items():
-                if served.view is None:
-                    served.view = view_of(served, host, now)
-                by_model.setdefault(model, []).append(served.view)
+        gallery = self._gallery_at(now)
         self._snapshot = Snapshot(
             backends={name: backend_view_of(host, now) for name, host in self._hosts.items()},
-            by_model={model: tuple(views) for model, views in by_model.items()},
-            auto=tuple(v for views in by_model.values() for v in views if v.deployment.auto and can_chat(v)),
+            by_model=gallery.by_model,
+            auto=gallery.auto,
             number=self._number,
             owing=self._owing,
         )
@@ -416,6 +412,18 @@ class Fleet:
         if troubles:
             self._snapshot.at = now
         return self._snapshot
+
+    def _gallery_at(self, now: float) -> Gallery:
+        """All deployments; the same object as long as none of them changed: most requests change their backend only."""
+        for host in self._hosts.values():
+            for served in host.served.values():
+                if served.view is None:
+                    served.view = view_of(served, host, now)
+                    self._gallery = None
+        if self._gallery is None:
+            pairs = [pair for host in self._hosts.values() for pair in host.served.items()]
+            self._gallery = gallery_of((model, served.view) for model, served in pairs if served.view)
+        return self._gallery
 
     def _with_time(self, snapshot: Snapshot, now: float) -> Snapshot:
         """The same picture, with what is left of the requests in flight by now, and of what is held against backends."""

@@ -1,6 +1,8 @@
 """Pictures of the state: what decisions look at, and what an operator sees. Made here, kept by the state."""
 
+from collections.abc import Iterable, Mapping
 from math import inf
+from typing import NamedTuple
 
 from zoe_grpcd.core.breaker import WELL
 from zoe_grpcd.core.domain import Backend, LoadState, ModelStatus, Observation
@@ -71,9 +73,20 @@ def view_of(served: Served, host: Host, now: float) -> DeploymentView:
     )
 
 
-def can_chat(view: DeploymentView) -> bool:
-    """A request that names no model may get it."""
-    return "chat" in view.capabilities
+class Gallery(NamedTuple):
+    """The views of all deployments, as `Snapshot` has them."""
+
+    by_model: Mapping[str, tuple[DeploymentView, ...]]
+    auto: tuple[DeploymentView, ...]  # of requests that name no model
+
+
+def gallery_of(views: Iterable[tuple[str, DeploymentView]]) -> Gallery:
+    """The views with their models, put in order."""
+    by_model: dict[str, list[DeploymentView]] = {}
+    for model, view in views:
+        by_model.setdefault(model, []).append(view)
+    auto = [v for views in by_model.values() for v in views if v.deployment.auto and "chat" in v.capabilities]
+    return Gallery({model: tuple(views) for model, views in by_model.items()}, tuple(auto))
 
 
 def _window(served: Served, backend: Backend) -> int:
