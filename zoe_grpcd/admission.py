@@ -121,6 +121,11 @@ class WaitingRoom:
         rivals = [*self._pending, *((self._called,) if self._called else ())]
         return not any(not rival.reach or key in rival.reach for rival in rivals if rival is not seat)
 
+    def meant_for(self, backend: str) -> int:
+        """How many wait who would go there by their last decision."""
+        intents = (seat.intent for seat in self._seats.values())
+        return sum(intent is not None and intent.backend == backend for intent in intents)
+
     def ahead(self, seat: "Seat") -> list["Seat"]:
         """Those who are served before a request, whether it waits or only might."""
         if not self._seats:

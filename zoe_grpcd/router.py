@@ -58,6 +58,7 @@ class Router:
         self._policy = rules.policy
         self._reliability = rules.reliability
         self._waiting = waiting
+        fleet.waits = waiting.meant_for
         self._clock = around.clock
         self._record = around.record
         self._look = around.look

@@ -6,7 +6,7 @@ import time
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import ResourceInfo
-from rpc.stage import Setting, Stage, failed, staged, tiny, whole
+from rpc.stage import END, TWO, Setting, Stage, failed, staged, tiny, whole
 from waiting import eventually
 
 from zoe.admin.v1 import admin_service_pb2 as pb
@@ -208,6 +208,73 @@ async def test_a_watcher_that_leaves_is_forgotten(stage: Stage) -> None:
     await eventually(lambda: not stage.watchers._notices)
 
 
+# ------------------------------------------------------------------------------------------------------------ drain
+
+
+async def test_a_drained_backend_finishes_what_runs_and_gets_nothing_new() -> None:
+    async with staged(TWO) as stage:
+        hold = asyncio.Event()
+        stage.puppets["one"].script = [[Delta("x", tokens=1)], hold, [END]]
+        running = stage.inference.Complete(whole(target={"allowed_backends": ["one"]}))
+        await eventually(lambda: stage.fleet.in_flight("one") == 1)
+        drained = (
+            await stage.admin.DrainBackend(pb.DrainBackendRequest(name="one", reason="new disk"))
+        ).backend
+        assert drained.state == STATE.Value("STATE_DRAINING")
+        assert drained.state_detail == "1 still running. new disk"
+        assert (await stage.inference.Complete(whole())).decision.chosen.backend == "two"
+        refused = await failed(stage.inference.Complete(whole(target={"allowed_backends": ["one"]})))
+        assert (refused.code, refused.info.reason) == (grpc.StatusCode.UNAVAILABLE, "NO_HEALTHY_BACKEND")
+
+        changes = stage.admin.WatchBackends(pb.WatchBackendsRequest())
+        watch = aiter(changes)
+        assert (await anext(watch)).WhichOneof("event") == "snapshot"
+        hold.set()
+        assert (await running).message.parts[0].text == "x"
+        emptied = (await anext(watch)).updated
+        assert (emptied.name, emptied.load.in_flight, emptied.state_detail) == ("one", 0, "empty. new disk")
+        changes.cancel()
+
+
+async def test_probes_do_not_end_a_drain(stage: Stage) -> None:
+    await stage.admin.DrainBackend(pb.DrainBackendRequest(name="one", reason="new disk"))
+    stage.observe("one", tiny(), detail="router")
+    backend = (await stage.admin.GetBackend(pb.GetBackendRequest(name="one"))).backend
+    assert (backend.state, backend.state_detail) == (STATE.Value("STATE_DRAINING"), "empty. new disk")
+
+
+async def test_a_backend_that_is_taken_back_is_used_after_its_next_probe(stage: Stage) -> None:
+    await stage.admin.DrainBackend(pb.DrainBackendRequest(name="one"))
+    backend = (await stage.admin.UndrainBackend(pb.UndrainBackendRequest(name="one"))).backend
+    assert backend.state == STATE.Value("STATE_UNKNOWN")
+    stage.observe("one", tiny())
+    assert (await stage.inference.Complete(whole())).decision.chosen.backend == "one"
+    again = (await stage.admin.UndrainBackend(pb.UndrainBackendRequest(name="one"))).backend
+    assert again.state == STATE.Value("STATE_READY")
+
+
+@pytest.mark.parametrize("method", ["DrainBackend", "UndrainBackend"])
+async def test_an_unknown_backend_cannot_be_drained(stage: Stage, method: str) -> None:
+    failure = await failed(getattr(stage.admin, method)(getattr(pb, f"{method}Request")(name="nobody")))
+    assert (failure.code, failure.info.reason) == (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
+    assert "known: one" in failure.text
+
+
+async def test_those_who_wait_for_a_backend_are_counted() -> None:
+    async with staged() as stage:
+        hold = asyncio.Event()
+        stage.puppet.script = [hold, [Delta("x", tokens=1)], [END]]
+        calls = [stage.inference.Complete(whole()) for _ in range(6)]
+        await eventually(lambda: stage.fleet.in_flight("one") == 4)
+        await eventually(lambda: len(stage.waiting) == 2)
+        load = (await stage.admin.GetBackend(pb.GetBackendRequest(name="one"))).backend.load
+        assert (load.in_flight, load.max_in_flight, load.queued) == (4, 4, 2)
+        hold.set()
+        await asyncio.gather(*calls)
+        load = (await stage.admin.GetBackend(pb.GetBackendRequest(name="one"))).backend.load
+        assert (load.in_flight, load.queued) == (0, 0)
+
+
 # -------------------------------------------------------------------------------------------------------- for later
 
 
@@ -222,5 +289,6 @@ async def test_what_is_for_later_says_so(stage: Stage, name: str) -> None:
 def test_every_method_of_the_contract_is_served() -> None:
     service = pb.DESCRIPTOR.services_by_name["AdminService"]
     served = {"ListBackends", "GetBackend", "WatchBackends", "ListModels", "ListDecisions"}
+    served |= {"DrainBackend", "UndrainBackend"}
 
     assert {method.name for method in service.methods} == served | set(LATER)

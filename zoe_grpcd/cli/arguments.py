@@ -31,6 +31,7 @@ def parser(version: str) -> argparse.ArgumentParser:
     _daemon(commands)
     _calls(commands)
     _tables(commands)
+    _drains(commands)
     return root
 
 
@@ -121,6 +122,21 @@ def _tables(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "backends", parents=[table], help="the backends, their state and what they have loaded"
     )
     commands.add_parser("models", parents=[table], help="the models by the names that callers use")
+
+
+def _drains(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    named = argparse.ArgumentParser(add_help=False)
+    named.add_argument("name", metavar="BACKEND", help="its name, as backends shows it")
+    named.add_argument("--reason", default="", metavar="TEXT", help="why, for whoever looks at it")
+    named.add_argument("--json", action="store_true", help="print JSON")
+    named.add_argument(
+        "--admin-target", metavar="TARGET", help="default: the admin socket in $XDG_RUNTIME_DIR"
+    )
+    drain = commands.add_parser(
+        "drain", parents=[named], help="send a backend nothing new; what runs there goes on"
+    )
+    drain.add_argument("--wait", action="store_true", help="return when nothing runs there any more")
+    commands.add_parser("undrain", parents=[named], help="take a drained backend back")
 
 
 def _connection(to: argparse.ArgumentParser) -> None:

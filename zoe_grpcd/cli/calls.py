@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from zoe.admin.v1 import admin_service_pb2
 from zoe_client import Client, Completed, Delta, RouteDecision, ZoeError, from_rpc_error
 from zoe_grpcd.cli import tables
+from zoe_grpcd.cli.draining import drain, undrain
 from zoe_grpcd.cli.explained import decided, explained
 
 ADMIN_TIMEOUT = 10.0
@@ -27,6 +28,8 @@ def run(options: argparse.Namespace) -> int:
         "stream": _stream,
         "backends": _backends,
         "models": _models,
+        "drain": drain,
+        "undrain": undrain,
     }
     try:
         with _client(options) as client:

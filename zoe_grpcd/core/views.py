@@ -134,3 +134,4 @@ class BackendReport:
     probe_error: str
     probe_duration: float
     revision: int
+    queued: int = 0  # requests of ours that wait for a place on it

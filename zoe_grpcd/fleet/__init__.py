@@ -68,6 +68,7 @@ class Fleet:
         self._number = first_number
         self._owing: Mapping[Scope, Owed] = {}
         self.revision = 0
+        self.waits: Callable[[str], int] = lambda _name: 0  # requests of ours that wait for a place on a backend
 
     # ------------------------------------------------------------------------------------------------- backends
 
@@ -184,7 +185,8 @@ class Fleet:
         for signal in signals:
             phase = phases.after(phase, signal)
         if phase is host.phase:
-            host.detail = detail or host.detail  # down for another reason than at first, say
+            if phase is not Phase.DRAINING or Signal.DRAIN in signals:
+                host.detail = detail or host.detail  # down for another reason than at first, say
             return
         host.phase, host.since, host.detail = phase, now, detail
         if phase is Phase.DOWN:
@@ -338,6 +340,7 @@ class Fleet:
         host.ended.append(now)
         host.view = None
         self._snapshot = None
+        self._note_empty(host)
         served = host.served.get(lease.deployment.model)
         if served is None:
             return
@@ -358,6 +361,11 @@ class Fleet:
             if not lesson.failed and lesson.first_token is not None:
                 served.learned.spread.learn(lease.expected.total, now - lease.started)
                 host.service.add(max(0.01, seconds_of_service(lesson, served.learned.load.value)), now)
+
+    def _note_empty(self, host: Host) -> None:
+        """A drained backend has ended its last request."""
+        if host.phase is Phase.DRAINING and not host.leases:
+            self._changed(host)
 
     @staticmethod
     def _give_up_load(host: Host, served: Served) -> None:
@@ -497,7 +505,7 @@ class Fleet:
 
     def report(self, name: str, now: float) -> BackendReport:
         """What an operator sees of one backend; KeyError if there is none of that name."""
-        return report_of(self._hosts[name], now)
+        return replace(report_of(self._hosts[name], now), queued=self.waits(name))
 
 
 def _in_brief(error: UpstreamError) -> str:

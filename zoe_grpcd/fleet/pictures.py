@@ -5,7 +5,7 @@ from math import inf
 from typing import NamedTuple
 
 from zoe_grpcd.core.breaker import WELL
-from zoe_grpcd.core.domain import Backend, LoadState, ModelStatus, Observation
+from zoe_grpcd.core.domain import Backend, LoadState, ModelStatus, Observation, Phase
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.views import BackendReport, BackendView, DeploymentView, Known, ModelReport
 from zoe_grpcd.fleet.state import Host, Served, load_left
@@ -100,6 +100,13 @@ def _window(served: Served, backend: Backend) -> int:
     return served.facts.context_tokens or told
 
 
+def _left(host: Host) -> str:
+    """How far a drain has come."""
+    if host.phase is not Phase.DRAINING:
+        return ""
+    return f"{len(host.leases)} still running" if host.leases else "empty"
+
+
 def report_of(host: Host, now: float) -> BackendReport:
     """A backend as an operator sees it."""
     seen = host.observation or Observation(ok=False)
@@ -111,7 +118,7 @@ def report_of(host: Host, now: float) -> BackendReport:
     return BackendReport(
         host.backend,
         host.phase,
-        ". ".join(text for text in (host.detail, held) if text),
+        ". ".join(text for text in (_left(host), host.detail, held) if text),
         host.since,
         tuple(_model_report(served, host, now) for _, served in sorted(host.served.items())),
         in_flight=len(host.leases),

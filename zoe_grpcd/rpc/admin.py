@@ -1,6 +1,7 @@
 """zoe.admin.v1.AdminService: what the fleet looks like, and what an operator does to it."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,9 @@ from google.protobuf.message import Message
 
 from zoe.admin.v1 import admin_service_pb2 as pb
 from zoe.admin.v1 import backend_pb2
+from zoe_grpcd.core.domain import Phase
 from zoe_grpcd.core.errors import NotFound, Unimplemented
+from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.views import BackendReport
 from zoe_grpcd.decisions import DecisionLog
 from zoe_grpcd.fleet import Fleet
@@ -20,14 +23,14 @@ from zoe_grpcd.rpc.decision_list import listed
 from zoe_grpcd.rpc.guard import Context, Handler, streaming, unary
 from zoe_grpcd.rpc.notice import Notice, Watchers
 
+log = logging.getLogger(__name__)
+
 SERVICE = "zoe.admin.v1.AdminService"
 LATER = (
     "WarmModel",
     "PrepareModel",
     "ReleaseLease",
     "ListLeases",
-    "DrainBackend",
-    "UndrainBackend",
     "GetConfig",
     "ReloadConfig",
     "GetStats",
@@ -50,7 +53,7 @@ class AdminServicer:
     ) -> None:
         self._fleet = fleet
         self._watchers = watchers
-        self._clock = around.clock
+        self._clock, self._nudge = around.clock, around.nudge
         self._log = log
         self._aliases: dict[str, list[str]] = {}
         for alias, members in aliases.items():
@@ -66,6 +69,10 @@ class AdminServicer:
                 self.watch_backends, pb.WatchBackendsRequest, pb.WatchBackendsResponse
             ),
             "ListModels": unary(self.list_models, pb.ListModelsRequest, pb.ListModelsResponse),
+            "DrainBackend": unary(self.drain_backend, pb.DrainBackendRequest, pb.DrainBackendResponse),
+            "UndrainBackend": unary(
+                self.undrain_backend, pb.UndrainBackendRequest, pb.UndrainBackendResponse
+            ),
             "ListDecisions": unary(self.list_decisions, pb.ListDecisionsRequest, pb.ListDecisionsResponse),
         }
         methods |= {name: unary(_later(name), *_messages(name)) for name in LATER}
@@ -85,12 +92,33 @@ class AdminServicer:
 
     async def get_backend(self, request: pb.GetBackendRequest, context: Context) -> pb.GetBackendResponse:
         """One backend."""
-        if request.name not in self._fleet.names():
+        return pb.GetBackendResponse(backend=self._backend(self._known(request.name)))
+
+    async def drain_backend(
+        self, request: pb.DrainBackendRequest, context: Context
+    ) -> pb.DrainBackendResponse:
+        """Sends a backend no new requests; the running ones go on."""
+        name = self._known(request.name)
+        self._fleet.signal(name, Signal.DRAIN, request.reason, self._clock())
+        log.info("backend %s drains, %d running: %s", name, self._fleet.in_flight(name), request.reason)
+        return pb.DrainBackendResponse(backend=self._backend(name))
+
+    async def undrain_backend(
+        self, request: pb.UndrainBackendRequest, context: Context
+    ) -> pb.UndrainBackendResponse:
+        """Takes a backend back: it gets requests from its next probe on, which is made at once."""
+        name = self._known(request.name)
+        if self._fleet.phase(name) is Phase.DRAINING:
+            self._fleet.signal(name, Signal.UNDRAIN, "not probed since it was drained", self._clock())
+            log.info("backend %s is taken back: %s", name, request.reason)
+            self._nudge(name)
+        return pb.UndrainBackendResponse(backend=self._backend(name))
+
+    def _known(self, name: str) -> str:
+        if name not in self._fleet.names():
             known = ", ".join(self._fleet.names()) or "none"
-            raise NotFound(
-                f"no backend is named {request.name!r}; known: {known}", metadata={"backend": request.name}
-            )
-        return pb.GetBackendResponse(backend=self._backend(request.name))
+            raise NotFound(f"no backend is named {name!r}; known: {known}", metadata={"backend": name})
+        return name
 
     async def list_models(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
         """All models by their public names, or those of one backend, or with all of the given capabilities."""

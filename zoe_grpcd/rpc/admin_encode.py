@@ -62,7 +62,7 @@ def load(report: BackendReport) -> pb.BackendLoad:
     return pb.BackendLoad(
         in_flight=report.in_flight,
         max_in_flight=report.max_in_flight,
-        queued=report.deferred,
+        queued=report.deferred + report.queued,
         foreign_in_flight=report.foreign,
         tokens_per_second=report.tokens_per_second,
         prefill_tokens_per_second=report.prefill_tokens_per_second,

@@ -197,7 +197,8 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DrainBackend(self, request, context):
-        """Sends a backend no new requests; running ones end. Lasts until UndrainBackend or a restart of the daemon.
+        """Sends a backend no new requests; running ones end. Lasts until UndrainBackend or a restart of the daemon. Returns at
+        once; Backend.state_detail and WatchBackends tell how many still run, and when it is empty.
 
         Errors: NOT_FOUND.
         Retry: safe at any time.
@@ -207,7 +208,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UndrainBackend(self, request, context):
-        """Takes a drained backend back.
+        """Takes a drained backend back; it gets requests from the next good probe on.
 
         Errors: NOT_FOUND.
         Retry: safe at any time.

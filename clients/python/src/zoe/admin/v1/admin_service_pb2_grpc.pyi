@@ -84,13 +84,14 @@ class AdminServiceStub:
     Retry: safe at any time.
     """
     DrainBackend: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.DrainBackendRequest, _admin_service_pb2.DrainBackendResponse]
-    """Sends a backend no new requests; running ones end. Lasts until UndrainBackend or a restart of the daemon.
+    """Sends a backend no new requests; running ones end. Lasts until UndrainBackend or a restart of the daemon. Returns at
+    once; Backend.state_detail and WatchBackends tell how many still run, and when it is empty.
 
     Errors: NOT_FOUND.
     Retry: safe at any time.
     """
     UndrainBackend: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.UndrainBackendRequest, _admin_service_pb2.UndrainBackendResponse]
-    """Takes a drained backend back.
+    """Takes a drained backend back; it gets requests from the next good probe on.
 
     Errors: NOT_FOUND.
     Retry: safe at any time.
@@ -174,13 +175,14 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Retry: safe at any time.
     """
     DrainBackend: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.DrainBackendRequest, _admin_service_pb2.DrainBackendResponse]  # type: ignore[assignment]
-    """Sends a backend no new requests; running ones end. Lasts until UndrainBackend or a restart of the daemon.
+    """Sends a backend no new requests; running ones end. Lasts until UndrainBackend or a restart of the daemon. Returns at
+    once; Backend.state_detail and WatchBackends tell how many still run, and when it is empty.
 
     Errors: NOT_FOUND.
     Retry: safe at any time.
     """
     UndrainBackend: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.UndrainBackendRequest, _admin_service_pb2.UndrainBackendResponse]  # type: ignore[assignment]
-    """Takes a drained backend back.
+    """Takes a drained backend back; it gets requests from the next good probe on.
 
     Errors: NOT_FOUND.
     Retry: safe at any time.
@@ -315,7 +317,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.DrainBackendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.DrainBackendResponse, _abc.Awaitable[_admin_service_pb2.DrainBackendResponse]]:
-        """Sends a backend no new requests; running ones end. Lasts until UndrainBackend or a restart of the daemon.
+        """Sends a backend no new requests; running ones end. Lasts until UndrainBackend or a restart of the daemon. Returns at
+        once; Backend.state_detail and WatchBackends tell how many still run, and when it is empty.
 
         Errors: NOT_FOUND.
         Retry: safe at any time.
@@ -327,7 +330,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.UndrainBackendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.UndrainBackendResponse, _abc.Awaitable[_admin_service_pb2.UndrainBackendResponse]]:
-        """Takes a drained backend back.
+        """Takes a drained backend back; it gets requests from the next good probe on.
 
         Errors: NOT_FOUND.
         Retry: safe at any time.

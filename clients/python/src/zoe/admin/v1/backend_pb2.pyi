@@ -288,10 +288,10 @@ class BackendLoad(_message.Message):
     """Requests of this daemon that it works on."""
     max_in_flight: _builtins.int
     """Requests that it works on at a time: the limit of the configuration, else what it tells, else what is usual for
-    its kind. Only the limit of the configuration is kept; without one, what comes on top waits inside the backend.
+    its kind. What comes on top waits in the daemon's queue; only of a server that tells nothing, inside it.
     """
     queued: _builtins.int
-    """Requests that wait for a place on it."""
+    """Requests that wait for a place on it, in the daemon's queue and inside the backend."""
     foreign_in_flight: _builtins.int
     """Requests that it works on and that did not come from this daemon, as far as it tells."""
     tokens_per_second: _builtins.float
