@@ -9,10 +9,12 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from fakes import (
+    ANSWER,
     Script,
     World,
     a_backend,
@@ -32,6 +34,7 @@ from hypothesis import strategies as st
 from situations import ASKS, question_of, snapshots
 from waiting import wait_until
 
+from zoe_grpcd.core.breaker import Caution
 from zoe_grpcd.core.domain import (
     Ask,
     Deployment,
@@ -41,6 +44,7 @@ from zoe_grpcd.core.domain import (
     ModelFacts,
     Phase,
     Price,
+    Reason,
     Target,
 )
 from zoe_grpcd.core.eligible import Question
@@ -219,6 +223,40 @@ async def test_the_same_settings_make_the_same_choices(strategy: str, record: An
     assert [request.after for request in found] == [request.before for request in found]
     assert [request.expected_after for request in found] == [request.expected_before for request in found]
     assert len({request.before for request in found}) > 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_what_is_held_against_those_that_failed_makes_the_same_choices_again(
+    strategy: str, record: Any, tmp_path: Path
+) -> None:
+    """Strained, tripped, back slowly, limited by their own word or ours, and all of them at once."""
+    recorder, chance = record(), Random(1)
+    policy = replace(POLICY, strategy=strategy)
+    caution = Caution(error_window=20.0, cooldown=4.0, rate_limit_cooldown=2.0)
+    once = Reliability(max_attempts=1, retry_delay=0.0)
+    world = three_boxes(recorder, policy=policy, caution=caution, reliability=once)
+    sick = [fault(Fault.SERVER), fault(Fault.CUT), fault(Fault.RATE_LIMITED, retry_after=1.0)]
+    sick += [fault(Fault.RATE_LIMITED), fault(Fault.LOAD_FAILED)]
+    pictures = []
+    for _ in range(150):
+        for dispatcher in world.dispatchers.values():
+            error: Script = (chance.choice(sick),)
+            dispatcher.scripts = [error if chance.random() < 0.6 else ANSWER]
+            dispatcher.calls.clear()
+        with suppress(ZoeError):
+            await world.run(an_ask("", chance.choice("mn"), max_queue_time=0.0))
+        world.clock.advance(chance.random())
+        for name in chance.sample(sorted(world.dispatchers), 1):
+            world.observe(name, seen("m", "n", slots=64))
+        pictures.append(world.fleet.snapshot(world.clock()))
+    recorder.close()
+    found = replayed(tmp_path / "decisions", settings(policy))
+    assert len(found) == 150
+    assert [request.after for request in found] == [request.before for request in found]
+    seen_reasons = {view.barred for p in pictures for views in p.by_model.values() for view in views}
+    assert seen_reasons == {None, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED}
+    phases = {backend.phase for p in pictures for backend in p.backends.values()}
+    assert phases >= {Phase.READY, Phase.DEGRADED, Phase.COOLING_DOWN}
 
 
 async def test_what_nobody_could_serve_is_there_too(record: Any, tmp_path: Path) -> None:
