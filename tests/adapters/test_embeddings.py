@@ -10,10 +10,10 @@ import pytest
 from asking import PROMISED
 
 from zoe_grpcd.adapters import embeddings
-from zoe_grpcd.adapters.embeddings import Embeddings, Encoder, Examples
+from zoe_grpcd.adapters.embeddings import Embeddings, Encoder, Meanings
 from zoe_grpcd.core.classify import KeywordClassifier
 from zoe_grpcd.core.intents import SHIPPED, configured
-from zoe_grpcd.core.nearest import Neighbour
+from zoe_grpcd.core.meaning import Meaning
 from zoe_grpcd.core.reading import Shape
 
 
@@ -51,11 +51,11 @@ def test_a_text_has_the_same_vector_alone_and_in_a_batch(encoder: Encoder) -> No
 @pytest.mark.parametrize(
     ("text", "intent"),
     [
-        ("the lounge is far too gloomy, fix that lamp situation", "action"),
-        ("milk and eggs on the groceries list", "action"),
-        ("mozart concerto in the bedroom, quietly", "action"),
-        ("a tale of a dragon who fears fire", "creative"),
-        ("a train goes 80 km in 2 hours, its speed?", "reasoning"),
+        ("beethoven, fifth, loudly", "action"),
+        ("our server room machines: alive?", "status"),
+        ("gloomy sonnet", "creative"),
+        ("get the gist across from that lengthy memo", "summarize"),
+        ("recursion in lisp", "code"),
     ],
 )
 async def test_meaning_is_found_where_keywords_are_not(
@@ -65,7 +65,7 @@ async def test_meaning_is_found_where_keywords_are_not(
     verdict = await understanding(text, Shape())
     assert verdict is not None
     assert verdict.intent == intent
-    assert any(" like " in sign for sign in verdict.signs)
+    assert any("by its meaning" in sign for sign in verdict.signs)
 
 
 @pytest.mark.parametrize(("text", "shape", "intent"), PROMISED)
@@ -89,23 +89,23 @@ async def test_other_languages_are_left_to_the_keywords(understanding: Embedding
 
 async def test_the_event_loop_computes_no_vector(understanding: Embeddings) -> None:
     loops_thread, seen = threading.get_ident(), []
-    known = understanding._examples
+    known = understanding._meanings
 
-    class Watched(Examples):
+    class Watched(Meanings):
         def __init__(self) -> None:
             pass
 
-        def nearest(self, text: str) -> list[Neighbour]:
+        def of(self, text: str) -> Meaning:
             seen.append(threading.get_ident())
             assert known is not None
-            return known.nearest(text)
+            return known.of(text)
 
-    understanding._examples = Watched()
+    understanding._meanings = Watched()
     try:
         assert await intent_of(understanding, "please dim the lamp over there a tad")
         assert await intent_of(understanding, "please dim the lamp over there a tad")
     finally:
-        understanding._examples = known
+        understanding._meanings = known
     assert len(seen) == 1, "the second time it is remembered"
     assert loops_thread not in seen
 

@@ -1,11 +1,14 @@
 """What a request is about, found by keywords: examples that must hold, talk about commands, any text at all."""
 
+import json
 import os
 import subprocess
 import sys
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pytest
 from asking import PROMISED
@@ -18,7 +21,12 @@ from zoe_grpcd.core.phrases import PhraseBook, words_of, written_out
 from zoe_grpcd.core.reading import WINDOW, read
 
 SHIPPED_CLASSIFIER = KeywordClassifier(SHIPPED)
-PROMPTS = Path(__file__).parents[1] / "data" / "intents" / "prompts.jsonl"
+PROMPTS = Path(__file__).parents[1] / "data" / "intents" / "held_back.jsonl"
+
+
+def labelled(part: str) -> list[dict[str, Any]]:
+    text = PROMPTS.with_name(f"{part}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def intent_of(text: str, **shape: object) -> str:
@@ -163,6 +171,33 @@ def test_a_verdict_shows_keywords_and_nothing_else_of_the_message() -> None:
     assert any("'add … to … list'" in sign for sign in verdict.signs)
 
 
+def test_words_that_say_enough_are_shown_where_there_is_no_sign() -> None:
+    signless = [replace(intent, signs={}) for intent in SHIPPED]
+    verdict = KeywordClassifier(signless).classify("how do rainbows form, secret?", Shape())
+    assert verdict.intent == "explain"
+    assert "says 'how do'" in verdict.signs
+    assert "secret" not in " ".join(verdict.signs)
+
+
+@pytest.mark.parametrize("part", ["training", "held_back"])
+def test_the_labelled_prompts_have_intents_that_ship(part: str) -> None:
+    rows = labelled(part)
+    assert {row["intent"] for row in rows} <= {intent.name for intent in SHIPPED}
+
+
+def test_no_prompt_that_measures_was_learned_from() -> None:
+    learned = {row["text"].lower().strip(" .?!") for row in labelled("training")}
+    assert not learned & {
+        row["text"].lower().strip(" .?!") for row in labelled("held_back") if "shape" not in row
+    }
+
+
+def test_of_the_prompts_that_were_held_back_85_percent_are_found() -> None:
+    rows = labelled("held_back")
+    right = sum(intent_of(row["text"], **row.get("shape", {})) == row["intent"] for row in rows)
+    assert right >= 0.85 * len(rows)
+
+
 def test_a_message_without_any_sign_is_chat() -> None:
     assert intent_of("") == intent_of("?!") == intent_of("zxcv qwer") == "chat"
 
@@ -241,6 +276,11 @@ def test_the_seed_of_string_hashes_changes_no_verdict() -> None:
 
 
 # ------------------------------------------------------------------------------------------------- what operators edit
+
+
+def test_what_an_operator_states_outweighs_all_words() -> None:
+    intents = configured({"lab": {"keywords": ["write .. python function"]}})
+    assert KeywordClassifier(intents).classify("write a short Python function", Shape()).intent == "lab"
 
 
 def test_an_operator_adds_keywords_to_a_shipped_intent() -> None:

@@ -1,7 +1,8 @@
-"""The classifier `embeddings`: compares a message with the examples of each intent, on a small sentence model.
+"""The classifier `embeddings`: what a message means, on a small sentence model, together with what keywords say.
 
-The model is all-MiniLM-L6-v2 with int8 weights, which the extra's packages carry; nothing is downloaded. The rule:
-the event loop never computes a vector, and waits for none where keywords stand alone.
+The model is all-MiniLM-L6-v2 with int8 weights, which the extra's packages carry; nothing is downloaded. Which intent
+a meaning stands for was learned from labelled prompts (`benchmarks/learn_intents.py`); an example of the operator is
+compared with as it is. The rule: the event loop never computes a vector, and waits for none where keywords stand alone.
 """
 
 import asyncio
@@ -17,11 +18,15 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from zoe_grpcd.core import learned
 from zoe_grpcd.core.classify import KeywordClassifier, Shape
 from zoe_grpcd.core.domain import Verdict
 from zoe_grpcd.core.intents import Intent
-from zoe_grpcd.core.nearest import NEIGHBOURS, Neighbour, decided, together
+from zoe_grpcd.core.meaning import Meaning, stands_alone, together
 from zoe_grpcd.core.reading import WINDOW
+
+WEIGHTS = Path(__file__).with_name("meanings.npy")
+"""What each number of a vector says for each intent of `learned.SHIPPED`; the last row is how common it is."""
 
 HEAD, TAIL = 100, 40  # characters that are read of a longer message
 TOKENS = 32  # that are read at most: 9 ms on a core; accuracy is the same with twice as many
@@ -68,19 +73,25 @@ class Encoder:
         return rows
 
 
-class Examples:
-    """All examples of all intents as vectors. Making it takes about 2 s for those that ship."""
+class Meanings:
+    """What a text means. Making it takes 3 ms for each example of the operator."""
 
     def __init__(self, encoder: Encoder, intents: Sequence[Intent]) -> None:
         self._encoder = encoder
-        self._known = [(intent.name, example) for intent in intents for example in intent.examples]
-        self._vectors = encoder.encode([example for _, example in self._known])
+        self._weights = np.load(WEIGHTS).astype(np.float32)
+        self._examples = [(intent.name, example) for intent in intents for example in intent.examples]
+        self._vectors = encoder.encode([example for _, example in self._examples])
 
-    def nearest(self, text: str) -> list[Neighbour]:
-        """The examples most like a text, nearest first."""
-        similar = self._vectors @ self._encoder.encode([text])[0]
-        places = np.argsort(-similar, kind="stable")[:NEIGHBOURS]
-        return [Neighbour(float(similar[at]), *self._known[at]) for at in places]
+    def of(self, text: str) -> Meaning:
+        """What a text means."""
+        vector = self._encoder.encode([text])[0]
+        scores = vector @ self._weights[:-1] + self._weights[-1]
+        shares = dict(zip(learned.SHIPPED.intents, map(float, scores), strict=True))
+        if not self._examples:
+            return Meaning(shares)
+        similar = self._vectors @ vector
+        nearest = int(np.argmax(similar))
+        return Meaning(shares, float(similar[nearest]), *self._examples[nearest])
 
 
 class Embeddings:
@@ -92,15 +103,15 @@ class Embeddings:
     def __init__(self, intents: Sequence[Intent]) -> None:
         self._intents = intents
         self._keywords = KeywordClassifier(intents)
-        self._examples: Examples | None = None
+        self._meanings: Meanings | None = None
         self._thread = ThreadPoolExecutor(1, "embeddings")
         self._waiting = 0
         self._verdicts: OrderedDict[bytes, Verdict] = OrderedDict()
 
     async def open(self) -> None:
-        """Loads the model, and computes the vectors of the examples; takes seconds, beside the event loop."""
+        """Loads the model, and computes the vectors of the operator's examples, beside the event loop."""
         loop = asyncio.get_running_loop()
-        self._examples = await loop.run_in_executor(self._thread, lambda: Examples(Encoder(), self._intents))
+        self._meanings = await loop.run_in_executor(self._thread, lambda: Meanings(Encoder(), self._intents))
 
     async def __call__(self, text: str, shape: Shape) -> Verdict | None:
         """None where keywords stand alone, or too many messages wait."""
@@ -108,10 +119,10 @@ class Embeddings:
         if key in self._verdicts:
             self._verdicts.move_to_end(key)
             return self._verdicts[key]
-        weights = self._keywords.weights(text, shape)
-        if self._examples is None or self._waiting >= BACKLOG or decided(weights):
+        opinion = self._keywords.opinion(text, shape)
+        if self._meanings is None or self._waiting >= BACKLOG or stands_alone(opinion):
             return None
-        verdict = together(await self._nearest(self._examples, text), weights)
+        verdict = together(opinion, await self._meaning(self._meanings, text))
         self._verdicts[key] = verdict
         if len(self._verdicts) > CACHED:
             self._verdicts.popitem(last=False)
@@ -121,10 +132,10 @@ class Embeddings:
         """Lets the vector at work be finished, and no other."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    async def _nearest(self, examples: Examples, text: str) -> list[Neighbour]:
+    async def _meaning(self, meanings: Meanings, text: str) -> Meaning:
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, examples.nearest, text)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, meanings.of, text)
         finally:
             self._waiting -= 1
 

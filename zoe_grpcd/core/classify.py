@@ -1,28 +1,34 @@
 """The text and shape of a request -> its intent.
 
 The rule: what a text says *about* an action is no action; commands count only where a clause begins (`core.phrases`),
-and never inside quotes (`core.reading`).
+and never inside quotes (`core.reading`). What the request has, or the operator stated, decides alone; below that the
+signs of all intents and the words of the message are weighed together (`core.learned`).
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import exp
 from operator import itemgetter
 from typing import Protocol
 
+from zoe_grpcd.core import learned
 from zoe_grpcd.core.domain import Verdict
 from zoe_grpcd.core.intents import CHAT, Intent
 from zoe_grpcd.core.phrases import Found, PhraseBook, parts_of, spelled, written_out
 from zoe_grpcd.core.reading import FACTS, SHORT_WORDS, Reading, Shape, read
 
-__all__ = ["Classifier", "KeywordClassifier", "Shape", "Verdict"]
+__all__ = ["Classifier", "KeywordClassifier", "Opinion", "Shape", "Verdict"]
 
-FLOOR = 0.75  # weight under which the signs of an intent are too weak, and it is chat
+DECIDES = 6.0
+"""Weight from which signs decide alone: an image, tools, a context, or what the operator stated."""
+
 _FADE = 0.5  # what each further sign of an intent counts of the one before: many weak ones make no strong one
 _DISTANT = 0.7  # what a sign in the middle of a longer message counts
 _NEAR = 45  # words from either end that are not the middle
 # Facts of short messages: what needs them is not looked for in longer ones.
 _SHORT = frozenset(("@short", "@tiny"))
+_LASTING = 2.0  # weight of the signs that are looked for in longer ones: the weaker say little there
 _SIGNS_SHOWN = 4
 
 
@@ -49,20 +55,32 @@ class _Sign:
 _Weighed = tuple[float, str, _Sign | None]  # what a sign adds, and the sign, or None for a pattern
 
 
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """A verdict, and what it was chosen by: `shares` has the logarithm of how likely each intent is, and is empty where
+    signs decided alone.
+    """
+
+    verdict: Verdict
+    shares: Mapping[str, float]
+
+
 class KeywordClassifier:
-    """The default classifier: adds up the weights of the signs of each intent; no dependency, no state.
+    """The default classifier: weighs the signs of each intent and the words of the message; no dependency, no state.
 
     Building it compiles all phrases once and raises ValueError for one that is malformed.
     """
 
-    def __init__(self, intents: Sequence[Intent]) -> None:
+    def __init__(self, intents: Sequence[Intent], table: learned.Table = learned.SHIPPED) -> None:
         self._names = tuple(intent.name for intent in intents)
+        self._table = table
+        self._columns = {name: column for column, name in enumerate(table.intents) if name in self._names}
         compiled = [
             _sign(index, sign, weight)
             for index, intent in enumerate(intents)
             for sign, weight in intent.signs.items()
         ]
-        lasting = [sign for sign in compiled if _SHORT.isdisjoint(sign.facts)]
+        lasting = [sign for sign in compiled if sign.weight >= _LASTING and _SHORT.isdisjoint(sign.facts)]
         self._book = PhraseBook(part for sign in compiled for part in (*sign.phrases, *sign.without))
         self._long_book = PhraseBook(part for sign in lasting for part in (*sign.phrases, *sign.without))
         self._by_phrase = _grouped((sign.first, sign) for sign in compiled if sign.phrases)
@@ -74,14 +92,42 @@ class KeywordClassifier:
         )
 
     def classify(self, text: str, shape: Shape) -> Verdict:
-        """The intent whose signs weigh most; chat if none weighs `FLOOR`."""
-        weighed, found, words = self._weighed(text, shape)
-        return self._verdict(weighed, lambda sign: _shown(sign, found, words))
+        """The likeliest intent; chat if no word of the message says anything."""
+        return self.opinion(text, shape).verdict
 
-    def weights(self, text: str, shape: Shape) -> dict[str, float]:
-        """What the signs of each intent weigh together; an intent without any is left out."""
-        weighed, _, _ = self._weighed(text, shape)
-        return {self._names[index]: _total(_strongest_first(signs)) for index, signs in weighed.items()}
+    def opinion(self, text: str, shape: Shape) -> Opinion:
+        """The same, with how likely each intent is."""
+        weighed, found, words = self._weighed(text, shape)
+        totals = {self._names[index]: _total(_strongest_first(signs)) for index, signs in weighed.items()}
+        strongest = max(totals, key=totals.__getitem__, default=CHAT)
+        known = self._table.knows(words)
+        alone = totals.get(strongest, 0.0) >= DECIDES or not (known or totals)
+        shares = {} if alone else self._shares(known, totals)
+        intent = strongest if alone else max(shares, key=shares.__getitem__)
+        confidence = round(exp(shares.get(intent, 0.0)), 3)
+        signs = weighed.get(self._names.index(intent), ())[:_SIGNS_SHOWN]
+        shown = [_shown(text, sign, found, words) for _, text, sign in signs]
+        verdict = Verdict(intent, confidence, tuple(dict.fromkeys(shown or self._telling(intent, known))))
+        return Opinion(verdict, shares)
+
+    def evidence(self, text: str, shape: Shape) -> tuple[Sequence[str], Mapping[str, float]]:
+        """The words of a message, and what the signs of each intent weigh together; none: left out."""
+        weighed, _, words = self._weighed(text, shape)
+        return words, {
+            self._names[index]: _total(_strongest_first(signs)) for index, signs in weighed.items()
+        }
+
+    def _shares(self, known: Sequence[str], totals: Mapping[str, float]) -> dict[str, float]:
+        scores = self._table.scores(known, totals)
+        return learned.log_shares({name: scores[column] for name, column in self._columns.items()})
+
+    def _telling(self, intent: str, known: Sequence[str]) -> list[str]:
+        """The words that speak most for an intent."""
+        weights = {name: self._table.weight(name, intent) for name in known if name.strip("^")[0].isalpha()}
+        names = sorted(
+            (name for name in weights if weights[name] > 0), key=lambda name: (-weights[name], name)
+        )
+        return [f"says {name.removeprefix('^')!r}" for name in names[:_SIGNS_SHOWN]]
 
     def _weighed(
         self, text: str, shape: Shape
@@ -107,19 +153,6 @@ class KeywordClassifier:
         for fact, sign in self._by_fact:
             if facts[fact] and _holds(sign, found, facts):
                 yield sign
-
-    def _verdict(self, weighed: Mapping[int, list[_Weighed]], shown: Callable[[_Sign], str]) -> Verdict:
-        for signs in weighed.values():
-            _strongest_first(signs)
-        totals = sorted(((_total(signs), -index) for index, signs in weighed.items()), reverse=True)
-        best, winner = totals[0] if totals else (0.0, 0)
-        if best < FLOOR:
-            return Verdict(CHAT, round(1 - best / (best + 1), 3))
-        runner_up = totals[1][0] if len(totals) > 1 else 0.0
-        strongest = weighed[-winner][:_SIGNS_SHOWN]
-        texts = (shown(sign) if sign else f"matches {text!r}" for _, text, sign in strongest)
-        confidence = round(best / (best + runner_up + 0.5), 3)
-        return Verdict(self._names[-winner], confidence, tuple(dict.fromkeys(texts)))
 
 
 class _Facts(dict[str, bool]):
@@ -153,8 +186,10 @@ def _sign(intent: int, text: str, weight: float) -> _Sign:
     )
 
 
-def _shown(sign: _Sign, found: Mapping[str, Found], words: Sequence[str]) -> str:
+def _shown(text: str, sign: _Sign | None, found: Mapping[str, Found], words: Sequence[str]) -> str:
     """Why a sign holds, in words: the keywords as the message spells them, and nothing else of it."""
+    if sign is None:
+        return f"matches {text!r}"
     said = (f"says {spelled(found[part], words)!r}" for part in sorted(sign.phrases))
     return ", ".join((*said, *(FACTS[fact][0] for fact in sign.facts)))
 

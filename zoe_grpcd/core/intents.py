@@ -1,6 +1,6 @@
 """What a request may be about, and what follows from it: the intents that ship with the daemon, and their editing.
 
-The rule: an intent is data. A classifier reads its signs and examples; the resolver reads what it wants.
+The rule: an intent is data. A classifier reads its signs, patterns and examples; the resolver reads what it wants.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zoe_grpcd.core import signs
-from zoe_grpcd.core.examples import EXAMPLES
 
 CHAT = "chat"
 """The intent of everything that shows no sign of another one; it cannot be disabled."""
@@ -27,7 +26,7 @@ class Intent:
         signs: phrases in the notation of `core.phrases`, each with its weight (> 0).
         patterns: regular expressions on the message in lower case, each with its weight. Searched in at most
             `reading.WINDOW` characters.
-        examples: typical messages, for a classifier that compares meanings.
+        examples: messages of the operator that are typical of it, for a classifier that compares meanings.
         required: capabilities without which a model cannot do it ("vision", "tools").
         preferred: capabilities that make a model better at it ("code", "reasoning", "multilingual", "chat").
         favours: what counts most among capable models: "latency", "quality" or "context" (a large window).
@@ -74,7 +73,6 @@ SHIPPED: tuple[Intent, ...] = (
         _phrases(signs.ACTION),
         required=_wants("tools"),
         sampling={"temperature": 0.6},
-        examples=EXAMPLES["action"],
     ),
     Intent(
         "memory",
@@ -82,7 +80,6 @@ SHIPPED: tuple[Intent, ...] = (
         preferred=_wants("memory"),
         favours="context",
         sampling={"temperature": 0.7},
-        examples=EXAMPLES["memory"],
     ),
     Intent(
         "code",
@@ -90,21 +87,18 @@ SHIPPED: tuple[Intent, ...] = (
         preferred=_wants("code"),
         favours="quality",
         sampling={"temperature": 0.0},
-        examples=EXAMPLES["code"],
     ),
     Intent(
         "rag",
         _phrases(signs.RAG),
         favours="context",
         sampling={"temperature": 0.0},
-        examples=EXAMPLES["rag"],
     ),
     Intent(
         "summarize",
         _phrases(signs.SUMMARIZE),
         favours="context",
         sampling={"temperature": 0.2},
-        examples=EXAMPLES["summarize"],
     ),
     Intent(
         "translate",
@@ -112,7 +106,6 @@ SHIPPED: tuple[Intent, ...] = (
         preferred=_wants("multilingual"),
         favours="quality",
         sampling={"temperature": 0.2},
-        examples=EXAMPLES["translate"],
     ),
     Intent(
         "multilingual",
@@ -127,7 +120,6 @@ SHIPPED: tuple[Intent, ...] = (
         preferred=_wants("creative"),
         favours="quality",
         sampling={"temperature": 0.8},
-        examples=EXAMPLES["creative"],
     ),
     Intent(
         "reasoning",
@@ -135,35 +127,30 @@ SHIPPED: tuple[Intent, ...] = (
         preferred=_wants("reasoning"),
         favours="quality",
         sampling={"temperature": 0.2},
-        examples=EXAMPLES["reasoning"],
     ),
     Intent(
         "explain",
         _phrases(signs.EXPLAIN),
         favours="quality",
         sampling={"temperature": 0.2},
-        examples=EXAMPLES["explain"],
     ),
     Intent(
         "classification",
         _phrases(signs.CLASSIFICATION),
         sampling={"temperature": 0.0},
         max_output_tokens=256,  # a label or a list of what was extracted, not an essay
-        examples=EXAMPLES["classification"],
     ),
     Intent(
         "status",
         _phrases(signs.STATUS),
         sampling={"temperature": 0.0},
         max_output_tokens=64,
-        examples=EXAMPLES["status"],
     ),
     Intent(
         CHAT,
         _phrases(signs.CHAT),
         preferred=_wants("chat"),
         sampling={"temperature": 0.7},
-        examples=EXAMPLES[CHAT],
     ),
 )
 

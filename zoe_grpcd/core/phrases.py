@@ -138,7 +138,7 @@ class PhraseBook:
         found: dict[str, Found] = {}
         for word in self._index.keys() & present:
             for phrase in self._index[word]:
-                if any(map(present.isdisjoint, phrase.others)):
+                if phrase.others and any(map(present.isdisjoint, phrase.others)):
                     continue
                 places, known = (opening, openers) if phrase.opens else (anywhere, speakers)
                 starts = [at for first in phrase.first & known for at in places[first]]

@@ -17,24 +17,16 @@ ACTION: Table = {
         ^remind me & !^remind me what|who|where|how|why|which|again
         ^insert|place|put|add|drop|include|strike|scratch .. list|calendar|agenda|cart|basket
         ^transfer|move|send .. from|to .. account|accounts|savings|checking
-        should|to|must be added|removed|deleted|cancelled|canceled|booked|paid|sent|turned|scheduled|moved|reset|set|ordered
         ^book|reserve|order|get|find|call|grab|fetch|rent|hire|hail .. {errand}|van|boat|bike
-        needs|need|should|has|must to? be|go|come on|onto|off .. {agenda}
         ^alarm|timer|reminder|appointment & @short & !@question
         ^restart|reboot|unplug .. & @short & !{tech} & !{program}
         ^change|set|switch your name|language|voice|accent|tone|settings
         ^speak|talk to? me? in a|an|the? & @short & accent|voice|language|{language}
-        factory settings|setting|defaults|reset|mode
-        ^use|redeem|spend my .. points|miles|card|rewards
-        anything|something|plans .. scheduled|planned|booked|on|in .. & @question & have|is|are|any & @short
         ^pair|unpair|connect|disconnect|sync|link .. phone|device|bluetooth|yourself|speaker|tv|computer|laptop
-        ^reset .. settings|factory|device|password
-        ^share|send .. location
         ^enter|leave|exit|activate|use|go|turn|start|stop|switch .. mode & @short & !{tech}
         ^give|get|find|show|want me|us .. {agenda} & !about & !{prose} to
         ^have|let the? {device} & @short
         what|which|any|show|list .. upcoming|next|scheduled|set|active .. {agenda}
-        can|could|would|will you .. moving|finding|booking|setting|adding|making|getting|ordering|calling|sending|scheduling|paying|turning|playing
         turn|switch|start|stop|run|dim|play|schedule|remind|book|delete|cancel|reserve .. {device}|{media}|{errand} & @short & @statement & !^i|my|we|he|she|they & !said|told|forgot|tried|did|was|always|used
         schedule|remind|book|delete|cancel|remove|set|add .. {agenda} & @short & @statement & !^my|he|she|they & !said|told|forgot|tried|did|was|always|used|not
         ^remind|notify|alert|ping|warn us|him|her|everyone|me .. to|about|when|at|of
@@ -43,7 +35,6 @@ ACTION: Table = {
         ^turn|switch|shut|power .. {device} .. on|off|up|down
         ^turn|switch|shut|power .. on|off|up|down & @short
         ^set|make|create|start|add|schedule|put|save|setup .. {agenda} & !list of & !lists of & !note of & !{program}
-        ^set up .. {agenda}
         ^set|put|change|adjust|make|turn|lower|raise|increase|decrease|reduce|dim|brighten|bring .. {device}
         ^cancel|delete|remove|clear|erase|postpone|reschedule|snooze|move|edit|rename|discard .. {agenda}
         ^play|shuffle|repeat|queue|skip|pause|resume|rewind|replay|stop|hear .. {media}
@@ -63,17 +54,14 @@ ACTION: Table = {
         ^report .. lost|stolen|damaged|fraud|fraudulent
         ^change|update|reset|switch .. my|your .. & @short
         ^flip|toss a|the coin
-        ^roll .. dice|die
         lights|light|lamp|heating|volume|music|tv|sound on|off|up|down & @short
         ^volume|brightness|temperature up|down|to|on|off
         ^next|previous|skip|pause|resume|stop|louder|quieter & @tiny
         ^order|buy|purchase .. & @short
         ^order|buy|purchase & @short & !@numbers
-        ^block|free off|out|up .. hour|hours|time|day|morning|afternoon
         my .. {agenda} & @question & @short & !remember
         {ask} .. on|in my|the {agenda}
         do|have i|we have|any|got .. {agenda} & @question
-        is|are there any? .. {agenda} & my & @question
         ^show|read|check|list|tell|give|open|find|pull .. my|new|recent|latest .. {agenda}
         ^show|read|check|list|tell|open .. {agenda} & my
         what is|are my|the|left? .. {agenda} & my & @short
@@ -81,27 +69,17 @@ ACTION: Table = {
         how much|long time|longer? .. left|remaining .. timer|alarm
         any|new|unread emails|email|mail|messages|voicemails & @short
         ^i .. hear|listen|watch .. to? .. & @short
-        i|we need|want|wanna|gotta .. {media} & @short
         i|we need|want|would|wanna|gotta|must .. {errand} & !how & !@foreign & !@narrative
         i|we need|want|would|wanna|gotta|must .. {agenda} & !how & !@foreign & !@narrative & !{prose} about
-        i|we need|want|must|would .. up|awake|wakeup by|at
-        i|we need|want|would .. cancelled|canceled|removed|deleted|booked|paid|sent|locked|frozen|unlocked|blocked|scheduled|turned|played|moved|mailed|ordered|added|delivered
         i|we need|want|would .. order|fly|book|reserve|buy|reschedule|cancel|schedule & !how & !@narrative & !{program}
-        can|could|may i|we have|get|order|buy .. & @question & @short & !@narrative & !explain|help|advice|recipe|information|idea|example
         {agenda} .. should|needs|must|has
         i .. hear|listen to|some|the|a & @short & ^i
-        what|which .. planned|scheduled|going|coming .. on|for|today|tomorrow|tonight & i|my|we
         do|am|did i|we .. to|supposed .. buy|do|get|pick|attend & @question & @short
         {agenda} .. have|has|include|contain|set|got|on & @question & @short & !{tech} & !remember & !{source} say
         what|which {agenda} & @question & @short & my|i|set|there|active
         {device} .. on|off|up|down|louder|quieter|brighter|darker & @short & !@question
-        need|want|like .. {device} .. on|off|up|down|brighter|darker|cleaned|started
         toss|flip|throw|roll .. coin|dice|die & !@numbers
-        share|send .. my location
-        not so|too|so loud|bright|dark|hot|cold|fast|slow|slowly|quick|quickly|quiet & @short & @statement
         speak|talk|say .. slower|slowly|faster|louder|quieter & @short
-        be more|less quiet|loud|silent & @tiny
-        whisper mode|voice|sound
         call|name me|yourself & @short & !@question
         from now on|onwards & @short
         place|make|put|submit|start .. order|reservation|booking|request|call|payment|deposit|transfer & @short & !how
@@ -111,11 +89,9 @@ ACTION: Table = {
         ^cancel|postpone|reschedule|delete|remove|erase|clear|silence|stop|pause|resume|unpause & @short
         ^set & @short & !{tech}
         ^add|put & @short
-        ^remember to
         ^book|reserve & @short
         ^lower|raise|increase|decrease|reduce|crank & @short
         ^start|begin|launch|open|close & @short & !with
-        ^clean|mop|sweep|wash & @short & !how
         ^lights|light & @short
         ^move|push|bring .. to|back|forward & @short
         ^save|bookmark|like|rate .. this|that|current
@@ -125,23 +101,13 @@ ACTION: Table = {
         ^track|navigate|directions|route to|my
         ^find|locate .. my phone|keys|car|wallet
         ^ask|tell .. to & @short & !me & !how
-        ^tell|let {person}
         ^tune|switch in|to|over
         ^put on|away & @short
         ^play|start .. game|trivia|chess|quiz
-        ^make|do .. warmer|cooler|brighter|darker|louder|quieter|hotter|colder
-        ^it is .. dark|cold|hot|bright|loud|warm in here
-        ^i am cold|hot|freezing
         ^redeem|apply|enroll|sign|activate|order|renew|refill & @short
         ^check|change|switch|get|bring|fetch|make|keep|submit|file|contact|connect|log|stream|sync|drop|adjust|hush|quit|unsubscribe|dismiss|launch|email & @short & !story & !joke & !@question & !me a|an|some|about & !@code
         ^up|down|off|on|mute|unmute|lights & @tiny
-        ^make|get|bring|fetch|order me a|an|some & @short & !{prose} & !list
-        {ask} {agenda} do|have|are|did i|we|there
-        how many {agenda} do|have|are i|we|there
-        ^block|cancel|replace it|this|that|them & @short
-        ^slow|speed|speak|talk down|up|slower|faster|louder|quieter
-        ^i want|need .. {media} & @short
-        ^want|need .. {media} & @short""",
+        ^make|get|bring|fetch|order me a|an|some & @short & !{prose} & !list""",
     0.5: """
         {agenda} & my
         on|for|at monday|tuesday|wednesday|thursday|friday|saturday|sunday|tomorrow|tonight|noon|am|pm
@@ -154,9 +120,7 @@ MEMORY: Table = {
         do|can|did you|u still? remember|recall & !@long
         you remember|recall|know about me|us
         you know|remember|recall .. about me|my
-        remember|recall about me|us|my
         ^remember|recall that|this|my|i|about|how|please|when|what
-        ^recall what|when|who|how
         ^forget what|that|about|everything
         do not forget that|my|i
         what|who|when|where|how|which did i|we|you .. say|said|tell|told|mention|ask|talk|discuss|decide|agree|suggest|call
@@ -168,12 +132,9 @@ MEMORY: Table = {
         our|the|your last|previous|earlier|past conversation|chat|discussion|session|talk
         ^remind me what|who|where|how|why|which|again
         what|who|when|where|how|which .. again & @question & @short & !try
-        tell me what|everything you know|remember about me|my
-        what have i|we|you & @question
-        who do i|we know""",
+        what have i|we|you & @question""",
     2.2: """
         ^who is & @tiny & !^who is the|a|an|your|you|better|there|this|that|right
-        ^who is coming|joining|visiting|invited
         ^who is|are|was|were my|our
         what|when|who|where|how is|are|was|were my|our & @short & !{agenda} & !@code
         when|where|what|who|which|how did i|we & @short & !@code & !@numbers
@@ -181,9 +142,7 @@ MEMORY: Table = {
         what was|were i|we & @short
         what was|were the|that|my .. i|we & @short & @question
         what did .. say|tell|want & @short & @question & !the|a {source} & !author
-        what|who|where|when did {person}
         did i .. & @short & @question
-        how long ago did i
         what|when|who|where .. {person} .. birthday|anniversary|name|favourite|favorite|called|like & @question
         when .. birthday|anniversary & @question
         do you know .. my|our & @question & !{agenda}
@@ -200,7 +159,6 @@ CODE: Table = {
         write|create|implement|build|make|generate|code|design|develop|give|need|produce|define|complete .. {program} & !@foreign
         write|create|implement|build|make|generate|design|develop|complete .. {tech}
         ^implement|refactor|debug|compile|deobfuscate|reimplement & !plan & !policy & !law
-        ^code a|an|the|up|me
         unit|integration test|tests
         in|using|with|for|from|of|a|the|my|this|to {tech} & @question
         {tech} function|code|script|program|class|error|command|query|file|container|project|app|library|package|list|dict
@@ -209,31 +167,20 @@ CODE: Table = {
         {tech} & {trouble}
         {structure} .. {structure} .. {tech}
         this|my|following|the|below|some|your|that code|snippet|function|script|program|codebase|method|query & !zip & !postal & !main
-        stack trace
         {trouble} & @question & !margin & !human
         in|using|with rust|swift|ruby|go|r|excel|react|flask|spring|spark|node
         rust|swift|ruby|go|react|flask|spring|node function|functions|code|program|app|script|component|hook|struct|macro|native|js|boot|server
                 pull request|requests
         fix|find|spot .. bug|bugs
         bug|bugs in
-        time|space|big|runtime complexity & !@numbers
-        segmentation fault
-        compile|compiles|compiling|compiler|recompile
-        regular expression|expressions
         array|arrays & !an|wide|vast array|arrays of & !solar
         commit|commits|branch|branches|repo|repository .. & undo|push|pushed|merge|revert|squash|rebase|checkout|clone|stash & !crime
         keyword|keywords & do|does|mean|use|when & !seo & !@long & {ask}
         script that|to|which|for & !film|movie|play|scene|tv
-        snippet & output|what|this|fix|explain
         recursion|decorator|decorators|lambda|closure|closures|mutex|deadlock|pointer|pointers & explain|what|how|difference|example
-        operating system|systems & process|thread|kernel|programming
-        inheritance|polymorphism|encapsulation|transpiler|garbage in|of|collection|collector & programming|class|language|object|code|memory
         write|create|construct|build|generate|design|develop .. {structure} & {structure} & !number|numbers|{prose}
         write|create|construct|generate|build .. loop|statement|array|dictionary|tuple|regex|xpath|css|selector|schema|struct|enum|class|object|expression .. to|that|with|for|of|in & !numerical|algebraic
-        input|given|an|the|following array|dictionary|tuple|matrix|string|linked & {structure}
-        programming|coding language|languages|concept|paradigm|principle
-        in programming|coding
-        two|three given|input|sorted|integer|linked strings|arrays|lists|numbers & write|create|find|function|compute""",
+        input|given|an|the|following array|dictionary|tuple|matrix|string|linked & {structure}""",
     1.8: """
         {tech} & !^who
         given|takes|accepts|take|return|returns .. array|string|integer|integers|tuple|dictionary|matrix|linked|strings|arrays
@@ -241,16 +188,8 @@ CODE: Table = {
         linked|hash|binary|nested list|lists|map|table|tree|search|loop|loops|array|dictionary
         for|while|nested|infinite loop|loops
         list comprehension|comprehensions|slicing
-        type hint|hints|annotation|annotations
         docstring|docstrings|namespace|boilerplate|refactor|refactoring|stdout|stdin|stderr|localhost|hashmap|nullptr|nullable
-        leetcode|codebase|backend|frontend|websocket|oauth|jwt|middleware|mutex|semaphore|coroutine|coroutines|multithreading
-        object oriented|orientated
         environment|instance|global|local|static|boolean variable|variables|method
-        command line|prompt
-        source code
-        virtual environment|env|machine|dom
-        design pattern|patterns & !@short
-        algorithm & write|implement|detect|time|given
         ^return .. if|the|true|number & @code
         how do|to|can|should i? .. {structure} .. {structure} & !@foreign
         how do|to|can i? sort|reverse|iterate|concatenate|append|split|parse|serialize|clone|merge|loop|instantiate|import|call .. {structure}
@@ -275,20 +214,14 @@ RAG: Table = {
         does the|this|that|my|our {reference} .. say|cover|mention|state|contain|include|require|allow
         in the|this|that|our|your .. attached|uploaded|enclosed|provided|above|following|given .. {reference}|file|documents|agreement
         in|from|of the|this|that|my attached|uploaded|enclosed|provided file|document|contract|pdf|report|agreement|documents
-        pieces of context
         context to answer
         answer|respond .. from|using|based|with .. context|passage|document|text|paragraph|information|article|documents|below
         read .. {reference} .. and|then answer
         given the|this|a following|above|below|reference? .. {reference}|text & @question
-        per the|our|this {reference}|rules|terms|guidelines|spec
         as|is stated|described|mentioned|written|explained in|by
-        passage question
         context & question & @question
         ^context & @question
-        @closing
         using|from|with the|this information|text|passage|article|document|context given|provided|above|below
-        refer|referring to the|this {reference}
-        information in|from the|this {reference}
         reference text|paragraph|passage|document
         given the|this|these|following .. passage|passages|paragraph|document|documents|article .. answer|find|tell|who|what|when|where|how
         ^passage|document|article|paragraph|background & @question & !summarize
@@ -296,8 +229,7 @@ RAG: Table = {
         ^quote|cite|reference the|where|which|that section|paragraph|sentence|passage|page|part|clause
         where in the|this {source}
         look|search|check in|through|inside|up the|this|my|our|all? {source}|docs|documents|documentation
-        from the|this .. {reference} .. what|who|when|where|how|which
-        terms|section|clause|page|chapter of|in|on the|this contract|agreement|document|policy|lease|manual""",
+        from the|this .. {reference} .. what|who|when|where|how|which""",
     2.0: """
         in|from|of the|this {reference} & {ask} & @question""",
     0.5: """
@@ -320,20 +252,15 @@ SUMMARIZE: Table = {
         takeaways|takeaway|gist|synopsis|recap|abridge|abridged|condense|condensed|abstract|distil|distill|digest & !art & !class
         the|a|quick|some highlights|rundown|gist|recap|digest
         boil .. down
-        in a nutshell
         ^shorten|condense|abridge|compress .. {source}|this|that|it|following|to|into
         short|shorter|brief|briefer|condensed|concise version|overview|summary|recap
-        cliff|cliffs notes
-        bottom line of
         bullet point|points|summary & {source}
         ^outline the main|key
         ^highlight|give|list .. main|important|key|essential|relevant
         what is this|the {source} about|saying
-        reduce .. to its|the|a .. core|essence|essentials|message|sentence
         in one|1|a|two|three single|few|short? sentence|sentences|lines|bullets & {source} & !write""",
     0.6: """
-        briefly|overview|outline|bullets|bullet
-        @long""",
+        briefly|overview|outline|bullets|bullet""",
 }
 
 TRANSLATE: Table = {
@@ -347,7 +274,6 @@ TRANSLATE: Table = {
         say|said|pronounce|write|spell .. in {language}
         how do|would|to|does|can|could you|i|one|we? say|ask|write|spell|pronounce .. {language}|{country}
         in|into|to {language} please|: & @short
-        in {language} .. say|ask|called|mean
         {language} word|words|phrase|expression|term|equivalent|name for|of
         {language} for
         what is|are|does .. in {language}
@@ -358,8 +284,7 @@ TRANSLATE: Table = {
         put|render|convert|give|rewrite|have|need|want|turn .. in|into|to modern? {language}
         how|what would|might|could|do|does a|an|the? {country} say|greet|ask|call
         if i|we was|were & say|ask|greet|tell|order & how|what
-        how would|might|could i|you|they|one say|greet & @short & !no
-        how would i|you|we say|ask .. if .. {country}""",
+        how would|might|could i|you|they|one say|greet & @short & !no""",
     1.0: "translate|translation",
 }
 
@@ -369,13 +294,9 @@ CREATIVE: Table = {
     3.0: """
         ^write|compose|create|generate|make|draft|pen|craft|tell|give|come|invent|continue|finish|compose|produce .. {verse}
         role play|playing
-        roleplay|roleplaying
         ^pretend|imagine|suppose|act|embrace|assume|behave|impersonate|picture & you|yourself|as|role|persona|we
         act|acting|speak|respond|talk|answer|write|reply as|like a|an|if
-        stay in character
-        you are a|an|the .. in|stay character|knight|pirate|wizard|detective|vampire|dragon
         in the style|voice|manner|spirit of
-        from the perspective|viewpoint of
         bedtime story
         short story
         opening line|lines|paragraph|sentence""",
@@ -386,22 +307,16 @@ CREATIVE: Table = {
         write|compose|draft|pen|craft a|an|some|me|my|another .. {prose}|words & !{program}
         ^rewrite|paraphrase|rephrase|reword|polish|proofread|edit & !{program} & !{tech} & !@code & !loop|comprehension|query
         ^think|come .. of|with .. metaphor|simile|analogy|pun|riddle|rhyme
-        reply|respond .. politely|invitation|offer|complaint|letter & !rag
         ^you are a|an .. & give|write|tell|help|answer|suggest|speak & !{tech} & !@numbers & @statement
         ^write .. sentence|sentences|conversation|paragraph|text|description|words|content|copy|outline & !{tech} & !@code & !{program}
         rewrite|paraphrase|rephrase|reword|restate|revise .. {source}|sentence|sentences|it|this|following & !{tech} & !@code
         ^reply|respond|answer .. {source} & !context & !@question
         ^expand|elaborate|complete|continue|finish|extend|fill .. outline|article|paragraph|lyrics|story|text|letter|dialogue|poem
         ^convert|change|turn|transform|make .. sentence|tone|paragraph|email|passage & !{tech} & !@code & !{agenda}
-        dad|knock joke|jokes|knock
         joke|jokes|limerick|pun about|for|on|with|that & ^tell|write|give|create|make & {ask}|about|that
         write|create|compose|draft|give .. for|about|on|to|of .. blog|website|product|company|brand|campaign|newsletter|linkedin|audience & !{tech} & !{program}
         ^you are a|an|the & write|play|respond|act|stay
-        take|assume|embody|adopt|play .. role|persona|character & !{tech}
-        persona of
         write|craft|construct|create|suggest|give|help|generate|design .. headline|headlines|slogan|tagline|catchphrase|jingle|ad|pitch|motto|hashtag & !{tech}
-        ^plan|design|organize|outline a|an|my|the .. party|trip|menu|syllabus|workshop|itinerary|event|campaign|week & !{agenda}
-        ^turn|decline .. offer|invitation & email|letter|writing|message
         come|coming up with & !{program} & !solution
         ^brainstorm|invent|dream|conceive
         think of|up a|an|some|five|three|ten|clever|creative|funny .. name|names|title|pun|titles|ideas|slogan|nickname
@@ -409,14 +324,10 @@ CREATIVE: Table = {
         ^suggest|give|propose|generate|create .. name|names|title|titles|slogan|tagline|caption|captions|nicknames|hashtags & !{tech}
         ideas for a|an|the|my
         ^continue|finish|complete the|this|my .. story|poem|tale|sentence|narrative|paragraph|scene
-        ^describe .. as if|though|like
-        ^paint me|a
         ^make .. more|sound poetic|engaging|persuasive|vivid|dramatic|exciting|formal|professional|descriptive|funny
         wedding vows|speech
         {verse} about|on|for|in
-        ^a|an {verse} .. about|on|for & @short & !^{ask}
         plot for|idea
-        alternate|alternative|surprise ending
         ^generate|create|design|build .. world|universe|character|characters|superhero|conversation|dialogue|campaign|brand""",
     0.8: """
         fictional|fantasy|sci-fi|imaginary|villain|protagonist|poetic|imaginative|creative|whimsical|rhyme|rhyming|rhymes
@@ -437,70 +348,41 @@ REASONING: Table = {
         what & @numbers & total|sum|average|mean|percent|percentage|probability|difference|ratio|area|perimeter|volume|cost|profit|price|chance
         what|find .. probability|remainder|derivative|integral|determinant|hypotenuse|circumference|lcm|gcd|median & !explain & !^explain
         find .. the|all? value|values|area|perimeter|sum|product|roots|solutions|solution|number|dimensions|limit|slope|volume
-        logic|logical puzzle|riddle|problem|fallacy|reasoning
         ^solve .. riddle|puzzle|equation|problem
         positive|negative|real|consecutive|prime|rational|even|odd integer|integers|number|numbers|solutions & !{program} & !{tech} & !loop|prints
         older|younger|taller|shorter|heavier|lighter|faster|slower|richer than & who|which|is & @list & @question
-        does it|this|that .. follow|hold
         argument .. valid|sound|invalid
-        is to .. as .. to
-        ^sort|arrange|order|list .. words|names|numbers .. & alphabetically|alphabetical|ascending|descending|order
         true|false and|or|not true|false|not
-        overtake|overtook|overtakes
-        what|which comes|number next
         sequence & @numbers
         square|cube root
-        show .. your|all work|working|reasoning|steps
         if all|some|every|no .. are|is & @question
         implies|therefore|deduce|syllogism|infer
-        valid argument|reasoning|conclusion
         ^convert .. to {unit}
         how many .. in|are .. {unit}
         how many {unit}
         divided|multiplied|times|plus|minus|divisible by?  .. & @number
         converting|conversion|convert|converted & {unit}
         ^multiply|divide|subtract & !{tech}
-        direction|directions & facing|walks|walked|turns|turned|shadow|left|right & @question
-        true , false , or|and uncertain|unknown
-        statements .. true|false|uncertain
-        puzzle|puzzles & solve|answer|passage|read
-        converting|conversion|convert|converted & measurement|measurements|currency|unit|units
         {unit} to|into|in|per|and {unit} & !@narrative
-        logically|deductively sound|valid|follows|follow
-        syllogism|analogy|anagram|tautology|palindromic
         solve|solving|solved .. problem|problems|equation|equations|riddle|system|puzzle & !{tech}
-        math|maths|mathematical|arithmetic problem|problems|question|questions & !create|write|funny
         find|compute|calculate|determine .. number|numbers|prime|integer|integers|digits & !{tech} & !phone & !write & !@code & !array & !function & !list
-        find .. age|speed|distance|time|length|weight|price|cost & @numbers & !{tech}
-        let|suppose|assume .. be|denote & @math
         @percent
-        ^rank & !{tech}
-        relation|relationship between .. pairs|pair
-        in|won|run|running a|the race & second|last|overtake|pass|overtaken
-        related|relative to & brother|sister|father|mother|son|daughter|grandfather|uncle & @question""",
+        in|won|run|running a|the race & second|last|overtake|pass|overtaken""",
     2.0: """
         ^compare|weigh & !{tech} & decide|better|choose|which|best|recommend|and|pros
         ^compare|contrast
         which is|one|would|option|of .. better|best|cheaper|choose|faster|smarter|worse|wiser & !{program}
         pros and cons
-        trade offs|off
         should i|we .. or & @question
         help me decide|choose
-        which would|should|do you|i choose|pick|recommend
         @narrative & @question & !{tech} & !@code
         how much|many & @narrative
-        how much|many|long|far & @number & @question & @statement
         what & @numbers & @narrative
         percent|percentage|discount|interest|fraction & @number
         who|which|when|what|how & @narrative & left|right|taller|older|faster|next|next|truth|lies|sits|owns|meet
         your reasoning
-        reason carefully|through|about
-        is .. a|an|valid prime|argument
         tip on & @number
-        work|figure out the|how|what|my & @number
         riddle|puzzle|brainteaser|paradox|sudoku & !^write & !explain
-        if .. then|what|how & @numbers & @question
-        how old|tall|many|much .. now|altogether|total|left|remain|remaining|each|have|all|combined & @statement
         how many|much .. does|did|do|will|are|were|is .. she|he|they|have|left|make|earn|need|take|cost|spend""",
     0.8: """
         @math
@@ -514,7 +396,6 @@ EXPLAIN: Table = {
         ^explain|elaborate|clarify & !{tech} & !code|snippet|script & !@code
         explain & !{tech} & !code|snippet|script & !@code
         difference between & !{tech} & !{program}
-        like|as if? i am five|5|beginner|child
         ^teach me about|how|the
         ^define & !{program} & !{tech}
         ^tell me about|more|how|why & !you & !my & !yourself
@@ -526,22 +407,17 @@ EXPLAIN: Table = {
         how does|do|did|is|are|was|were .. work|works|made|formed|function|happen|produced|occur|affect|measured|spread
         the? concept|theory|principle|history|origin|origins|significance|importance|purpose of & !write
         i|we would? want|like|love|need|wish|interested|curious to|in know|learn|understand|find|knowing|learning & !{agenda} & !you|your
-        ^steps|instructions|directions|guide to|for
         ^give|write|provide a|an|the? brief|short|general|quick? overview|explanation|introduction|description of
         ^suggest .. exercises|ways|tips|methods|activities|documentaries|films|books|resources
         tell|show|teach|instruct|inform me|us .. how|why to|do|does|is|are|the|a|i|on & !{agenda} & !{tech}
-        let me know how|why|what .. & !you
-        figure out how|why
         what .. mean|means|meaning|definition & !{language} & !{tech} & !you
         mean|means|meaning|definition by|of|for & @short & !life & !{language}
         nutrition|nutritional|calories|calorie|protein|carbs|vitamins|ingredients|recipe|recipes & !how many calories .. total & !write|create|invent & !order & !@narrative
         ^give|tell|show me|us .. information|info|facts|details|examples|overview|reasons|definition|history & !my & !fun & !random
         ^give|list|provide|name .. examples|example|facts|reasons|benefits|ways|steps|tips|causes|laws|advantages|description|instructions|list|things & !write & !name for
-        ^make|create a|the list of & !my & !{program}
         can|could|would you tell|explain|teach|show|instruct|describe .. what|how|why|the|who|about
         how to & !you & !say
         how do|can|could|would|should i|we|one|people|you & !you feel & !say & !remember & !{agenda}
-        in your opinion
         how .. is|are|was|were .. made|built|born|formed|called|used|different|grown|created & !you""",
     1.2: """
         ^what is|are|was|were|causes|caused|happens|happened|makes|does|kind|type|kinds|types|did
@@ -556,8 +432,7 @@ EXPLAIN: Table = {
         ^give me an|a|some overview|introduction|explanation|example|examples|background|information|details|facts|fact
         ^tell me about|how|why|what|which|who & !{agenda} & !your & !yourself
         ^list|name .. of|the|some|benefits|advantages|reasons|causes|ways|examples|side
-        what are the|some|good? benefits|advantages|effects|causes|types|reasons|differences|ways|side|symptoms|uses
-        ^recipe for|how|what|ingredients""",
+        what are the|some|good? benefits|advantages|effects|causes|types|reasons|differences|ways|side|symptoms|uses""",
     0.8: """
         @question & {ask} & !you & !your & !my & !@narrative
         ^is|are|does|do|can|did|has|was|were & @question & !you & !your & !i & !my
@@ -572,27 +447,18 @@ CLASSIFICATION: Table = {
         ^tag the|this|these|each|following
         ^extract
         ^pull out
-        ^parse & !{tech} & !@code
         extract|pull|find|list|identify|return|get .. from|in|out .. the|this|following|below|each .. {source}|text|message|sentence|receipt|list & !{tech} & !summarize
         ^identify|decide|determine|tell|say|indicate|state|detect|judge|predict|verify|check|assess me? if|whether & is|are|or|contains|contain|has|was|were & !prove & !@math & !{agenda} & !{service}
         ^predict|detect|verify & !{tech} & !@math
-        tell me if the|this|these|it .. {source}|sentence|statement|sentences|claim|message|behavior|following
         given a|an|the|some .. {source}|sentence|text|statement|review|tweet|headline|utterance|query|comment|dialogue .. determine|classify|detect|identify|decide|predict|output|tell|label|choose|select
         ^find|replace|mark|link|highlight|underline|tag|fill .. in|of the|this {source}|sentence|text|list|blank & !{tech} & !write
         output|return|answer|respond|reply .. yes|no|true|false|1|0 & !@short & !{tech}
-        answer|output|respond with|in|only yes|no|true|false
-        yes or no & !@short
         true or false & !{tech}
-        true , false|or
         is|are the|this|these|following .. {source}|sentence|statement|claim|tweet|comment|email .. true|false|correct|positive|negative|spam|grammatical|toxic|offensive|factual|subjective|ethical|sarcastic
         choose|select|pick|pick .. topic|category|label|oldest|longest|largest|odd|option & !{tech}
         options|candidates|categories|labels|choices include|are|: & !{tech}
         entities|entity|keywords|hashtags|dates|addresses|names & ^find|identify|list|get|name
         hate|hateful|toxic speech|language|content|word|comment
-        count .. times|occurrences & !{tech} & !@code & !function
-        multiple choice
-        ethical|moral or not|unethical|immoral
-        fact check|checking
         ^identify|recognize|recognise|detect the|which|all|each|what & !{tech} & !@math
         sentiment|emotion|tone .. of|this|in|the|expressed|does|is & !write & !explain
         what|which emotion|sentiment|tone|category|class|label|topic|genre|intent|type .. this|the|does|is|following|best|should & !explain & !explain
@@ -611,14 +477,10 @@ CLASSIFICATION: Table = {
         ^which & or & @short & @question & !better & !best & !should & !i & !we & !cheaper
         tell me|us? which|whether|if .. are|is .. or|and & @list
         entail|entails|entailed|entailment
-        count how often|many
         ^group|sort|separate|split|divide .. into|as|by & !{tech}
-        premise hypothesis
-        premise|hypothesis & entailment|contradiction|neutral
         is this|the|it .. {label} & @question
         acceptable|grammatical|toxic|offensive|hateful|sarcastic & is|answer|or
         by|their urgency|priority|topic|category & sort|label|categorise|categorize|classify
-        each of the following as
         these|given|following categories|labels|classes
         which category|class|label|one|type
         answer with|in one|only|just? .. label|word|number|category & !yes
@@ -626,11 +488,9 @@ CLASSIFICATION: Table = {
     1.6: """
         extract|classify|categorize|categorise|classification|labels|taxonomy & !how & !{tech}
         mentioned in|along|above|below & list|find|identify|all
-        ^list|find|get|return|name all|every|the|each .. in|from|mentioned|below & @long
         ^list|return|find .. names|dates|addresses|numbers|entities|locations|companies|people|places|keywords .. in|from|mentioned|below
         ^list .. mentioned""",
     0.6: """
-        @json
         label|category|categories|sentiment""",
 }
 
@@ -639,13 +499,9 @@ STATUS: Table = {
         is|are the|my|our|this|all? .. {service} .. up|down|running|online|offline|alive|working|ready|busy|reachable|responding|available|healthy|connected|operational|loaded|back|finished|complete|completed|done|live|stuck|slow & @short
         is|are|has|did .. {service} up|down|running|online|offline|alive|working|ready|busy|reachable|responding|available|healthy|finished|completed|succeed|fail|failed|succeeded|connected & @short
         yes or no & @short
-        yes no & @short
         ^status
         status of|report|check|update|please & @short & !marital & !social
         system|server|service|current|backup|job|health|build|network status|check|health
-        health check
-        all systems
-        ^ping & @tiny
         ^test|testing|ping|uptime & @tiny
         are you still? there|here|up|awake|alive|online|working|ready|running|ok|listening|available & @tiny
         is it|everything|anything|anyone|this|that up|down|working|ok|okay|running|online|there|fine|ready|alive|done|broken|on & @short
@@ -653,8 +509,7 @@ STATUS: Table = {
         how is|are the|my|our? {service} doing|going|holding & @short
         does|do|did the|my|our {service} respond|work|answer|run|start|finish|load & @short
         has|have|did the|my|our {service}|update|upgrade|build|backup|download|upload .. finished|finish|complete|completed|done|succeed|succeeded|failed|fail|run|start|started & @short
-        uptime & @short
-        ^check if|whether|that .. {service} .. up|running|online|working|ready|down""",
+        uptime & @short""",
     1.0: "uptime|downtime|heartbeat|outage",
 }
 
@@ -667,46 +522,31 @@ CHAT: Table = {
         your thoughts|views|take|mood|name|age|favourite|favorite|job|hobby|hobbies|birthday|opinion|purpose|gender|boss|creator|maker|family|feelings|day|night|weekend|plans
         who made|created|built|designed|programmed|owns|trained|developed you
         who|what|where|how|why are you|u & @short & @question
-        how old|young|tall|smart|big are|is|will|would you|your|u
         what|where|who|when|which|why .. do|did|are|were|can|will|would|have|should you|u & @short & !remember|recall & !{tech} & !call a|an|someone & !say & !need|use|put|add|mix & !get if & !story
         what|where|who|when|which|why .. i|we|they call|name|made|created|built|ask|give .. you|u & @short
         you|your .. name|called|creator|company|owner|hobbies|pets|job|boss|age|birthday|language|capabilities|abilities & @short & !remember|recall & !change|set
         you|yourself .. human|robot|person|computer|machine|bot|ai|real|alive & @short
-        describe|introduce|call .. yourself
-        what|how .. you|u .. help|assist me|with|us? & @short & !{tech} & !{program}
         tell .. about|what|where|who .. you|yourself|your & @short & !know about|remember & !think .. of|about
-        what|how do i call you
-        meaning|point|purpose to|of|in life
-        trivia
         let us do|go|start|continue|talk|chat & @tiny
         not|no .. sure|idea|matter|care|preference|problem|worry|worries & @tiny
-        does not|do not matter|care|mind|know & @tiny
-        sounds|looks|seems|all good|great|fine|nice|right & @tiny
         well|nicely|good|great|nice done|job|work|one & @tiny
         you|that|it is|are|was|did|got|were .. right|correct|wrong|great|perfect|awesome|good|well|mistaken|incorrect|it & @tiny
         confirm|repeat|clarify|rephrase|elaborate|explain .. that|it|please|again|said|more|last & @tiny
-        ^stop|cancel|quit|enough|wait|hold that|it|this|please|now|talking|on & @tiny
         where do|are|did|were you
-        how old are you
         what do you|u think|do|like|want|eat|feel|say|reckon & !remember
         what can|could|should you|i do|ask|help|cook|eat|wear|make|watch
         tell me a|another|some|something joke|jokes|funny|interesting|yourself|fun
         joke|jokes & ^tell|know|say|another|hear|do|give & !write
         joke|jokes & @tiny & !write
-        ^tell me about yourself|you
-        tell me .. fun|random|funny fact|story|thing & @short
         ^thank|thanks|thankyou|thx|cheers & @short
         ^good morning|afternoon|evening|night|day|bye & @tiny
         ^goodnight|goodbye|bye|ciao|farewell|later & @tiny
         see you|ya
-        talk|speak to you later|soon
         nice|good|great|lovely to|meeting|talking|chatting meet|see|you|hear|talk
         you are so|very|the|not|really|my|funny|awesome|smart|great|amazing|stupid|wrong|cute|best|annoying & @tiny
-        meaning of life
         i love|hate|like|miss you & @tiny
         weather|forecast|temperature|umbrella|humid|humidity|raining|snowing|sunny & {ask}|is|will|do|should|show|tell|does|today|tomorrow|going & @short & !difference & !climate & !^why & !^set & !^explain
         rain|snow & will|is|today|tomorrow|did|going|this & @short & !^why & !^explain
-        what is the time & @short & !complexity
         what time|date|day is it|in|at
         what is the? time|date & @short & !complexity
         what day|month is it|today|tomorrow
@@ -714,16 +554,13 @@ CHAT: Table = {
         traffic & how|is|what|the & @short
         how|where .. nearest|closest|next|away & @short
         nearest|closest & @short
-        movies|restaurants|events|concerts playing|near|nearby|around
         are|can|could you|we friends|talk|chat
         can we talk|chat
-        score|game of|in|between|last .. & who|what & @short
         say again|that
         could|can you repeat
         ^that is|was & @tiny
         recommend .. movie|book|show|restaurant|restaurants|song|place|series|film|game
-        any .. recommendations|plans|advice|tips|suggestions & @short
-        suggest .. movie|restaurant|book|place|show & @short""",
+        any .. recommendations|plans|advice|tips|suggestions & @short""",
     1.4: """
         ^i am|feel|felt & @statement
         ^i had|just|got|have|was|have|went|love|hate|like|miss|finally|can|think|guess|hope|wish|feel|believe & @statement
@@ -732,16 +569,12 @@ CHAT: Table = {
         ^yes|no|nope|yep|sure|okay|ok|maybe|cool|wow|lol|haha|hmm|nah|right|great|nice|awesome|perfect|fine|correct|exactly & @tiny
         ^never mind
         ^sorry|apologies
-        ^congratulations|congrats
-        happy birthday|christmas|holidays|easter|thanksgiving
         have a good|great|nice|lovely
         bored|lonely|sad|stressed|anxious|tired|exhausted|happy|excited|upset|depressed|annoyed & ^i|feeling
         advice on|about|for
         ^my|i .. & @tiny & !@question
         ^sing & @tiny
-        how do|should you|i feel|deal|cope|handle & !{tech} & !work
-        ^do|did|are|were|can|could|would|have you & @question & @short
-        is|are|was .. siri|alexa|chatgpt|google & you""",
+        ^do|did|are|were|can|could|would|have you & @question & @short""",
     0.8: """
         you|your|u & @short & !can you & !could you & !would you
         feel|feeling|feelings|love|hate|friend|friends & @short
