@@ -67,6 +67,7 @@ def views(backend: str, model: str) -> st.SearchStrategy[DeploymentView]:
         overhead_seconds=st.floats(0, 5),
         output_tokens=st.floats(0, 1e5),
         bytes_per_token=st.floats(1, 12),
+        image_tokens=st.floats(1, 8000),
         bytes_known=st.booleans(),
         success=st.floats(0, 1),
         input_usd_per_token=st.sampled_from([0.0, 1e-6]),

@@ -47,7 +47,7 @@ def test_where_only_their_number_is_known_requests_take_a_mean_service(
 def test_the_size_of_a_request() -> None:
     messages = ({"role": "system", "content": "x"}, {"role": "user", "content": "y"})
     ask = an_ask(generation=Generation(messages, options={"max_output_tokens": 7}), images=2, prompt_bytes=50)
-    assert size_of(ask) == Size(50, 2 * 4 + 2 * 600, 7, images=2)
+    assert size_of(ask) == Size(50, 2 * 4, 7, images=2)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,14 @@ def test_an_idle_backend_adds_nothing() -> None:
 def test_what_the_caller_allows_bounds_the_answer(limit: int | None, tokens: int) -> None:
     view = a_view("a", seconds_per_token=0.02, output_tokens=200.0)
     assert alone(Size(0, 0, limit), view).decode == pytest.approx(tokens * 0.02)
+
+
+def test_a_picture_has_as_many_tokens_as_the_deployment_makes_of_it() -> None:
+    size = Size(360, 4, None, images=2)
+    for tokens in (64.0, 576.0):
+        view = a_view("a", bytes_per_token=3.6, image_tokens=tokens, overhead_seconds=0.0)
+        assert prompt_tokens(size, view) == pytest.approx(104 + 2 * tokens)
+        assert alone(size, view).prefill == pytest.approx((104 + 2 * tokens) * view.seconds_per_prompt_token)
 
 
 def test_the_tokenizer_is_the_deployments() -> None:

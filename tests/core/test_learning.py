@@ -14,7 +14,16 @@ PLAIN = Lesson(failed=False, duration=3.0, first_token=1.0, output_tokens=101, w
 
 
 def facts(learned: Learned) -> dict[str, float]:
-    names = ("bytes_per_token", "load", "output_tokens", "overhead", "prefill", "success", "token")
+    names = (
+        "bytes_per_token",
+        "image_tokens",
+        "load",
+        "output_tokens",
+        "overhead",
+        "prefill",
+        "success",
+        "token",
+    )
     return {name: getattr(learned, name).weight for name in names}
 
 
@@ -43,7 +52,11 @@ MEASURED = Measured(prefill=0.5, prefill_tokens=100, decode=1.0, decode_tokens=1
         ({"output_tokens": 3}, {"overhead", "output_tokens"}),  # too few for a rate
         ({"usage": PROMPT, "prompt_bytes": 400}, {"token", "overhead", "output_tokens", "bytes_per_token"}),
         (
-            {"usage": PROMPT, "prompt_bytes": 400, "images": 1},  # how many of the tokens are text is a guess
+            {"usage": PROMPT, "prompt_bytes": 40, "images": 1},  # how many of the tokens are text is a guess
+            {"token", "overhead", "output_tokens", "image_tokens"},
+        ),
+        (
+            {"usage": PROMPT, "prompt_bytes": 400, "images": 1},  # so much text tells nothing of a picture
             {"token", "overhead", "output_tokens"},
         ),
         ({"usage": replace(PROMPT, estimated=True)}, {"token", "overhead", "output_tokens"}),
@@ -83,6 +96,19 @@ def test_the_rate_of_decoding_is_what_follows_the_first_token() -> None:
 def test_the_length_of_a_token_is_that_of_the_text_alone() -> None:
     learned = after_many(usage=PROMPT, prompt_bytes=400, fixed_tokens=4)
     assert learned.bytes_per_token.value == pytest.approx(4.0, rel=0.01)
+
+
+def test_the_tokens_of_a_picture_are_what_is_left_of_the_prompt() -> None:
+    counted = Usage(prompt_tokens=4 + 100 + 2 * 256)
+    learned = after_many(usage=counted, prompt_bytes=360, fixed_tokens=4, images=2)
+    assert learned.image_tokens.value == pytest.approx(256, rel=0.01)
+    assert taught(usage=counted, prompt_bytes=360, fixed_tokens=4, images=2).image_tokens.value < 300
+
+
+@pytest.mark.parametrize(("counted", "bound"), [(0, 600), (1, 600), (10_000_000, 20_000)])
+def test_an_absurd_count_of_pictures_does_no_harm(counted: int, bound: int) -> None:
+    learned = after_many(usage=Usage(prompt_tokens=counted), fixed_tokens=4, images=1)
+    assert learned.image_tokens.value == pytest.approx(bound, rel=0.01)
 
 
 @pytest.mark.parametrize(("prompt_bytes", "bound"), [(1_000_000, 12.0), (1, 1.0)])

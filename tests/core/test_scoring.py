@@ -182,6 +182,13 @@ def test_the_callers_num_ctx_decides_where_a_request_may_set_it(
     assert (decide(snapshot, an_ask(prompt_bytes=BYTES), window=window) is not None) == fits
 
 
+@pytest.mark.parametrize(("tokens", "fits"), [(290.0, True), (310.0, False), (12_000.0, False)])
+def test_pictures_must_fit_as_the_deployment_reads_them(tokens: float, fits: bool) -> None:
+    view = a_view("a", context_tokens=600, image_tokens=tokens)
+    snapshot = a_snapshot([backend("a", truncates=True)], [view])
+    assert (decide(snapshot, an_ask(prompt_bytes=36, images=2)) is not None) == fits
+
+
 def test_a_larger_num_ctx_makes_room() -> None:
     snapshot = a_snapshot([backend("a", truncates=True)], [a_view("a", context_tokens=512)])
     assert decide(snapshot, an_ask(prompt_bytes=BYTES)) is None

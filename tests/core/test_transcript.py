@@ -52,8 +52,9 @@ def test_the_first_token_is_that_of_the_first_batch() -> None:
 
 
 def test_a_lesson_says_how_many_pictures_were_in_the_prompt() -> None:
-    transcript = Transcript(CHOSEN, Size(360, 1204, None, images=2), 10.0)
+    transcript = Transcript(CHOSEN, Size(360, 4, None, images=2), 10.0)
     assert transcript.lesson(13.0, failed=False).images == 2
+    assert transcript.usage() == Usage(104 + 2 * 600, 0, estimated=True)
 
 
 def test_what_the_backend_counted_is_passed_on() -> None:

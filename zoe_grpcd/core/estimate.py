@@ -12,7 +12,7 @@
              pushes out of memory, times how likely that is asked for next
     ninety   total * the 0.9-quantile of truth / estimate of past answers of this model
 
-Prompt tokens are bytes / (bytes per token, learned per deployment) + 4 a message + IMAGE_TOKENS an image. Output
+Prompt tokens are bytes / bytes per token + 4 a message + images * tokens of an image, learned per deployment. Output
 tokens are the mean of past answers, bounded by what the caller allows.
 """
 
@@ -21,10 +21,10 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from zoe_grpcd.core.domain import Ask, Estimate, LoadState
+from zoe_grpcd.core.learning import MOST_IMAGE_TOKENS
 from zoe_grpcd.core.timetable import Shop, Task, play
 from zoe_grpcd.core.views import BackendView, DeploymentView
 
-IMAGE_TOKENS = 600
 MESSAGE_TOKENS = 4
 # Of more requests on one backend only the number counts: playing them through takes as long as there are.
 MANY = 8
@@ -36,7 +36,7 @@ class Size(NamedTuple):
     """What an estimate needs to know of a request."""
 
     prompt_bytes: int
-    fixed_tokens: int  # of messages and images, whatever the tokenizer
+    fixed_tokens: int  # of messages, whatever the tokenizer
     max_output_tokens: int | None
     images: int = 0
 
@@ -46,7 +46,7 @@ def size_of(ask: Ask, default_max_output: int | None = None) -> Size:
     limit = ask.max_output_tokens
     return Size(
         ask.prompt_bytes,
-        MESSAGE_TOKENS * len(ask.generation.messages) + IMAGE_TOKENS * ask.images,
+        MESSAGE_TOKENS * len(ask.generation.messages),
         default_max_output if limit is None else limit,
         ask.images,
     )
@@ -54,12 +54,12 @@ def size_of(ask: Ask, default_max_output: int | None = None) -> Size:
 
 def prompt_tokens(size: Size, view: DeploymentView) -> float:
     """Expected tokens of the prompt in this deployment's tokenizer."""
-    return size.prompt_bytes / view.bytes_per_token + size.fixed_tokens
+    return size.prompt_bytes / view.bytes_per_token + size.fixed_tokens + size.images * view.image_tokens
 
 
 def most_tokens(size: Size) -> int:
     """No tokenizer makes more of it: a token has a byte at least."""
-    return size.prompt_bytes + size.fixed_tokens
+    return size.prompt_bytes + size.fixed_tokens + size.images * MOST_IMAGE_TOKENS
 
 
 class Wait(NamedTuple):
@@ -74,6 +74,8 @@ class Wait(NamedTuple):
 def alone(size: Size, view: DeploymentView) -> Estimate:
     """The expected times on a backend that has nothing else to do."""
     prompt = size.prompt_bytes / view.bytes_per_token + size.fixed_tokens
+    if size.images:
+        prompt += size.images * view.image_tokens
     output = view.output_tokens
     if size.max_output_tokens is not None and size.max_output_tokens < output:
         output = size.max_output_tokens

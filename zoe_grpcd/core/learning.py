@@ -29,6 +29,8 @@ USUAL_PROMPT, LONG_PROMPT = 300, 1500
 MIN_LOAD_SECONDS = 0.1
 NOT_MEASURED = Measured()
 BYTES_PER_TOKEN = (1.0, 12.0)
+# Of a picture: models make 8 to 4000 of one, most of them always the same number, or one by its size.
+IMAGE_TOKENS, MOST_IMAGE_TOKENS = 600, 20_000
 # How quickly a backend responds is told by so many of its last answers, none older than that (seconds).
 RESPONSES, RESPONSE_AGE = 64, 600.0
 
@@ -76,6 +78,7 @@ class Learned:
 
     __slots__ = (
         "bytes_per_token",
+        "image_tokens",
         "load",
         "output_tokens",
         "overhead",
@@ -97,6 +100,7 @@ class Learned:
         self.overhead = DecayedMean(0.03)
         self.output_tokens = DecayedMean(200.0, half_life=3600.0)
         self.bytes_per_token = DecayedMean(3.6, prior_weight=0.5, half_life=86400.0)
+        self.image_tokens = DecayedMean(IMAGE_TOKENS, prior_weight=0.05, half_life=86400.0)
         self.success = DecayedMean(1.0, prior_weight=2.0, half_life=300.0)
         self.ttft = Window()
         self.spread = Spread()
@@ -137,17 +141,24 @@ class Learned:
         measured = lesson.measured
         if measured.prefill is not None and measured.prefill_tokens:
             return measured.prefill
-        return _text_tokens(lesson) * self.prefill.value
+        return _content_tokens(lesson) * self.prefill.value
 
     def _learn_prefill(self, lesson: Lesson, now: float) -> None:
-        text_tokens = _text_tokens(lesson)
-        # A picture takes 8 to 4000 tokens, by model and size: how many are of the text is a guess.
-        if text_tokens > MIN_PREFILL_TOKENS and not lesson.images:
+        tokens = _content_tokens(lesson)
+        if lesson.images:
+            self._learn_images(lesson, tokens, now)
+        elif tokens > MIN_PREFILL_TOKENS:
             low, high = BYTES_PER_TOKEN
-            self.bytes_per_token.add(min(high, max(low, lesson.prompt_bytes / text_tokens)), now)
+            self.bytes_per_token.add(min(high, max(low, lesson.prompt_bytes / tokens)), now)
         if (seconds := seconds_per_prompt_token(lesson)) is not None:
             tokens = min(lesson.measured.prefill_tokens or 0, LONG_PROMPT)
             self.prefill.add(seconds / lesson.slowdown, now, tokens / USUAL_PROMPT / lesson.slowdown)
+
+    def _learn_images(self, lesson: Lesson, tokens: int, now: float) -> None:
+        """What is no text is pictures; where most of it is text, that says little."""
+        text = lesson.prompt_bytes / self.bytes_per_token.value
+        if tokens > 2 * text and tokens > 0:
+            self.image_tokens.add(min(MOST_IMAGE_TOKENS, (tokens - text) / lesson.images), now)
 
     def _learn_decode(self, lesson: Lesson, now: float) -> None:
         if (seconds := seconds_per_token(lesson)) is not None:
@@ -172,7 +183,8 @@ class Learned:
         return rest if lesson.cold and rest > MIN_LOAD_SECONDS else None
 
 
-def _text_tokens(lesson: Lesson) -> int:
+def _content_tokens(lesson: Lesson) -> int:
+    """Tokens of the prompt that are of its text and pictures, 0 or less if nobody counted."""
     usage = lesson.usage
     return usage.prompt_tokens - lesson.fixed_tokens if usage and not usage.estimated else 0
 

@@ -22,7 +22,7 @@ from zoe_grpcd.core.domain import (
 from zoe_grpcd.core.errors import UpstreamError
 from zoe_grpcd.core.estimate import Size
 from zoe_grpcd.core.hold import Hold
-from zoe_grpcd.core.learning import Lesson
+from zoe_grpcd.core.learning import IMAGE_TOKENS, Lesson
 
 NOT_MEASURED = Measured()
 
@@ -101,7 +101,8 @@ class Transcript:
         """What the backend counted of this attempt, else our estimate, marked as one."""
         if self.finish and self.finish.usage:
             return self.finish.usage
-        prompt = round(self.size.prompt_bytes / 3.6) + self.size.fixed_tokens
+        size = self.size
+        prompt = round(size.prompt_bytes / 3.6) + size.fixed_tokens + IMAGE_TOKENS * size.images
         return Usage(prompt_tokens=prompt, completion_tokens=self.tokens, estimated=True)
 
     def cost(self) -> float:

@@ -60,6 +60,7 @@ class DeploymentView:
     overhead_seconds: float = 0.02  # of a request, whatever its size
     output_tokens: float = 200.0  # of an answer, mean
     bytes_per_token: float = 3.6  # of a prompt
+    image_tokens: float = 600.0  # of a picture
     bytes_known: bool = False  # `bytes_per_token` was measured, not assumed
     success: float = 1.0  # 0..1
     response_p95: float | None = None  # seconds to a first token, wait and load left out; None: unknown

@@ -56,6 +56,7 @@ def view_of(served: Served, host: Host, now: float) -> DeploymentView:
         overhead_seconds=learned.overhead.value,
         output_tokens=learned.output_tokens.value,
         bytes_per_token=learned.bytes_per_token.value,
+        image_tokens=learned.image_tokens.value,
         bytes_known=learned.bytes_per_token.weight >= 1.0,
         success=learned.success.at(now),
         response_p95=learned.response.quantile(0.95, now),
