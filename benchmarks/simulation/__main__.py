@@ -3,13 +3,17 @@
 python -m benchmarks.simulation              two fleets, five traces, nine policies; under two minutes
 python -m benchmarks.simulation --quick      one short round
 python -m benchmarks.simulation --held-back  a fleet and seeds that nothing was tuned on
+python -m benchmarks.simulation --fleet random --seed 7 --seed 8   a fleet drawn from each seed, and its traces
 python -m benchmarks.simulation --json       JSON in place of the tables
 """
 
 import argparse
 import sys
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 
+from benchmarks.simulation.drawn import drawn
 from benchmarks.simulation.fleets import FLEETS, HELD_BACK, Home
 from benchmarks.simulation.measures import Outcome, simulate
 from benchmarks.simulation.rivals import POLICIES
@@ -17,6 +21,7 @@ from benchmarks.simulation.tables import Results, as_json, as_text
 from benchmarks.simulation.traces import TRACES
 
 SEEDS, HELD_BACK_SEEDS = (11, 12, 13), (901, 902, 903)
+RANDOM = "random"
 HOUR, QUICK = 3600.0, 1200.0
 ENOUGH = 800.0  # requests of one seed
 
@@ -29,27 +34,39 @@ def main() -> int:
         "--held-back", action="store_true", help="the fleets and seeds that nothing was tuned on"
     )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the tables")
-    parser.add_argument("--fleet", action="append", choices=[*FLEETS, *HELD_BACK], help="only this fleet")
+    parser.add_argument(
+        "--fleet", action="append", choices=[*FLEETS, *HELD_BACK, RANDOM], help="only this fleet"
+    )
     parser.add_argument("--trace", action="append", choices=[*TRACES], help="only this trace")
     parser.add_argument("--policy", action="append", choices=[*POLICIES], help="only this policy")
+    parser.add_argument("--seed", action="append", type=int, help="draw the traces, or the fleet, from this")
     arguments = parser.parse_args()
-    seeds = HELD_BACK_SEEDS if arguments.held_back else SEEDS
-    fleets = {**FLEETS, **HELD_BACK}
-    chosen = arguments.fleet or (fleets if arguments.held_back else FLEETS)
-    longest = QUICK if arguments.quick else HOUR
+    seeds = arguments.seed or (HELD_BACK_SEEDS if arguments.held_back else SEEDS)
+    if arguments.quick:
+        seeds = seeds[:1]
+    chosen = arguments.fleet or [*FLEETS, *(HELD_BACK if arguments.held_back else ())]
     results: Results = {}
     began = time.perf_counter()
-    for fleet in chosen:
+    for name, (build, draws) in _fleets(chosen, seeds).items():
         for trace in arguments.trace or TRACES:
             for policy in arguments.policy or POLICIES:
-                plays = (
-                    play(fleets[fleet](), trace, policy, (seed, longest))
-                    for seed in (seeds[:1] if arguments.quick else seeds)
-                )
-                results[fleet, trace, policy] = sum(plays, start=Outcome((), 0))
+                longest = QUICK if arguments.quick else HOUR
+                plays = (play(build(), trace, policy, (seed, longest)) for seed in draws)
+                results[name, trace, policy] = sum(plays, start=Outcome((), 0))
     print(as_json(results) if arguments.json else as_text(results))
     print(f"{time.perf_counter() - began:.0f} s", file=sys.stderr)
     return 0
+
+
+def _fleets(
+    chosen: Sequence[str], seeds: Sequence[int]
+) -> dict[str, tuple[Callable[[], Home], Sequence[int]]]:
+    """How to build each fleet, and the seeds of its traces; a random one has a seed of its own."""
+    known = {**FLEETS, **HELD_BACK}
+    fleets = {name: (known[name], seeds) for name in chosen if name != RANDOM}
+    if RANDOM in chosen:
+        fleets |= {f"seed {seed}": (partial(drawn, seed), (seed, 1000 + seed)) for seed in seeds}
+    return fleets
 
 
 def play(home: Home, trace: str, policy: str, draw: tuple[int, float]) -> Outcome:

@@ -307,8 +307,9 @@ class Ollama(Server):
         return Observation(ok=True, duration=PROBE_SECONDS, models=tuple(statuses))
 
     def measured(self, job: Job, prompt_tokens: int, output_tokens: int) -> Measured:
-        """As above, and the wait for the model as its load."""
+        """As above, but not how much of the prompt was new to it; and the wait for the model as its load."""
         return replace(
             super().measured(job, prompt_tokens, output_tokens),
+            prefill_tokens=None,
             load=0.002 + job.granted_at - job.submitted_at,
         )

@@ -66,6 +66,16 @@ MEASURED = Measured(prefill=0.5, prefill_tokens=100, decode=1.0, decode_tokens=1
             {"measured": replace(MEASURED, prefill_tokens=5)},  # the rest came from a cache: no rate
             {"token", "overhead", "output_tokens"},
         ),
+        (
+            {"measured": replace(MEASURED, prefill_tokens=None), "usage": PROMPT, "prompt_bytes": 400},
+            {
+                "token",
+                "overhead",
+                "output_tokens",
+                "bytes_per_token",
+                "prefill",
+            },  # Ollama: the whole prompt counts
+        ),
         ({"waited": True}, {"token", "output_tokens"}),  # the wait is in the time to the first token
         ({"cold": True}, {"token", "output_tokens", "load"}),
         ({"cold": True, "waited": True}, {"token", "output_tokens"}),
@@ -186,3 +196,14 @@ def test_no_lesson_makes_an_estimate_impossible(lesson: Lesson) -> None:
     assert 1 <= learned.bytes_per_token.value <= 12
     assert 0 <= learned.overhead.value <= 5
     assert min(learned.load.value, learned.prefill.value, learned.output_tokens.value) >= 0
+
+
+def test_a_prompt_that_ollama_had_cached_is_not_taken_for_a_fast_one() -> None:
+    read = replace(PLAIN, usage=PROMPT, measured=Measured(prefill=0.52))
+    learned = Learned()
+    for now in range(20):
+        learned.learn(read, float(now))
+    learned.learn(replace(read, measured=Measured(prefill=0.01)), 21.0)
+    assert learned.prefill.value == pytest.approx(0.005, rel=0.1)
+    learned.learn(replace(read, measured=Measured(prefill=0.3)), 22.0)  # faster, but read
+    assert learned.prefill.value < 0.0049

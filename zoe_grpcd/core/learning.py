@@ -23,6 +23,8 @@ MIN_DECODE_TOKENS = 4
 # Truth / estimate of so many last answers of a model; and what they are taken to be before there are any.
 SPREAD_SIZE = 100
 GUESSES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.3, 1.8, 2.5)
+# A prompt whose tokens seem to take less than this share of the time that they usually do was not read anew.
+CACHED = 0.25
 # The longer a prompt, the more it says of the rate, and the less of the fixed cost.
 USUAL_PROMPT, LONG_PROMPT = 300, 1500
 # Ollama reports 1 to 3 ms of "load" for a warm model.
@@ -138,10 +140,20 @@ class Learned:
 
     def prefill_of(self, lesson: Lesson) -> float:
         """Seconds that the prompt took, measured by the backend or expected by us."""
-        measured = lesson.measured
-        if measured.prefill is not None and measured.prefill_tokens:
-            return measured.prefill
+        if lesson.measured.prefill is not None:
+            return lesson.measured.prefill
         return _content_tokens(lesson) * self.prefill.value
+
+    def seconds_of_reading(self, lesson: Lesson) -> float | None:
+        """How fast the prompt was read, in seconds a token; None: it does not tell, or the prompt was known already.
+
+        Ollama counts what it still had as well: what seems to be read several times faster than before was such.
+        """
+        seconds = seconds_per_prompt_token(lesson)
+        if seconds is None or lesson.measured.prefill_tokens is not None:
+            return seconds
+        is_known = self.prefill.weight >= 1.0 and seconds < CACHED * self.prefill.value
+        return None if is_known else seconds
 
     def _learn_prefill(self, lesson: Lesson, now: float) -> None:
         tokens = _content_tokens(lesson)
@@ -150,8 +162,8 @@ class Learned:
         elif tokens > MIN_PREFILL_TOKENS:
             low, high = BYTES_PER_TOKEN
             self.bytes_per_token.add(min(high, max(low, lesson.prompt_bytes / tokens)), now)
-        if (seconds := seconds_per_prompt_token(lesson)) is not None:
-            tokens = min(lesson.measured.prefill_tokens or 0, LONG_PROMPT)
+        if (seconds := self.seconds_of_reading(lesson)) is not None:
+            tokens = min(_tokens_read(lesson), LONG_PROMPT)
             self.prefill.add(seconds / lesson.slowdown, now, tokens / USUAL_PROMPT / lesson.slowdown)
 
     def _learn_images(self, lesson: Lesson, tokens: int, now: float) -> None:
@@ -203,10 +215,17 @@ def seconds_per_token(lesson: Lesson) -> float | None:
 
 def seconds_per_prompt_token(lesson: Lesson) -> float | None:
     """How fast the prompt was read, as the backend measured it; None: it failed, or does not tell, or read too little."""
-    measured = lesson.measured
-    if lesson.failed or measured.prefill is None or (measured.prefill_tokens or 0) < MIN_PREFILL_TOKENS:
+    seconds, tokens = lesson.measured.prefill, _tokens_read(lesson)
+    if lesson.failed or seconds is None or tokens < MIN_PREFILL_TOKENS:
         return None
-    return measured.prefill / measured.prefill_tokens if measured.prefill_tokens else None
+    return seconds / tokens
+
+
+def _tokens_read(lesson: Lesson) -> int:
+    """Of the prompt, as the backend counted them; where it does not, all of the prompt."""
+    if lesson.measured.prefill_tokens is not None:
+        return lesson.measured.prefill_tokens
+    return lesson.usage.prompt_tokens if lesson.usage and not lesson.usage.estimated else 0
 
 
 def seconds_of_service(lesson: Lesson, load: float) -> float:

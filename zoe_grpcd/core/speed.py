@@ -9,7 +9,7 @@
 A backend that nobody has used yet is taken for the mean of the others.
 """
 
-from zoe_grpcd.core.learning import Learned, Lesson, seconds_per_prompt_token, seconds_per_token
+from zoe_grpcd.core.learning import Learned, Lesson, seconds_per_token
 from zoe_grpcd.core.usage import DecayedMean
 
 DAY = 86400.0
@@ -67,7 +67,7 @@ class Speed:
 
         Returns how many times slower than alone it was, given the pace; None: nothing to compare with.
         """
-        written, read = seconds_per_token(lesson), seconds_per_prompt_token(lesson)
+        written, read = seconds_per_token(lesson), learned.seconds_of_reading(lesson)
         slower = None
         if written is not None:
             if learned.token.weight > 1.0:
