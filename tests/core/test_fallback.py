@@ -2,26 +2,33 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoe_grpcd.core.awaited import once_over
 from zoe_grpcd.core.chains import CAUSES, Chain, Step, condition_of
-from zoe_grpcd.core.domain import Ask, Deployment, Locality, Phase, Reason, Target
-from zoe_grpcd.core.eligible import Question
+from zoe_grpcd.core.demands import CapabilityRule
+from zoe_grpcd.core.domain import Ask, Deployment, Locality, Phase, Reason, Target, Verdict
+from zoe_grpcd.core.eligible import Question, question_of
 from zoe_grpcd.core.errors import Fault, ZoeError
 from zoe_grpcd.core.fallback import ELSEWHERE, Elsewhere, next_question
+from zoe_grpcd.core.intents import SHIPPED
 from zoe_grpcd.core.naming import Pattern
-from zoe_grpcd.core.resolve import Policy, Resolution
+from zoe_grpcd.core.reading import Shape
+from zoe_grpcd.core.resolve import Policy, Resolution, Resolver
 from zoe_grpcd.core.rules import Rule, SizeRule, When
-from zoe_grpcd.core.scoring import choose
+from zoe_grpcd.core.scoring import Choice, choose
 from zoe_grpcd.core.sizes import size_bounds
+from zoe_grpcd.core.strategies import STRATEGIES
 from zoe_grpcd.core.tiers import ANY, Selection, Tier
 from zoe_grpcd.core.views import BackendView, Snapshot
 
+INTENTS = ("chat", "code")
 TWINS = [("a", "m"), ("a", "n"), ("b", "m"), ("b", "n")]
 
 
@@ -157,8 +164,20 @@ RULES = st.lists(
     ),
     max_size=2,
 ).map(tuple)
+CAPABILITIES = st.dictionaries(
+    st.sampled_from(["vision", "wish", "long_context"]),
+    st.builds(
+        CapabilityRule,
+        preferred_models=st.lists(st.sampled_from(NAMES), max_size=2).map(tuple),
+        min_size=st.sampled_from([0.0, 7.0]),
+        strategy=st.sampled_from(["", *STRATEGIES]),
+        defined=st.booleans(),
+    ),
+)
 POLICIES = st.builds(
     Policy,
+    strategy=st.sampled_from(list(STRATEGIES)),
+    capabilities=CAPABILITIES,
     aliases=st.dictionaries(
         st.just("group"), st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map(tuple)
     ),
@@ -170,12 +189,20 @@ POLICIES = st.builds(
 )
 ASKS = st.builds(
     an_ask,
-    st.sampled_from(["hello", "Write a Python function"]),
+    st.just("hello"),
     target=st.builds(
         Target,
         model=st.sampled_from(["", *NAMES]),
+        intent=st.sampled_from(["", *INTENTS]),
+        required=st.just(frozenset()) | some(("vision", "wish")),
+        preferred=st.just(frozenset()) | some(("vision", "wish")),
         fallback_models=st.lists(st.sampled_from(NAMES), max_size=2).map(tuple),
+        excluded_backends=st.just(frozenset()) | some(BACKENDS),
     ),
+    strategy=st.sampled_from(["", *STRATEGIES]),
+    verdict=st.sampled_from(INTENTS).map(lambda intent: Verdict(intent, 1.0)),
+    prompt_bytes=st.sampled_from([5, 100_000]),
+    cost_weight=st.none() | st.just(0.5),
     stream=st.booleans(),
     allow_different_model=st.booleans(),
     locality=st.just(Locality.LOCAL_ONLY),
@@ -187,29 +214,75 @@ def fleets(draw: st.DrawFn) -> Snapshot:
     backends = [
         BackendView(
             a_backend(name, kind=draw(st.sampled_from(KINDS)), local=draw(st.booleans())),
-            draw(st.sampled_from([Phase.READY, Phase.READY, Phase.DOWN])),
+            draw(st.sampled_from([Phase.READY, Phase.READY, *Phase])),
         )
         for name in BACKENDS
     ]
     pairs = [(b, m) for b in BACKENDS for m in MODELS if draw(st.booleans())]
     sizes = st.none() | st.sampled_from([3.0, 8.0, 70.0])
-    return a_snapshot(backends, [a_view(b, m, parameters=draw(sizes)) for b, m in pairs])
+    held = st.sampled_from([None, None, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED])
+    able = st.just(frozenset({"chat"})) | st.just(frozenset({"chat", "vision"}))
+    views = [
+        a_view(
+            b,
+            m,
+            parameters=draw(sizes),
+            barred=draw(held),
+            capabilities=draw(able),
+            load_seconds=draw(st.sampled_from([0.0, 3.0])),
+            context_tokens=draw(st.sampled_from([0, 4096])),
+        )
+        for b, m in pairs
+    ]
+    return a_snapshot(backends, views)
 
 
-@given(fleets(), POLICIES, ASKS, st.lists(st.sampled_from(Fault), min_size=8, max_size=8))
+def resolver(policy: Policy, model: str) -> Resolver:
+    """Two intents, the second with a model of its own; the caller's word, or the verdict, says which."""
+    chat, code = (intent for intent in SHIPPED if intent.name in INTENTS)
+    return Resolver(policy, (chat, replace(code, model=model)), NobodyAsked())
+
+
+class NobodyAsked:
+    """Every request brings its verdict."""
+
+    def classify(self, text: str, shape: Shape) -> Verdict:
+        raise AssertionError
+
+
+def local(snapshot: Snapshot, choice: Choice | None) -> bool:
+    """Everybody who was an option is; nobody at all is fine."""
+    options = choice.options if choice else ()
+    return all(snapshot.backends[o.view.deployment.backend].backend.local for o in options)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    fleets(),
+    POLICIES,
+    ASKS,
+    st.sampled_from(["", *NAMES]),
+    st.lists(st.tuples(st.sampled_from(Fault), st.none() | st.just("b")), min_size=8, max_size=8),
+)
 def test_what_has_to_stay_local_reaches_no_cloud_backend_whatever_fails(
-    snapshot: Snapshot, policy: Policy, ask: Ask, faults: list[Fault]
+    snapshot: Snapshot, policy: Policy, ask: Ask, model: str, faults: list[tuple[Fault, str | None]]
 ) -> None:
+    """After some failures only backend `b` can go on with the answer."""
     try:
-        question = a_question(ask, a_resolver(policy).resolve(ask, snapshot.by_model))
+        question = question_of(
+            ask, resolver(policy, model).resolve(ask, snapshot.by_model), drop_params=False
+        )
     except ZoeError:
         return
-    for fault in faults:
-        choice = choose(question, snapshot, policy)
+    for fault, only in faults:
+        if (later := once_over(question, snapshot)) is not None:
+            assert local(later, choose(question, later, policy)), "what it would wait for"
+        narrowed = None if only is None else frozenset({(only, m) for m in MODELS})
+        choice = choose(replace(question, only=narrowed), snapshot, policy)
+        assert local(snapshot, choice)
         if choice is None:
             return
         deployment = choice.options[choice.best].view.deployment
-        assert snapshot.backends[deployment.backend].backend.local
         following = next_question(question, deployment, fault, snapshot)
         if following is None:
             return
