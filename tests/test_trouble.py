@@ -1,6 +1,7 @@
 """What is held against backends that fail: how requests go round them, when they come back, and who is told."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from zoe_grpcd.core.domain import (
     Decision,
     Deployment,
     FinishReason,
+    LoadState,
+    ModelStatus,
     Observation,
     Phase,
     Reason,
@@ -399,3 +402,23 @@ def test_an_answer_that_comes_after_its_backend_was_taken_away_tells_nothing() -
 
 def _only(backend: str) -> Target:
     return Target(allowed_backends=frozenset({backend}))
+
+
+# ------------------------------------------------------------------------------------------------------------- loading
+
+
+@pytest.mark.parametrize(("passes", "blamed"), [(5.0, False), (25.0, True)])
+async def test_a_load_that_takes_longer_than_somebody_waits_is_no_fault_but_a_hang_is(
+    passes: float, blamed: bool
+) -> None:
+    """It is expected to take 10.5 s."""
+    world = a_world()
+    cold = ModelStatus("m", LoadState.UNLOADED, size_bytes=4_000_000_000)
+    late: Script = [partial(world.clock.advance, passes), fault(Fault.TIMEOUT)]
+    world.add("a", late, seen_as=seen(cold))
+    for _ in range(3):
+        assert await ends(world) == ["a TIMEOUT"]
+        world.observe("a", seen(cold))
+    assert (world.fleet.phase("a") is Phase.COOLING_DOWN) == blamed
+    (view,) = world.fleet.snapshot(world.clock()).by_model["m"]
+    assert (view.success < 1.0) == blamed

@@ -201,8 +201,8 @@ class Attempts:
         run.attempts, run.faults = (*run.attempts, attempt), (*run.faults, error)
         if transcript.first_at is not None:
             self._keep(question, transcript, lease, run)
-        self._fleet.release(lease, transcript.lesson(now, failed=True) if after.counts else None, now)
-        self._fleet.failed(lease, error, now)
+        counts = self._fleet.failed(lease, error, now) and after.counts
+        self._fleet.release(lease, transcript.lesson(now, failed=True) if counts else None, now)
         if after.nudge:
             self._nudge(name)
         if (

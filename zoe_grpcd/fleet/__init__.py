@@ -68,7 +68,9 @@ class Fleet:
         self._number = first_number
         self._owing: Mapping[Scope, Owed] = {}
         self.revision = 0
-        self.waits: Callable[[str], int] = lambda _name: 0  # requests of ours that wait for a place on a backend
+        self.waits: Callable[[str], int] = lambda _name: (
+            0
+        )  # requests of ours that wait for a place on a backend
 
     # ------------------------------------------------------------------------------------------------- backends
 
@@ -139,14 +141,20 @@ class Fleet:
         if ended and revision == self.revision:
             self._changed(host)
 
-    def failed(self, lease: Lease, error: UpstreamError, now: float) -> None:
-        """An attempt has failed: held against whose fault it is, and a sign of how its backend does."""
+    def failed(self, lease: Lease, error: UpstreamError, now: float) -> bool:
+        """An attempt has failed: held against whose fault it is, and a sign of how its backend does.
+
+        False: it is nobody's fault. To be told before the lease is released.
+        """
         host, model, after = self._hosts.get(lease.backend.name), lease.deployment.model, AFTER[error.fault]
         if host is None:
-            return
+            return False
+        blamed = after.whose is not None and not (
+            error.fault is Fault.TIMEOUT and _still_loads(host, lease, now)
+        )
         if error.fault is Fault.RATE_LIMITED or (error.retry_after and error.fault is not Fault.LOADING):
             self._trouble_of(host).pause(model, error.retry_after, now)
-        if after.whose is not None:
+        if blamed and after.whose is not None:
             gone = after.leaves and (error.fault is not Fault.TIMEOUT or host.phase is Phase.DOWN)
             self._trouble_of(host).fail(model, after.whose, lease.started, now, gone=gone)
         revision = self.revision
@@ -157,6 +165,7 @@ class Fleet:
         self._signal(host, detail, now, *shown, *held)
         if host.trouble is not None and revision == self.revision:
             self._changed(host)
+        return blamed
 
     def _trouble_of(self, host: Host) -> Trouble:
         if host.trouble is None:
@@ -506,6 +515,14 @@ class Fleet:
     def report(self, name: str, now: float) -> BackendReport:
         """What an operator sees of one backend; KeyError if there is none of that name."""
         return replace(report_of(self._hosts[name], now), queued=self.waits(name))
+
+
+def _still_loads(host: Host, lease: Lease, now: float) -> bool:
+    """Its model is being loaded, and is not later than loads sometimes are: whoever gave up meanwhile was impatient."""
+    served = host.served.get(lease.deployment.model)
+    if served is None or served.loading_since is None:
+        return False
+    return now - served.loading_since <= served.learned.load.value * served.learned.spread.ninety
 
 
 def _in_brief(error: UpstreamError) -> str:
