@@ -275,7 +275,9 @@ class Daemon:
         done, _ = await asyncio.wait((ended, hurry), timeout=grace, return_when=asyncio.FIRST_COMPLETED)
         for task in (ended, hurry):
             task.cancel()
-        await data.stop(LAST_WORDS if ended in done else 0)
+        if ended not in done:
+            await self._gate.cut_short(LAST_WORDS)
+        await data.stop(LAST_WORDS)
         await administration.stop(0)
         log.info("stopped")
 

@@ -1,6 +1,7 @@
 """What surrounds every handler: bugs, limits of time, draining, and clients that leave or stand still."""
 
 import asyncio
+import time
 from collections import deque
 from dataclasses import replace
 from typing import Any
@@ -164,6 +165,55 @@ async def test_running_calls_may_finish_while_the_daemon_drains(stage: Stage) ->
 
     assert (await running).message.parts[0].text == "Hello there"
     await stopping
+
+
+@pytest.mark.parametrize("script", [[], [[Delta("x", tokens=1)]]])
+async def test_what_runs_when_the_time_of_a_drain_is_over_is_aborted_by_us(
+    stage: Stage, script: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.puppet.script = [*script, asyncio.Event()]
+    calls = [stage.inference.Complete(whole()), stage.inference.StreamComplete(streamed())]
+    await eventually(lambda: len(stage.puppet.calls) == 2)
+
+    await stage.gate.cut_short(5.0)
+
+    for call in calls:
+        failure = await failed(call)
+        assert (failure.code, failure.info.reason) == (grpc.StatusCode.ABORTED, "SHUTTING_DOWN")
+    await idle(stage)
+    assert stage.gate.running == 0
+    assert caplog.records == []
+
+
+async def test_a_client_that_reads_nothing_does_not_hold_up_the_end() -> None:
+    async with staged() as stage:
+        stage.puppet.script = [*FLOOD, asyncio.Event()]
+        call = stage.inference.StreamComplete(streamed())
+        await anext(aiter(call))
+        await stands_still(stage)
+
+        begun = time.monotonic()
+        await stage.gate.cut_short(5.0)
+        await stage.server.stop(0.2)
+
+        assert time.monotonic() - begun < 3.0
+        await idle(stage)
+
+
+async def test_those_who_wait_are_answered_when_the_daemon_drains() -> None:
+    async with staged(BUSY) as stage:
+        stage.puppet.script = [asyncio.Event()]
+        running = stage.inference.Complete(whole())
+        await eventually(lambda: stage.puppet.calls)
+        queued = stage.inference.Complete(whole())
+        await eventually(lambda: len(stage.waiting))
+
+        stage.waiting.close()
+
+        failure = await failed(queued)
+        assert (failure.code, failure.info.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
+        running.cancel()
+        await idle(stage)
 
 
 async def test_the_end_of_the_grace_frees_the_backend(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:

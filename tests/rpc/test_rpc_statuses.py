@@ -87,6 +87,7 @@ TABLE: list[tuple[ZoeError, grpc.StatusCode, str, set[type[Any]]]] = [
         for cause in ("QUEUE_FULL", "QUEUE_TIMEOUT", "DEADLINE_UNREACHABLE")
     ),
     (errors.Exhausted("x", cause="SLOW_CONSUMER"), Code.RESOURCE_EXHAUSTED, "SLOW_CONSUMER", set()),
+    (errors.CutShort("x"), Code.ABORTED, "SHUTTING_DOWN", set()),
     (errors.ShuttingDown("x", retry_after=1.0), Code.UNAVAILABLE, "SHUTTING_DOWN", {RetryInfo}),
     (errors.Misconfigured("x", attempts=(tried(),)), Code.INTERNAL, "BACKEND_REJECTED", {AttemptsDetail}),
     (errors.TooLate("x"), Code.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", set()),

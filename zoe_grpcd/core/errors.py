@@ -11,6 +11,7 @@ ZoeError                      class = what the caller can do about it; `reason` 
 |  |- NoHealthyBackend        NO_HEALTHY_BACKEND
 |  |- BackendFailed           BACKEND_FAILED, BACKEND_TIMEOUT or MODEL_LOAD_FAILED: every attempt failed early
 |  `- ShuttingDown            SHUTTING_DOWN
+|- CutShort                   SHUTTING_DOWN: it ran when the time of a drain was over; ask another daemon, or later
 |- Misconfigured              BACKEND_REJECTED: the operator must mend its key for a backend
 |- BackendLost                BACKEND_LOST: failed after the first token
 |- TooLate                    DEADLINE_EXCEEDED: took longer than the daemon allows; set a deadline
@@ -121,6 +122,12 @@ class BackendFailed(Unavailable):
 
 class ShuttingDown(Unavailable):
     """The daemon drains."""
+
+    reason = "SHUTTING_DOWN"
+
+
+class CutShort(ZoeError):
+    """The daemon ends while the request runs."""
 
     reason = "SHUTTING_DOWN"
 

@@ -8,13 +8,14 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from zoe_grpcd.core.errors import InvalidRequest, ShuttingDown, TooLate, Violation, ZoeError
+from zoe_grpcd.core.errors import CutShort, InvalidRequest, ShuttingDown, TooLate, Violation, ZoeError
 from zoe_grpcd.decisions import DecisionLog, Entry
 from zoe_grpcd.patience import Patience
 from zoe_grpcd.rpc.statuses import code_of, message_of, outcome_of, trailers_of
@@ -36,25 +37,48 @@ class Gate:
         self.max_request_time = max_request_time
         self.log = log or DecisionLog()
         self.draining = False
-        self._running = 0
+        self.running = 0
         self._ended = asyncio.Event()
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._cutting = False
 
     def enter(self) -> None:
         """Counts a call in; raises ShuttingDown while the daemon drains."""
         if self.draining:
             raise ShuttingDown("the daemon is shutting down", retry_after=1.0)
-        self._running += 1
+        self.running += 1
+        if (task := asyncio.current_task()) is not None:
+            self._calls.add(task)
 
     def leave(self) -> None:
         """Counts a call out."""
-        self._running -= 1
+        self.running -= 1
+        if (task := asyncio.current_task()) is not None:
+            self._calls.discard(task)
         if self.draining:
             self._ended.set()
+
+    async def cut_short(self, limit: float) -> None:
+        """Ends the calls that still run, which are told so; waits so many seconds for them to go."""
+        self.draining = self._cutting = True
+        for task in self._calls:
+            task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                await self.drain()
+
+    def cause_of(self, error: BaseException) -> BaseException:
+        """What the caller is told of that which ended its call."""
+        if not (self._cutting and isinstance(error, asyncio.CancelledError | grpc.aio.InternalError)):
+            return error
+        if isinstance(error, asyncio.CancelledError) and (task := asyncio.current_task()) is not None:
+            task.uncancel()
+        return CutShort("the daemon is shutting down, and the time of running requests is over")
 
     async def drain(self) -> None:
         """Lets nobody in any more, and returns when the last call has ended."""
         self.draining = True
-        while self._running:
+        while self.running:
             self._ended.clear()
             await self._ended.wait()
 
@@ -137,8 +161,11 @@ async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, con
         entry.ended("OK")
         return answer
     except BaseException as error:
-        entry.ended(*outcome_of(error, context.time_remaining()))
-        raise
+        cause = gate.cause_of(error)
+        entry.ended(*outcome_of(cause, context.time_remaining()))
+        if cause is error:
+            raise
+        raise cause from None
     finally:
         gate.leave()
 

@@ -24,6 +24,7 @@ CODES: dict[type[ZoeError], grpc.StatusCode] = {
     errors.NoCapableBackend: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.BackendLost: grpc.StatusCode.ABORTED,
+    errors.CutShort: grpc.StatusCode.ABORTED,
     errors.TooLate: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Unimplemented: grpc.StatusCode.UNIMPLEMENTED,

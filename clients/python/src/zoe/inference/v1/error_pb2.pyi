@@ -69,7 +69,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 19
     """PERMISSION_DENIED. The key may not do this."""
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 20
-    """UNAVAILABLE. The daemon is draining. RetryInfo."""
+    """UNAVAILABLE. The daemon is draining. RetryInfo. ABORTED: it ends, and the call that ran has used up the time for that."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 21
     """INTERNAL. A bug; the daemon's log has it under the request id."""
     ERROR_REASON_NOT_IMPLEMENTED: _ErrorReason.ValueType  # 22
@@ -131,7 +131,7 @@ ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 18
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 19
 """PERMISSION_DENIED. The key may not do this."""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 20
-"""UNAVAILABLE. The daemon is draining. RetryInfo."""
+"""UNAVAILABLE. The daemon is draining. RetryInfo. ABORTED: it ends, and the call that ran has used up the time for that."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 21
 """INTERNAL. A bug; the daemon's log has it under the request id."""
 ERROR_REASON_NOT_IMPLEMENTED: ErrorReason.ValueType  # 22
