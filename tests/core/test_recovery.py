@@ -117,6 +117,12 @@ def test_a_pause_is_a_part_of_a_delay_that_doubles() -> None:
         assert pauses(tries, faults, 0.5, chance) == {("a", "m"): expected}
 
 
+def test_a_pause_is_no_longer_after_attempts_that_brought_something() -> None:
+    faults = [UpstreamError(Fault.CUT, "") for _ in range(9)]
+    tries = [replace(attempt(number), outcome=Outcome.LOST) for number in range(1, 10)]
+    assert pauses(tries, faults, 0.5) == {("a", "m"): 0.5}
+
+
 def test_a_pause_that_the_backend_asked_for_is_kept_to() -> None:
     told = [UpstreamError(Fault.OVERLOADED, "", retry_after=3.0)]
     assert pauses([attempt(1)], told, 0.5, 0.1) == {("a", "m"): 3.0}

@@ -190,21 +190,27 @@ async def test_a_caller_that_wants_an_exact_seam_gets_no_other(house: House) -> 
     assert text_of(exact) == "".join(house.words)
     house.cut["cut"].heal()
     with pytest.raises(BackendLost) as lost:
-        await house.events("ollama", 7, {"minimum_seam": "exact_tokens"})
+        await house.events("ollama", 7, {"minimum_seam": "exact_tokens", "max_attempts": 2})
     assert "ollama" not in {backend for backend, _ in tried(lost.value)}
 
 
 async def test_who_would_begin_another_turn_does_not_go_on(house: House) -> None:
     with pytest.raises(BackendLost) as lost:
-        await house.events("closing", 7, {})
+        await house.events("closing", 7, {"max_attempts": 2})
     assert {backend for backend, _ in tried(lost.value)} == {"cut"}
     assert 1 <= lost.value.tokens_sent < len(house.words)
+
+
+async def test_a_server_that_is_cut_again_and_again_gets_to_the_end(house: House) -> None:
+    events = await house.events("closing", 7, {})
+    assert text_of(events) == "".join(house.words)
+    assert {backend for backend, _ in tried(the(Completed, events))} == {"cut"}
 
 
 async def test_how_a_server_goes_on_is_asked_once(house: House) -> None:
     for _ in range(2):
         with pytest.raises(BackendLost):
-            await house.events("closing", 7, {})
+            await house.events("closing", 7, {"max_attempts": 2})
         house.cut["cut"].heal()
     assert house.probed.asked == 2  # two tiny requests, and no more of them for the second stream
 

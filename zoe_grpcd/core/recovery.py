@@ -62,12 +62,14 @@ def pauses(
 ) -> dict[tuple[str, str], float]:
     """The (backend, model) that may be tried once more, and after how many seconds.
 
-    As long as the backend asks for, else by full jitter: a part, `chance`, of a delay that doubles with each failure.
+    As long as the backend asks for, else by full jitter: a part, `chance`, of a delay that doubles with each failure that
+    brought nothing.
     """
     tried = [(attempt.deployment.backend, attempt.deployment.model) for attempt in attempts]
     last = dict(zip(tried, faults, strict=True))
+    vain = [key for key, attempt in zip(tried, attempts, strict=True) if attempt.outcome is not Outcome.LOST]
     return {
-        key: fault.retry_after or retry_delay * 2 ** (tried.count(key) - 1) * chance
+        key: fault.retry_after or retry_delay * 2 ** max(0, vain.count(key) - 1) * chance
         for key, fault in last.items()
         if AFTER[fault.fault].again
     }
