@@ -11,15 +11,16 @@ from dataclasses import dataclass, replace
 
 from zoe_grpcd.admission import Seat, WaitingRoom
 from zoe_grpcd.attempt import Attempts
-from zoe_grpcd.core import explain as explaining
 from zoe_grpcd.core.awaited import held_up, once_over, wait_in_words
 from zoe_grpcd.core.domain import NO_LIMITS, Ask, Decision, Target
 from zoe_grpcd.core.eligible import Question, question_of
 from zoe_grpcd.core.errors import ContextTooLong, Fault, InvalidRequest, Violation, ZoeError
+from zoe_grpcd.core.explain import decision_of
 from zoe_grpcd.core.fallback import next_question, widened
 from zoe_grpcd.core.hold import hold_of
 from zoe_grpcd.core.line import RANKS
 from zoe_grpcd.core.recovery import failure_of, lost_of, pauses
+from zoe_grpcd.core.refusal import late_of, lengths, refusal_of
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.core.scoring import Choice, choose
 from zoe_grpcd.core.warmth import FRESH, in_doubt
@@ -101,15 +102,15 @@ class Router:
         choice = choose(question, picture, self._policy)
         if choice is None and not sent and (later := once_over(question, picture)) is not None:
             picture, choice = later, choose(question, later, self._policy)
-        if choice is None and (late := explaining.late_of(question, picture)) is not None:
+        if choice is None and (late := late_of(question, picture)) is not None:
             question = widened(question) or question
             choice = choose(question, picture, self._policy)
             if choice is None:
                 raise late
         if choice is None:
-            raise explaining.refusal_of(question, snapshot, self._reliability.retry_delay)
+            raise refusal_of(question, snapshot, self._reliability.retry_delay)
         seat.options, seat.picture = choice.options, snapshot
-        decision = explaining.decision_of(question, choice, picture, self._policy, explain=explain)
+        decision = decision_of(question, choice, picture, self._policy, explain=explain)
         if picture is not snapshot:
             waiting = wait_in_words(decision.chosen.deployment, snapshot)
             decision.explanation = f"{decision.explanation}; {waiting}"
@@ -265,5 +266,5 @@ class Router:
             return lost_of(run.attempts, run.faults, run.draft)
         failure = failure_of(run.attempts, run.faults, self._retry_delay(question))
         if isinstance(failure, ContextTooLong):
-            failure.metadata |= explaining.lengths(question, self._fleet.snapshot(self._clock()))
+            failure.metadata |= lengths(question, self._fleet.snapshot(self._clock()))
         return failure

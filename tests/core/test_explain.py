@@ -17,7 +17,8 @@ from zoe_grpcd.core.errors import (
     NoHealthyBackend,
     ZoeError,
 )
-from zoe_grpcd.core.explain import decision_of, refusal_of
+from zoe_grpcd.core.explain import decision_of
+from zoe_grpcd.core.refusal import refusal_of
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.scoring import choose
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
@@ -298,6 +299,25 @@ def test_a_backend_that_never_told_what_it_serves_may_yet_serve_it() -> None:
     assert error.retry_after == 0.5
     assert type(refused("c")) is NoCapableBackend
     assert type(refused("b", "c", excluded="b")) is NoCapableBackend
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        an_ask(locality=Locality.LOCAL_ONLY),
+        an_ask(target=Target(labels={"room": "study"})),
+        an_ask(target=Target(excluded_backends=frozenset({"cloud"}))),
+    ],
+)
+@pytest.mark.parametrize(
+    ("phase", "error"), [(Phase.DOWN, NoHealthyBackend), (Phase.READY, NoCapableBackend)]
+)
+def test_so_it_is_where_only_such_a_backend_may_have_the_request(
+    ask: Ask, phase: Phase, error: type[ZoeError]
+) -> None:
+    silent = backend("study", phase, labels={"room": "study"})
+    cloud = pair(backend("cloud", local=False))
+    assert type(refusal(a_snapshot([cloud[0], silent], [cloud[1]]), ask)) is error
 
 
 def test_a_prompt_too_long_says_how_long_it_may_be() -> None:

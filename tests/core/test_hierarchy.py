@@ -10,8 +10,9 @@ from zoe_grpcd.core.chains import Chain, Step, condition_of
 from zoe_grpcd.core.demands import CapabilityRule
 from zoe_grpcd.core.domain import Ask, Decision, Deployment, Generation, Locality, Phase, Reason, Target
 from zoe_grpcd.core.errors import ContextTooLong, ModelNotFound, NoCapableBackend, NoHealthyBackend
-from zoe_grpcd.core.explain import decision_of, refusal_of
+from zoe_grpcd.core.explain import decision_of
 from zoe_grpcd.core.naming import Pattern
+from zoe_grpcd.core.refusal import refusal_of
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.rules import Rule, SizeRule, When
 from zoe_grpcd.core.scoring import choose
