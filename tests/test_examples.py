@@ -1,6 +1,7 @@
 """The shipped example configurations decide as they promise, whatever is in memory."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ import pytest
 from fakes import Clock, an_ask
 
 from zoe_grpcd import examples
+from zoe_grpcd.adapters.embeddings import Embeddings
 from zoe_grpcd.admission import WaitingRoom
 from zoe_grpcd.config import load
-from zoe_grpcd.core.domain import LoadState, ModelStatus, Observation
+from zoe_grpcd.core.domain import Ask, LoadState, ModelStatus, Observation
+from zoe_grpcd.core.intents import SHIPPED
+from zoe_grpcd.core.resolve import reads_intent, shape_of
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.kinds import with_kind
 from zoe_grpcd.router import Around, Router
@@ -50,6 +54,25 @@ def a_router(name: str, folder: Path, models: Iterable[str], loaded: Iterable[st
     return Router(fleet, settings.rules, {}, WaitingRoom(8, 1.0), Around(Clock(), lambda _: None))
 
 
+@pytest.fixture(scope="module", params=["keywords", "embeddings"])
+def understanding(request: pytest.FixtureRequest) -> Iterator[Embeddings | None]:
+    """The classifier that reads the intents; None: keywords."""
+    if request.param == "keywords":
+        yield None
+        return
+    opened = Embeddings(SHIPPED)
+    asyncio.run(opened.open())
+    yield opened
+    opened.close()
+
+
+async def understood(ask: Ask, understanding: Embeddings | None) -> Ask:
+    """The request with its verdict, as it comes to the router."""
+    if understanding is not None and reads_intent(ask):
+        ask.verdict = await understanding(ask.text, shape_of(ask))
+    return ask
+
+
 @pytest.mark.parametrize("name", examples.NAMES)
 def test_an_example_loads_without_a_warning(name: str, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
@@ -77,10 +100,17 @@ WARM = [(), FOUR, *((model,) for model in FOUR)]
     ],
     ids=["code", "status", "document", "spanish", "story", "label", "context", "chat", "explain", "named"],
 )
-def test_four_models(
-    request_: dict[str, Any], model: str, temperature: float | None, loaded: tuple[str, ...], tmp_path: Path
+async def test_four_models(
+    *,
+    request_: dict[str, Any],
+    model: str,
+    temperature: float | None,
+    loaded: tuple[str, ...],
+    tmp_path: Path,
+    understanding: Embeddings | None,
 ) -> None:
-    decision = a_router("four-models", tmp_path, FOUR, loaded).route(an_ask(**request_))
+    ask = await understood(an_ask(**request_), understanding)
+    decision = a_router("four-models", tmp_path, FOUR, loaded).route(ask)
     assert decision.chosen.deployment.model == model, decision.explanation
     assert decision.defaults.get("temperature") == temperature
 
@@ -100,8 +130,13 @@ def test_the_document_is_of_ten_thousand_tokens() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_home_assistant(
-    request_: dict[str, Any], model: str, loaded: tuple[str, ...], tmp_path: Path
+async def test_a_home_assistant(
+    request_: dict[str, Any],
+    model: str,
+    loaded: tuple[str, ...],
+    tmp_path: Path,
+    understanding: Embeddings | None,
 ) -> None:
-    decision = a_router("home-assistant", tmp_path, TOLD, loaded).route(an_ask(**request_))
+    ask = await understood(an_ask(**request_), understanding)
+    decision = a_router("home-assistant", tmp_path, TOLD, loaded).route(ask)
     assert decision.chosen.deployment.model == model, decision.explanation

@@ -8,7 +8,7 @@ import pytest
 from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
 
 from zoe_grpcd.core.awaited import once_over, wait_in_words, waited_for
-from zoe_grpcd.core.domain import Ask, Decision, Deployment, Locality, Phase, Reason, Target
+from zoe_grpcd.core.domain import Ask, Decision, Deployment, Generation, Locality, Phase, Reason, Target
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import (
     ContextTooLong,
@@ -182,6 +182,18 @@ def test_only_the_defaults_that_are_sent_are_told(own: Any, bundle: Any, applied
     decision = decide(snapshot_of((backend("a"), view)), an_ask(options=own, target=Target(intent="chat")))
     assert decision.defaults == applied
     assert ("defaults of the intent: temperature 0.7" in decision.explanation) == bool(applied)
+
+
+@pytest.mark.parametrize(("role", "told"), [("user", True), ("system", False), ("developer", False)])
+def test_the_intents_system_prompt_is_told_where_it_is_sent(role: str, told: bool) -> None:
+    ask = an_ask(
+        "hello", generation=Generation(({"role": role, "content": "x"}, {"role": "user", "content": "hello"}))
+    )
+    decision = decide(
+        snapshot_of(pair(backend("a"))), ask, intents={"chat": {"system_prompt": "Be brief, secretly."}}
+    )
+    assert ("defaults of the intent: temperature 0.7, its system prompt" in decision.explanation) == told
+    assert "secretly" not in decision.explanation
 
 
 def test_what_was_dropped_is_told() -> None:

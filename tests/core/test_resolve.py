@@ -191,6 +191,22 @@ def test_an_intents_limit_and_prompt_are_handed_on() -> None:
     assert resolution.system_prompt == "Be brief."
 
 
+@pytest.mark.parametrize(
+    ("generation", "defaults"),
+    [
+        ({}, {"temperature": 0.0, "max_output_tokens": 256}),
+        ({"response_format": {"type": "json_object"}}, {"temperature": 0.0}),
+    ],
+)
+def test_half_an_object_is_none_so_a_form_that_is_given_has_no_limit(
+    generation: dict[str, Any], defaults: dict[str, Any]
+) -> None:
+    text = "Classify this review as positive or negative: I love it"
+    message = {"role": "user", "content": text}
+    resolution = resolve(an_ask(text, generation=Generation((message,), **generation)))
+    assert (resolution.intent, resolution.defaults) == ("classification", defaults)
+
+
 def test_tools_are_a_sign_whatever_the_text() -> None:
     tool = {"type": "function", "function": {"name": "add_item"}}
     generation = Generation(({"role": "user", "content": "bread"},), tools=(tool,))

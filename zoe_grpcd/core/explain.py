@@ -7,6 +7,7 @@ from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.fallback import is_open
 from zoe_grpcd.core.flip import flips, in_words
 from zoe_grpcd.core.grounds import place_of, reason_of, words_of
+from zoe_grpcd.core.merge import stands_in
 from zoe_grpcd.core.obstacles import hopes
 from zoe_grpcd.core.quantities import Situation
 from zoe_grpcd.core.refusal import NOT_UP
@@ -82,8 +83,10 @@ def _sentence(
             "after a failure of "
             + ", ".join(f"{model} @ {backend}" for backend, model in sorted(question.excluded))
         )
-    if defaults:
-        parts.append("defaults of the intent: " + ", ".join(f"{k} {v}" for k, v in sorted(defaults.items())))
+    applied = [f"{name} {value}" for name, value in sorted(defaults.items())]
+    applied += ["its system prompt"] * stands_in(question.ask, question.resolution)
+    if applied:
+        parts.append(f"defaults of the intent: {', '.join(applied)}")
     if dropped:
         parts.append("dropped, since this backend cannot honour them: " + ", ".join(sorted(dropped)))
     return "; ".join(parts)

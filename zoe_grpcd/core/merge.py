@@ -15,12 +15,19 @@ def call_of(ask: Ask, resolution: Resolution, decision: Decision, backend: Backe
     if deployment.backend_options:
         merged = {**deployment.backend_options, **asked.backend_options}
         generation = replace(generation, backend_options=merged)
-    if resolution.system_prompt and not any(m["role"] in ("system", "developer") for m in asked.messages):
+    if stands_in(ask, resolution):
         system = {"role": "system", "content": resolution.system_prompt}
         generation = replace(generation, messages=(system, *asked.messages))
     if decision.dropped:
         generation = _without(generation, decision.dropped)
     return Call(backend, deployment.backend_model, generation)
+
+
+def stands_in(ask: Ask, resolution: Resolution) -> bool:
+    """Whether the intent's system prompt is sent: it has one, and the caller has none."""
+    if not resolution.system_prompt:
+        return False
+    return not any(message["role"] in ("system", "developer") for message in ask.generation.messages)
 
 
 def _without(generation: Generation, dropped: frozenset[str]) -> Generation:

@@ -46,7 +46,9 @@ class Policy:
     model_strategies: Mapping[str, str] = field(default_factory=dict)  # by public model
     long_context_tokens: int = 8000
     prefer_warm: bool = True  # False: the time to load does not count in the score
-    check_timeout: float = 0.1  # seconds to ask a backend what it has in memory, where a choice hangs on it; 0: never
+    check_timeout: float = (
+        0.1  # seconds to ask a backend what it has in memory, where a choice hangs on it; 0: never
+    )
     drop_params: bool = False  # True: what a backend cannot honour is dropped and reported, not refused
     config_generation: int = 1
     patterns: tuple[Pattern, ...] = ()
@@ -185,7 +187,7 @@ class Resolver:
             required=intent.required if ask.target.intent else frozenset(),
             preferred=preferred,
             favours=favours,
-            defaults=self._defaults[intent.name],
+            defaults=_fitting(self._defaults[intent.name], ask),
             system_prompt=intent.system_prompt,
             strategy=demand.strategy or intent.strategy,
             min_context=demand.min_context,
@@ -313,3 +315,10 @@ def shape_of(ask: Ask) -> Shape:
 def _defaults(intent: Intent) -> dict[str, Any]:
     limit = {} if intent.max_output_tokens is None else {"max_output_tokens": intent.max_output_tokens}
     return {**intent.sampling, **limit}
+
+
+def _fitting(defaults: Mapping[str, Any], ask: Ask) -> Mapping[str, Any]:
+    """The defaults without a limit for an answer whose form is given: half of a JSON object is none."""
+    if ask.generation.response_format is None or "max_output_tokens" not in defaults:
+        return defaults
+    return {name: value for name, value in defaults.items() if name != "max_output_tokens"}
