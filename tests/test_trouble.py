@@ -311,6 +311,30 @@ async def test_nobody_waits_for_longer_than_it_wants_to(most: float) -> None:
     assert await ends(world, max_queue_time=most) == ["RATE_LIMITED"]
 
 
+@pytest.mark.parametrize(
+    ("told", "pause"),
+    [((None, 7.0), 7.0), ((7.0, None), 7.0), ((7.0, 3.0), 7.0), ((3.0, 7.0), 7.0), ((None, None), 60.0)],
+)
+async def test_what_the_backend_says_counts_for_more_than_our_guess(
+    told: tuple[float | None, float | None], pause: float
+) -> None:
+    world = a_world()
+    world.add("a")
+    for seconds in told:
+        lease = world.fleet.lease(Deployment("m", "a", "m"), world.clock())
+        world.fleet.failed(lease, fault(Fault.RATE_LIMITED, retry_after=seconds), world.clock())
+    assert world.fleet.changes_in("a", world.clock()) == pytest.approx(pause, abs=0.1)
+
+
+async def test_an_answer_ends_a_pause() -> None:
+    world = a_world()
+    world.add("a", limited(), ANSWER)
+    await ends(world)
+    assert view_of(world) == (Reason.RATE_LIMITED, 1.0)
+    assert await ends(world) == ["a OK"]
+    assert view_of(world) == (None, 1.0)
+
+
 async def test_a_pause_of_our_own_choice_gives_way_when_nobody_else_is_left() -> None:
     world = a_world()
     world.add("a", limited(), ANSWER)

@@ -33,10 +33,11 @@ NO_BAR = Bar()
 
 
 class Pause(NamedTuple):
-    """A model is not to be asked before `until`; `asked`: the backend said so itself."""
+    """A model is not to be asked before `until`; `asked`: the backend said so itself, which counts for more than a guess."""
 
-    until: float
     asked: bool
+    until: float
+    since: float
 
 
 class Trouble:
@@ -62,16 +63,18 @@ class Trouble:
 
     def pause(self, model: str, seconds: float | None, now: float) -> None:
         """A model is not to be asked for so long; None: the backend did not say."""
-        if seconds is not None:
-            seconds = min(max(0.0, seconds - EARLY), LONGEST_PAUSE)
-        pause = Pause(
-            now + (self._caution.rate_limit_cooldown if seconds is None else seconds), seconds is not None
-        )
-        self._pauses[model] = max(pause, self._pauses.get(model, pause))
+        asked = seconds is not None
+        length = self._caution.rate_limit_cooldown if seconds is None else min(seconds - EARLY, LONGEST_PAUSE)
+        pause = Pause(asked, now + max(0.0, length), now)
+        known = self._pauses.get(model, pause)
+        self._pauses[model] = max(pause, known) if known.until > now else pause
 
     def answer(self, model: str, began: float, now: float) -> bool:
         """Takes in a whole answer; True if it ends something."""
-        ended = self._server.answer(began, now)
+        ended, pause = self._server.answer(began, now), self._pauses.get(model)
+        if pause is not None and began >= pause.since:
+            del self._pauses[model]
+            ended = True
         breaker = self._models.get(model)
         return (breaker is not None and breaker.answer(began, now)) or ended
 
