@@ -369,6 +369,21 @@ async def test_when_all_fail_too_often_the_least_bad_is_tried_and_that_is_told()
     assert world.fleet.phase("a") is Phase.DEGRADED  # it answered
 
 
+async def test_in_panic_each_candidate_is_listed_once_with_what_it_hangs_on() -> None:
+    world = a_world()
+    for name in "ab":
+        world.add(name, ERROR)
+    for _ in range(10):
+        await ends(world)
+    world.add("c", seen_as=BROKEN)
+    world.observe("c", seen("m"))
+    world.observe("c", BROKEN)
+    decision = world.router.route(an_ask(model="m"), explain=True)
+    found = [(c.deployment.backend, c.eligible, c.reasons) for c in decision.candidates]
+    assert sorted(found) == [("a", True, ()), ("b", True, ()), ("c", False, (Reason.UNHEALTHY,))]
+    assert "c would win if it were up" in decision.explanation.replace("m @ ", "")
+
+
 async def test_no_panic_while_there_is_somebody_to_wait_for() -> None:
     world = await tripped(max_queue_time=0.01)
     world.observe("b", Observation(ok=True, loading=True))

@@ -144,19 +144,14 @@ class Fleet:
     def failed(self, lease: Lease, error: UpstreamError, now: float) -> bool:
         """An attempt has failed: held against whose fault it is, and a sign of how its backend does.
 
-        False: it is nobody's fault. To be told before the lease is released.
+        False: it says nothing against anybody, since its model still loads. To be told before the lease is released.
         """
-        host, model, after = self._hosts.get(lease.backend.name), lease.deployment.model, AFTER[error.fault]
+        host, after = self._hosts.get(lease.backend.name), AFTER[error.fault]
         if host is None:
             return False
-        blamed = after.whose is not None and not (
-            error.fault is Fault.TIMEOUT and _still_loads(host, lease, now)
-        )
-        if error.fault is Fault.RATE_LIMITED or (error.retry_after and error.fault is not Fault.LOADING):
-            self._trouble_of(host).pause(model, error.retry_after, now)
-        if blamed and after.whose is not None:
-            gone = after.leaves and (error.fault is not Fault.TIMEOUT or host.phase is Phase.DOWN)
-            self._trouble_of(host).fail(model, after.whose, lease.started, now, gone=gone)
+        excused = error.fault is Fault.TIMEOUT and _still_loads(host, lease, now)
+        if not excused:
+            self._hold_against(host, lease, error, now)
         revision = self.revision
         shown = () if after.signal is None else (after.signal,)
         # that nothing is held against it does not end a suspicion
@@ -165,7 +160,16 @@ class Fleet:
         self._signal(host, detail, now, *shown, *held)
         if host.trouble is not None and revision == self.revision:
             self._changed(host)
-        return blamed
+        return not excused
+
+    def _hold_against(self, host: Host, lease: Lease, error: UpstreamError, now: float) -> None:
+        """Counts a failure, and keeps requests away for as long as the backend wants."""
+        model, after = lease.deployment.model, AFTER[error.fault]
+        if error.fault is Fault.RATE_LIMITED or (error.retry_after and error.fault is not Fault.LOADING):
+            self._trouble_of(host).pause(model, error.retry_after, now)
+        if after.whose is not None:
+            gone = after.leaves and (error.fault is not Fault.TIMEOUT or host.phase is Phase.DOWN)
+            self._trouble_of(host).fail(model, after.whose, lease.started, now, gone=gone)
 
     def _trouble_of(self, host: Host) -> Trouble:
         if host.trouble is None:
