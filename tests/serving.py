@@ -6,11 +6,13 @@ The one rule: it ends as an operator expects: exit 0 on SIGTERM, no process left
 import contextlib
 import json
 import os
+import queue
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -82,8 +84,14 @@ class Daemon:
 
     def start(self) -> Self:
         """Starts it and does not wait."""
-        self._notes = self._open.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-        self._notes.bind(self.env["NOTIFY_SOCKET"])
+        notes = self._open.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        notes.bind(self.env["NOTIFY_SOCKET"])
+        self._told = queue.SimpleQueue[str]()
+        # heard at once, as by a service manager: the kernel keeps ten
+        hearing = threading.Thread(target=self._hear, args=(notes, self._told), daemon=True)
+        hearing.start()
+        self._open.callback(hearing.join)
+        self._open.callback(notes.shutdown, socket.SHUT_RD)
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 self.argv,
@@ -97,17 +105,21 @@ class Daemon:
 
     def wait_for(self, word: str, within: float = START) -> str:
         """Returns the first notice to the service manager that has the word."""
-        self._notes.setblocking(False)
         told: list[str] = []
 
         def heard() -> bool:
-            with contextlib.suppress(BlockingIOError):
-                told.append(self._notes.recv(4096).decode())
+            with contextlib.suppress(queue.Empty):
+                told.append(self._told.get_nowait())
             assert told or self.process.poll() is None, f"it ended: {self.log}"
             return bool(told) and word in told[-1]
 
         wait_until(heard, within)
         return told[-1]
+
+    @staticmethod
+    def _hear(notes: socket.socket, told: "queue.SimpleQueue[str]") -> None:
+        while note := notes.recv(4096):
+            told.put(note.decode())
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Sends it a signal."""

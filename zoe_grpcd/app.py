@@ -6,10 +6,10 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
@@ -22,7 +22,7 @@ from zoe_grpcd.adapters.litellm_full import FullDispatcher
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
 from zoe_grpcd.adapters.passive import PassiveProbe
 from zoe_grpcd.adapters.resuming import ResumingDispatcher
-from zoe_grpcd.adapters.systemd import notify
+from zoe_grpcd.adapters.systemd import Reporter, inherited_sockets
 from zoe_grpcd.admission import WaitingRoom
 from zoe_grpcd.config import Config
 from zoe_grpcd.core.domain import Backend, Observation, Phase
@@ -34,9 +34,12 @@ from zoe_grpcd.recording.recorder import Recorder
 from zoe_grpcd.router import Around, Router
 from zoe_grpcd.rpc import admin, health, inference, reflection
 from zoe_grpcd.rpc.admin_encode import USABLE
+from zoe_grpcd.rpc.doors import UNIX, Doors
 from zoe_grpcd.rpc.guard import Gate
+from zoe_grpcd.rpc.handover import Handover
 from zoe_grpcd.rpc.notice import Watchers
-from zoe_grpcd.rpc.server import UNIX, Locks, Server, listen, make_server
+from zoe_grpcd.rpc.selfcheck import SelfCheck
+from zoe_grpcd.rpc.server import Locks, Server, listen, make_server
 from zoe_grpcd.settings import Settings, settings_of
 
 if TYPE_CHECKING:
@@ -190,7 +193,10 @@ class Daemon:
         )
         self._embeddings = _embeddings_of(config, settings)
         self._locks = Locks()
+        self._doors = Doors(inherited_sockets())
+        self._handover = Handover(self._doors)
         self._stop = asyncio.Event()
+        self._draining = False
         self._aliases = settings.rules.policy.aliases
         self.addresses: list[str] = []
 
@@ -209,15 +215,24 @@ class Daemon:
             self._resources.push_async_callback(self._router.close)
             await self._monitor.first_round(FIRST_ROUND)
             await asyncio.gather(data.start(), admin_server.start())
-            searching = asyncio.create_task(self._search())
+            self._resources.push_async_callback(self._handover.close)
             with _signals(self.stop):
-                notify("READY=1", f"STATUS={self._status()}")
-                log.info("ready on %s: %s", ", ".join(self.addresses), self._status())
-                await self._stop.wait()
-                searching.cancel()
-                with suppress(asyncio.CancelledError):
-                    await searching
-                await self._drain(data, admin_server)
+                self._handover.open()
+                async with SelfCheck(
+                    next((a for a in self.addresses if a.startswith(UNIX)), self.addresses[0])
+                ) as alive:
+                    reporter = Reporter(self._status, alive)
+                    log.info("ready on %s: %s", ", ".join(self.addresses), self._status())
+                    await self._until_stopped(self._search(), reporter.serving())
+                await self._drain(data, admin_server, reporter)
+
+    async def _until_stopped(self, *meanwhile: Coroutine[Any, Any, None]) -> None:
+        tasks = [asyncio.create_task(doing) for doing in meanwhile]
+        await self._stop.wait()
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
     def stop(self) -> None:
         """Begins the drain, as a SIGTERM does."""
@@ -232,9 +247,14 @@ class Daemon:
         admin_services = admin.AdminServicer(
             self._fleet, self._watchers, self._around, self._aliases, self._gate.log
         ).handlers()
-        limits = {"max_streams": server.max_concurrent_streams, "max_receive_bytes": server.max_receive_bytes}
+        limits: Any = {
+            "max_streams": server.max_concurrent_streams,
+            "max_receive_bytes": server.max_receive_bytes,
+        }
         data = make_server(
-            (data_services, healthy, *reflection.handlers((inference.SERVICE, health.SERVICE))), **limits
+            (data_services, healthy, *reflection.handlers((inference.SERVICE, health.SERVICE))),
+            beside_inherited=bool(self._doors),
+            **limits,
         )
         administration = make_server(
             (admin_services, healthy, *reflection.handlers((admin.SERVICE, health.SERVICE))), **limits
@@ -244,7 +264,8 @@ class Daemon:
     def _listen(self, data: Server, administration: Server) -> None:
         self._resources.callback(self._locks.close)
         for address in self._config.server.listen:
-            self.addresses.append(listen(data, address, self._locks))
+            self.addresses.append(listen(data, address, self._locks, self._doors.claim(address)))
+        self._doors.all_claimed()
         if self._config.server.admin_listen:
             listen(administration, self._config.server.admin_listen, self._locks)
         ports = (a.rpartition(":")[2] for a in self.addresses if not a.startswith(UNIX))
@@ -262,18 +283,17 @@ class Daemon:
             if not await self._roster.search():
                 return
 
-    async def _drain(self, data: Server, administration: Server) -> None:
-        """Health first, then no new calls, which are told so; running ones may finish; admin goes last."""
+    async def _drain(self, data: Server, administration: Server, reporter: Reporter) -> None:
+        """New callers go to the next daemon or are told to come back; running calls may finish; admin goes last."""
         grace = self._config.server.drain_timeout
-        notify("STOPPING=1", f"STATUS=draining, {self._running()} running")
+        self._draining = True
         log.info("draining: %d requests are running, they have %g s", self._running(), grace)
         self._stop.clear()
-        ended = asyncio.create_task(self._gate.drain())
+        ended = asyncio.create_task(self._run_dry())
         hurry = asyncio.create_task(self._stop.wait())
-        self._watchers.close()
-        self._waiting.close()
+        reporting = asyncio.create_task(reporter.draining())
         done, _ = await asyncio.wait((ended, hurry), timeout=grace, return_when=asyncio.FIRST_COMPLETED)
-        for task in (ended, hurry):
+        for task in (ended, hurry, reporting):
             task.cancel()
         if ended not in done:
             await self._gate.cut_short(LAST_WORDS)
@@ -281,12 +301,21 @@ class Daemon:
         await administration.stop(0)
         log.info("stopped")
 
+    async def _run_dry(self) -> None:
+        """Returns when no call runs any more."""
+        await self._handover.leave(lambda: not self._gate.running, self._watchers.close)
+        self._watchers.close()
+        self._waiting.close()
+        await self._gate.drain()
+
     def _running(self) -> int:
         return sum(self._fleet.in_flight(name) for name in self._fleet.names())
 
     def _status(self) -> str:
         snapshot = self._fleet.snapshot(time.monotonic())
         usable = sum(view.phase in USABLE for view in snapshot.backends.values())
+        if self._draining:
+            return f"draining, {self._running()} running"
         return f"{usable} of {len(snapshot.backends)} backends ready, {self._running()} running"
 
 

@@ -13,7 +13,8 @@ import pytest
 from rpc.stage import Stage, whole
 
 import zoe_grpcd
-from zoe_grpcd.rpc.server import CannotListen, Locks, Server, listen, make_server
+from zoe_grpcd.rpc.doors import CannotListen
+from zoe_grpcd.rpc.server import Locks, Server, listen, make_server
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def _load(named: str | None) -> tuple[config.Config, tuple[config.Problem, ...],
 def _serve(loaded: config.Config) -> int:
     from zoe_grpcd.app import serve
     from zoe_grpcd.logs import set_up
-    from zoe_grpcd.rpc.server import CannotListen
+    from zoe_grpcd.rpc.doors import CannotListen
 
     set_up(loaded.log.level, loaded.log.format)
     try:

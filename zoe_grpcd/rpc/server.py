@@ -15,12 +15,9 @@ from typing import IO
 
 import grpc
 
-UNIX = "unix:"
+from zoe_grpcd.rpc.doors import UNIX, CannotListen, Door
+
 Server = grpc.aio.Server
-
-
-class CannotListen(Exception):
-    """An address is taken or may not be used; the text says which and why."""
 
 
 class Locks:
@@ -46,13 +43,21 @@ class Locks:
 
 
 def make_server(
-    handlers: Iterable[grpc.GenericRpcHandler], *, max_streams: int, max_receive_bytes: int
+    handlers: Iterable[grpc.GenericRpcHandler],
+    *,
+    max_streams: int,
+    max_receive_bytes: int,
+    beside_inherited: bool = False,
 ) -> Server:
-    """A server that does not listen yet. `max_streams` is for each connection."""
+    """A server that does not listen yet. `max_streams` is for each connection.
+
+    `beside_inherited`: it will listen on ports that this process has inherited sockets for.
+    """
     before = set(threading.enumerate())
     server = grpc.aio.server(
         options=(
-            ("grpc.so_reuseport", 0),  # else a second daemon would take half of the connections, in silence
+            # else a second daemon would take half of the connections, in silence
+            ("grpc.so_reuseport", int(beside_inherited)),
             ("grpc.max_concurrent_streams", max_streams),
             ("grpc.max_receive_message_length", max_receive_bytes),
             ("grpc.max_allowed_incoming_connections", 4096),
@@ -84,12 +89,22 @@ def _yield_to_loop(poller: threading.Thread) -> None:
             os.sched_setscheduler(poller.native_id, os.SCHED_BATCH, os.sched_param(0))
 
 
-def listen(server: Server, address: str, locks: Locks) -> str:
-    """Adds a port; returns the address with the real port number. Raises CannotListen."""
-    if address.startswith(UNIX):
-        return _listen_unix(server, Path(address.removeprefix(UNIX)), locks)
+def listen(server: Server, address: str, locks: Locks, door: Door | None = None) -> str:
+    """Adds a port; returns the address with the real port number. Raises CannotListen.
+
+    With a door, the inherited socket stays the one that callers come to until the door is opened.
+    """
     try:
+        if door is not None:
+            if address.startswith(UNIX):
+                locks.take(Path(address.removeprefix(UNIX)))
+            door.listen(server.add_insecure_port)
+            return address
+        if address.startswith(UNIX):
+            return _listen_unix(server, Path(address.removeprefix(UNIX)), locks)
         port = server.add_insecure_port(address)
+    except OSError as error:
+        raise CannotListen(f"{address} cannot be listened on: {error}") from None
     except RuntimeError:
         raise CannotListen(
             f"{address} cannot be listened on: it is in use, or not an address of this machine"

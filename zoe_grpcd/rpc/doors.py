@@ -1,0 +1,186 @@
+"""Listening sockets that the service manager holds, so that nobody is refused while one daemon follows another.
+
+gRPC cannot be given a socket. It listens on one of its own beside the inherited one, and a door says which of the two
+gets a new connection: ours while it is open, the inherited one, where callers wait for the next daemon, while it is shut.
+
+    TCP    both are in one SO_REUSEPORT group: the inherited one is its member 0, as it was there first, gRPC's is 1, and
+           a classic BPF program of one instruction says the number. When a daemon dies, its member is gone, and the
+           kernel falls back to the one that is left.
+    unix   the path leads to one of two inodes; a rename, which is atomic, says to which.
+
+The one rule: a door is shut before gRPC is told to stop.
+"""
+
+import ctypes
+import os
+import socket
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Protocol
+
+from zoe_grpcd.rpc.connections import Where
+
+UNIX = "unix:"
+Bind = Callable[[str], int]
+"""Makes gRPC listen on an address; returns the port."""
+
+_ATTACH_REUSEPORT_CBPF = 51
+_RETURN_CONSTANT = 0x06
+_WAITING, _OURS = 0, 1
+
+
+class CannotListen(Exception):
+    """An address is taken or may not be used; the text says which and why."""
+
+
+class Door(Protocol):
+    """One inherited socket."""
+
+    sock: socket.socket
+
+    def listen(self, bind: Bind) -> None:
+        """Makes gRPC listen beside it; still shut. Raises CannotListen or OSError."""
+
+    def open(self) -> None:
+        """New connections come to gRPC."""
+
+    def shut(self) -> None:
+        """New connections wait for the next daemon."""
+
+    def where(self) -> Where:
+        """Which connections are gRPC's."""
+
+
+class TcpDoor:
+    """An inherited TCP socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.address = _tcp_name(*sock.getsockname()[:2])
+
+    def listen(self, bind: Bind) -> None:
+        """See Door."""
+        if (
+            self.sock.family != socket.AF_INET6
+        ):  # as gRPC's: another family is another group, which comes first
+            raise CannotListen(
+                f"{self.address} is inherited as an IPv4 socket, which gRPC cannot share: "
+                "write it as [::ffff:ADDRESS]:PORT in the .socket unit"
+            )
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._send_to(_WAITING)
+        bind(self.address)
+
+    def open(self) -> None:
+        """See Door."""
+        self._send_to(_OURS)
+
+    def shut(self) -> None:
+        """See Door."""
+        self._send_to(_WAITING)
+
+    def where(self) -> Where:
+        """See Door."""
+        return Where(port=int(self.sock.getsockname()[1]))
+
+    def _send_to(self, member: int) -> None:
+        instruction = ctypes.create_string_buffer(struct.pack("=HBBI", _RETURN_CONSTANT, 0, 0, member))
+        program = struct.pack("@HP", 1, ctypes.addressof(instruction))
+        self.sock.setsockopt(socket.SOL_SOCKET, _ATTACH_REUSEPORT_CBPF, program)
+
+
+class UnixDoor:
+    """An inherited unix socket. It stays in its folder under a second name while the path is ours."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.address = f"{UNIX}{sock.getsockname()}"
+        self._path = Path(sock.getsockname())
+        self._waiting = self._path.with_name(f"{self._path.name}.activation")
+        self._ours = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+
+    def listen(self, bind: Bind) -> None:
+        """See Door."""
+        self.shut()  # the daemon before may have died with its door open
+        os.link(self._path, self._waiting)
+        before = os.umask(0o177)
+        try:
+            bind(f"{UNIX}{self._ours}")
+        finally:
+            os.umask(before)
+
+    def open(self) -> None:
+        """See Door."""
+        self._ours.replace(self._path)
+
+    def shut(self) -> None:
+        """See Door."""
+        with suppress(FileNotFoundError):
+            self._waiting.replace(self._path)
+        self._waiting.unlink(missing_ok=True)  # a rename from one name of a file to another does nothing
+
+    def where(self) -> Where:
+        """See Door."""
+        return Where(path=str(self._ours))
+
+
+class Doors:
+    """All inherited sockets, by the address of the configuration that each is for."""
+
+    def __init__(self, sockets: Iterable[socket.socket] = ()) -> None:
+        doors = [UnixDoor(s) if s.family == socket.AF_UNIX else TcpDoor(s) for s in sockets]
+        self._unclaimed: dict[str, Door] = {door.address: door for door in doors}
+        self._claimed: list[Door] = []
+
+    def __iter__(self) -> Iterator[Door]:
+        return iter(self._claimed)
+
+    def __bool__(self) -> bool:
+        return bool(self._claimed or self._unclaimed)
+
+    def claim(self, address: str) -> Door | None:
+        """The door for an address of the configuration."""
+        host, _, port = address.rpartition(":")
+        plain = not address.startswith(UNIX) and port.isdigit() and _is_ip(host.strip("[]"))
+        door = self._unclaimed.pop(_tcp_name(host.strip("[]"), int(port)) if plain else address, None)
+        if door is not None:
+            self._claimed.append(door)
+        return door
+
+    def all_claimed(self) -> None:
+        """Raises CannotListen if there is one that callers would wait at for ever."""
+        if self._unclaimed:
+            names = ", ".join(self._unclaimed)
+            raise CannotListen(
+                f"{names}: inherited from the service manager, and not in server.listen; "
+                "make the .socket unit and the configuration agree"
+            )
+
+    def open(self) -> None:
+        """Opens all: gRPC serves."""
+        for door in self._claimed:
+            door.open()
+
+    def shut(self) -> None:
+        """Shuts all: from now on callers wait."""
+        for door in self._claimed:
+            door.shut()
+
+
+def _tcp_name(host: str, port: int) -> str:
+    """`127.0.0.1:50051` and `[::1]:50051`, also for an IPv4 address in the clothes of an IPv6 one."""
+    ip = ip_address(host)
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is None:
+        return f"[{ip}]:{port}"
+    return f"{ip.ipv4_mapped if isinstance(ip, IPv6Address) else ip}:{port}"
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
