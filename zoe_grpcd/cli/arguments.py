@@ -29,6 +29,7 @@ def parser(version: str) -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"%(prog)s {version}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _daemon(commands)
+    _tools(commands)
     _calls(commands)
     _tables(commands)
     _drains(commands)
@@ -60,6 +61,9 @@ def _daemon(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "demo", help="start real local backends if none is found, serve, and show one routed streamed answer"
     )
     demo.add_argument("--keep", action="store_true", help="go on serving until Ctrl-C")
+
+
+def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     tools = commands.add_parser("config", help="work with configurations").add_subparsers(
         dest="tool", required=True, metavar="TOOL"
     )

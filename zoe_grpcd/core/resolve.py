@@ -20,42 +20,20 @@ from typing import Any
 
 from zoe_grpcd.core.chains import Chain, chain_for
 from zoe_grpcd.core.classify import Classifier, KeywordClassifier, Shape
-from zoe_grpcd.core.demands import CapabilityRule, Wanted, implied, wanted
+from zoe_grpcd.core.demands import Wanted, implied, wanted
 from zoe_grpcd.core.domain import Ask, Reason, Target
 from zoe_grpcd.core.errors import InvalidRequest, ModelNotFound, NoHealthyBackend, Violation, ZoeError
 from zoe_grpcd.core.intents import CHAT, Intent
-from zoe_grpcd.core.naming import Models, Names, Pattern
-from zoe_grpcd.core.rules import Rule, SizeRule, applying, guessed_tokens
+from zoe_grpcd.core.naming import Models, Names
+from zoe_grpcd.core.policy import Policy
+from zoe_grpcd.core.rules import applying, guessed_tokens
 from zoe_grpcd.core.tiers import ANY, Selection, Tier
+
+__all__ = ["AUTO", "Policy", "Resolution", "Resolver", "reads_intent", "shape_of"]
 
 AUTO = "auto"
 # A backend that was never seen is looked at again within this, by default (seconds).
 LOOKED_AT_AGAIN = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the operator set up for deciding."""
-
-    latency_weight: float = 0.4
-    success_weight: float = 0.4
-    cost_weight: float = 0.2
-    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    default_model: str = ""
-    strategy: str = "usage_based"
-    model_strategies: Mapping[str, str] = field(default_factory=dict)  # by public model
-    long_context_tokens: int = 8000
-    prefer_warm: bool = True  # False: the time to load does not count in the score
-    check_timeout: float = (
-        0.1  # seconds to ask a backend what it has in memory, where a choice hangs on it; 0: never
-    )
-    drop_params: bool = False  # True: what a backend cannot honour is dropped and reported, not refused
-    config_generation: int = 1
-    patterns: tuple[Pattern, ...] = ()
-    capabilities: Mapping[str, CapabilityRule] = field(default_factory=dict)
-    sizes: tuple[SizeRule, ...] = ()
-    rules: tuple[Rule, ...] = ()
-    chains: Mapping[str, Chain] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
