@@ -181,7 +181,10 @@ class Daemon:
             time.monotonic, self._monitor.nudge, record=self._recorder, look=self._monitor.look
         )
         self._waiting = WaitingRoom(
-            config.admission.max_queue, config.admission.max_queue_time, has_room=self._fleet.has_room
+            config.admission.max_queue,
+            config.admission.max_queue_time,
+            config.admission.ageing,
+            self._fleet.has_room,
         )
         self._fleet.subscribe(lambda _name: self._waiting.stir())
         self._watchers = Watchers(self._fleet.subscribe)

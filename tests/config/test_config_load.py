@@ -34,7 +34,8 @@ def test_no_configuration_has_the_defaults_of_the_contract() -> None:
     assert (reliability.max_attempts, reliability.retry_delay) == (3, 0.5)
     assert (reliability.error_threshold, reliability.error_window, reliability.cooldown) == (3, 60.0, 300.0)
     assert (reliability.degraded_weight, reliability.rate_limit_cooldown) == (0.5, 60.0)
-    assert (config.admission.max_queue, config.admission.max_queue_time) == (256, 30.0)
+    admission = config.admission
+    assert (admission.max_queue, admission.max_queue_time, admission.ageing) == (256, 30.0, 10.0)
     assert (config.cache.ttl, config.cache.max_bytes) == (600.0, 64 * 2**20)
     assert config.state.url.get_secret_value() == "memory://"
     assert (config.log.level, config.log.format, config.log.prompts) == ("info", "auto", "never")

@@ -61,7 +61,7 @@ class Backend(Section):
     weight: PositiveNumber = option(1.0, "Factor on its score; above 0.")
     max_in_flight: PositiveCount | None = option(
         None,
-        "Requests that it gets at the same time. Unset: no limit; what exceeds its slots waits inside it.",
+        "Requests that it gets at the same time; others wait in the daemon's queue. Unset: as many as it has slots.",
     )
     probe_interval: PositiveSeconds = option("5s", "Time between two looks at its state.")
     probe_timeout: PositiveSeconds = option("2s", "Time for one such look.")

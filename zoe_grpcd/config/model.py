@@ -117,7 +117,8 @@ class Admission(Section):
     """How many requests may wait, and for how long."""
 
     max_queue: Count = option(256, "Requests that wait at most.")
-    max_queue_time: Seconds = option("30s", "Time that one waits at most.")
+    max_queue_time: Seconds = option("30s", "Time that one waits at most, if it does not say itself.")
+    ageing: PositiveSeconds = option("10s", "Waiting time that makes up for one class of priority.")
 
 
 class Cache(Section):
