@@ -4,6 +4,7 @@ python -m benchmarks.simulation              two fleets, five traces, nine polic
 python -m benchmarks.simulation --quick      one short round
 python -m benchmarks.simulation --held-back  a fleet and seeds that nothing was tuned on
 python -m benchmarks.simulation --fleet random --seed 7 --seed 8   a fleet drawn from each seed, and its traces
+python -m benchmarks.simulation --live       four policies on real servers, and nothing simulated
 python -m benchmarks.simulation --json       JSON in place of the tables
 """
 
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from benchmarks.simulation import live
 from benchmarks.simulation.drawn import drawn
 from benchmarks.simulation.fleets import FLEETS, HELD_BACK, Home
 from benchmarks.simulation.measures import Outcome, simulate
@@ -33,6 +35,7 @@ def main() -> int:
     parser.add_argument(
         "--held-back", action="store_true", help="the fleets and seeds that nothing was tuned on"
     )
+    parser.add_argument("--live", action="store_true", help="on real servers; four policies, one short trace")
     parser.add_argument("--json", action="store_true", help="print JSON in place of the tables")
     parser.add_argument(
         "--fleet", action="append", choices=[*FLEETS, *HELD_BACK, RANDOM], help="only this fleet"
@@ -42,6 +45,9 @@ def main() -> int:
     parser.add_argument("--seed", action="append", type=int, help="draw the traces, or the fleet, from this")
     arguments = parser.parse_args()
     seeds = arguments.seed or (HELD_BACK_SEEDS if arguments.held_back else SEEDS)
+    if arguments.live:
+        print(live.as_text(live.compared(seeds[0])))
+        return 0
     if arguments.quick:
         seeds = seeds[:1]
     chosen = arguments.fleet or [*FLEETS, *(HELD_BACK if arguments.held_back else ())]
