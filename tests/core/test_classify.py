@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -173,9 +173,9 @@ def test_a_verdict_shows_keywords_and_nothing_else_of_the_message() -> None:
 
 def test_words_that_say_enough_are_shown_where_there_is_no_sign() -> None:
     signless = [replace(intent, signs={}) for intent in SHIPPED]
-    verdict = KeywordClassifier(signless).classify("how do rainbows form, secret?", Shape())
+    verdict = KeywordClassifier(signless).classify("why do volcanoes erupt, secret?", Shape())
     assert verdict.intent == "explain"
-    assert "says 'how do'" in verdict.signs
+    assert "says 'why'" in verdict.signs
     assert "secret" not in " ".join(verdict.signs)
 
 
@@ -247,9 +247,9 @@ def test_any_mix_of_the_classifiers_own_words_has_a_verdict(words: list[str]) ->
 def test_a_megabyte_of_anything_costs_no_more_than_a_page(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
     assert len(read(text, Shape()).visible) <= 3 * WINDOW
-    start = perf_counter()
+    start = thread_time()
     SHIPPED_CLASSIFIER.classify(text, Shape())
-    assert perf_counter() - start < 0.25
+    assert thread_time() - start < 0.25
 
 
 def test_the_seed_of_string_hashes_changes_no_verdict() -> None:

@@ -29,7 +29,7 @@ _NEAR = 45  # words from either end that are not the middle
 # Facts of short messages: what needs them is not looked for in longer ones.
 _SHORT = frozenset(("@short", "@tiny"))
 _LASTING = 2.0  # weight of the signs that are looked for in longer ones: the weaker say little there
-_SIGNS_SHOWN = 4
+_SIGNS_SHOWN = 3
 
 
 class Classifier(Protocol):

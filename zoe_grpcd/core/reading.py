@@ -14,7 +14,7 @@ from zoe_grpcd.core.phrases import words_of
 from zoe_grpcd.core.vocabulary import CLASSES
 
 WINDOW = 500  # characters that are read at most
-HEAD, TAIL = 110, 60  # characters that are read of a longer message: what to do stands first, or last
+HEAD, TAIL = 100, 50  # characters that are read of a longer message: what to do stands first, or last
 _LONG_PROMPT = 4000  # tokens from which a prompt counts as a document
 SHORT_WORDS = 18  # up to which a message is short
 
