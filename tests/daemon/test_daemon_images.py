@@ -82,8 +82,13 @@ def house(
             | {"cost": {"input_per_mtok_usd": 1, "output_per_mtok_usd": 0}}
             for backend, model in zip(("llama", "ollama"), SEEING, strict=True)
         ]
-        backends = [entry("llama", llama), entry("ollama", ollama)]
+        # While a server reads a picture on a busy machine, it may be slow to answer a probe.
+        backends = [
+            entry(name, server, probe_timeout="10s")
+            for name, server in (("llama", llama), ("ollama", ollama))
+        ]
         daemon = running.enter_context(serving(backends=backends, models=priced))
+        wait_until(lambda: {daemon.state("llama"), daemon.state("ollama")} == {"READY"}, within=30.0)
         yield House(daemon, daemon.client(), llama, ollama)
 
 
