@@ -18,7 +18,7 @@ from zoe_grpcd.localbackends.servers import free_port
 
 ASKS = re.compile(rb"POST /(?:v1/chat/completions|completion|api/chat)[ ?]")
 PIECE = re.compile(
-    rb'"(?:content|arguments)":"'
+    rb'"(?:content|arguments|reasoning_content)":"'
 )  # in every piece of an answer, whoever says it; the empty ones are null
 WORDS = {429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable"}
 TRICKLE = 64, 0.001  # bytes, and the seconds between them

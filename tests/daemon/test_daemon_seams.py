@@ -62,7 +62,7 @@ class House:
 
     async def events(self, model: str, after: int, how: dict[str, Any]) -> list[Any]:
         """A stream whose first server is cut when so many pieces have passed."""
-        first = "cut-tools" if "tools" in how else "cut"
+        first = {"tools": "cut-tools", "thinking": "cut-thinking"}.get(model, "cut")
         async with self.daemon.aclient() as client:
 
             async def is_first() -> bool:
@@ -78,7 +78,11 @@ class House:
 
 @pytest.fixture(scope="module")
 def _house(
-    tools: Tools, tmp_path_factory: pytest.TempPathFactory, quick_gguf: Path, tool_gguf: Path
+    tools: Tools,
+    tmp_path_factory: pytest.TempPathFactory,
+    quick_gguf: Path,
+    tool_gguf: Path,
+    reasoning_gguf: Path,
 ) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("seams")
     with ExitStack() as running:
@@ -90,6 +94,9 @@ def _house(
                 tools, folder, LlamaServerOptions(tool_gguf, alias="tool", slots=2, args=["--jinja"])
             )
         )
+        thinks = running.enter_context(
+            start_llama_server(tools, folder, LlamaServerOptions(reasoning_gguf, alias="thinks", slots=2))
+        )
         ollama = running.enter_context(start_ollama(tools, folder / "ollama", OllamaOptions()))
         create_model(ollama, OllamaModel("quick:1b", quick_gguf))
         create_model(ollama, OllamaModel("closed:1b", quick_gguf, CLOSING))
@@ -97,6 +104,7 @@ def _house(
         proxies = {
             "cut": running.enter_context(FaultProxy(llama.port)),
             "cut-tools": running.enter_context(FaultProxy(calls.port)),
+            "cut-thinking": running.enter_context(FaultProxy(thinks.port)),
         }
         probed = running.enter_context(FaultProxy(ollama.port))
         fast = {"probe_interval": "100ms", "probe_timeout": "2s"}
@@ -105,6 +113,8 @@ def _house(
                 backends=[
                     entry("cut", llama, url=proxies["cut"].url, **fast),
                     entry("cut-tools", calls, url=proxies["cut-tools"].url, **fast),
+                    entry("cut-thinking", thinks, url=proxies["cut-thinking"].url, **fast),
+                    entry("thinking", thinks),
                     entry("exact", llama),
                     entry("chat", llama, kind="openai"),
                     entry("tools", calls),
@@ -117,6 +127,7 @@ def _house(
                     _going_on("ollama", "quick:1b"),
                     _going_on("closing", "closed:1b"),
                     _going_on("tools", "tool", "cut-tools", "tool"),
+                    _going_on("thinking", "thinks", "cut-thinking", "thinks"),
                 ],
                 reliability={"cooldown": "100ms"},
             )
@@ -265,6 +276,25 @@ async def test_an_object_that_was_cut_comes_whole(house: House, model: str, seam
     events = await house.events(model, 5, how)
     assert set(json.loads(text_of(events))) == {"good", "colour"}
     assert tried(the(Completed, events)) == [("cut", "LOST"), (model, "OK")]
+
+
+@pytest.mark.parametrize("shown", [True, False], ids=["shown", "hidden"])
+@pytest.mark.parametrize("after", [1, 3, 6])
+async def test_a_thought_that_was_cut_is_thought_anew(house: House, after: int, shown: bool) -> None:
+    events = await house.events("thinking", after, {"include_reasoning": shown})
+    assert text_of(events).strip() == "The answer equals forty-two."
+    thought = "".join(event.reasoning for event in events if isinstance(event, Delta))
+    whole = "First they want a number, hence I'll choose one."
+    assert thought.strip().endswith(whole) if shown else thought == ""
+    assert tried(the(Completed, events)) == [("cut-thinking", "LOST"), ("thinking", "OK")]
+
+
+@pytest.mark.parametrize("model", ["exact", "chat"])
+async def test_each_token_has_its_probability_once(house: House, model: str) -> None:
+    events = await house.events(model, 7, {"top_logprobs": 2})
+    assert text_of(events) == "".join(house.words)
+    told = [entry.token for event in events if isinstance(event, Delta) for entry in event.logprobs]
+    assert told[: len(house.words)] == house.words
 
 
 @GOES_ON

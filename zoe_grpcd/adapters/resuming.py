@@ -40,10 +40,11 @@ class ResumingDispatcher:
             return from_text(call)
         server = Inquiry(self._session, call.backend.url, call.api_key, call.backend.connect_timeout)
         try:
-            template, ids = await together(_template(server, call), _tokens(server, call))
+            questions = (_template(server, call), _tokens(server, call), _thinks_in_tags(server, call))
+            template, ids, thinks = await together(*questions)
         except Unusable:  # the request itself tells what is wrong, or goes on from the text
             return from_text(call)
-        return _exact(call, template, ids) if ids else _from_text(call, template)
+        return _exact(call, template, ids) if ids else _from_text(call, template, thinks=thinks)
 
 
 class Completions:
@@ -91,6 +92,15 @@ async def _tokens(server: Inquiry, call: Call) -> Any:
     return [token["id"] for token in tokens] if said_in(tokens) == continues.tokens else []
 
 
+async def _thinks_in_tags(server: Inquiry, call: Call) -> Any:
+    """Whether what was thought, if anything was, stood between the usual tags; nothing is loaded by asking."""
+    assert call.continues is not None
+    if not call.continues.reasoning:
+        return False
+    query = {"model": call.backend_model, "autoload": "false"}
+    return OPEN in text((await server.ask("/props", query=query)).record().get("chat_template"))
+
+
 def said_in(tokens: list[Json]) -> int:
     """In how many chunks a server would have said these tokens: it waits until a character is whole."""
     chunks, partial = 0, b""
@@ -119,12 +129,14 @@ def _exact(call: Call, template: str, ids: list[int]) -> Call:
     )
 
 
-def _from_text(call: Call, template: str) -> Call:
-    """Goes on from the text. Where the template opens a thought, it is the one that was thought, and closed."""
+def _from_text(call: Call, template: str, *, thinks: bool) -> Call:
+    """Goes on from the text, and what was thought before it; a thought that the template opens is closed in any case."""
     continues = call.continues
     assert continues is not None
-    if template.rstrip().endswith(OPEN):
-        template = f"{template.rstrip()}\n{continues.reasoning.strip()}\n{CLOSE}\n\n"
+    opened = template.rstrip().removesuffix(OPEN)
+    if thinks or opened != template.rstrip():
+        start = opened if opened != template.rstrip() else template
+        template = f"{start}{OPEN}\n{continues.reasoning.strip()}\n{CLOSE}\n\n"
     call = from_text(call)
     assert call.continues is not None
     prompt = (template + continues.text,)
