@@ -28,7 +28,8 @@ from zoe_grpcd.router import Item, Reliability
 CAUTION = Caution(error_threshold=3, error_window=60.0, cooldown=100.0)
 ERROR: Script = (fault(Fault.SERVER, http_status=500),)
 COUNTED = {
-    Fault.REFUSED, Fault.TIMEOUT, Fault.OVERLOADED, Fault.SERVER, Fault.LOAD_FAILED, Fault.UNAUTHORIZED, Fault.CUT,
+    Fault.REFUSED, Fault.TIMEOUT, Fault.OVERLOADED, Fault.SERVER, Fault.LOAD_FAILED, Fault.MODEL_MISSING,
+    Fault.UNAUTHORIZED, Fault.CUT,
 }  # fmt: skip
 
 

@@ -45,7 +45,7 @@ TABLE: list[tuple[Fault, After, type[ZoeError], str]] = [
     (Fault.OVERLOADED, After(F, False, None, True, True, True, False, EITHER), Exhausted, "QUEUE_FULL"),
     (Fault.SERVER, After(F, True, None, True, True, True, False, EITHER), BackendFailed, "BACKEND_FAILED"),
     (Fault.LOAD_FAILED, After(F, True, None, True, True, False, False, MODEL), BackendFailed, "MODEL_LOAD_FAILED"),
-    (Fault.MODEL_MISSING, After(F, False, None, True, True, False), ModelNotFound, "MODEL_NOT_FOUND"),
+    (Fault.MODEL_MISSING, After(F, False, None, True, True, False, False, MODEL), ModelNotFound, "MODEL_NOT_FOUND"),
     (Fault.UNAUTHORIZED, After(F, True, None, True, True, False, False, SERVER), Misconfigured, "BACKEND_REJECTED"),
     (Fault.CONTEXT_TOO_LONG, After(R, False, None, False, True, False), ContextTooLong, "CONTEXT_TOO_LONG"),
     (Fault.REJECTED, After(R, False, None, False, True, False), BackendRejected, "BACKEND_REJECTED"),

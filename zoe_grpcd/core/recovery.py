@@ -44,7 +44,7 @@ AFTER: dict[Fault, After] = {
     Fault.OVERLOADED: After(counts=False, again=True, whose=Whose.EITHER),
     Fault.SERVER: After(again=True, whose=Whose.EITHER),
     Fault.LOAD_FAILED: After(whose=Whose.MODEL),
-    Fault.MODEL_MISSING: After(counts=False),
+    Fault.MODEL_MISSING: After(counts=False, whose=Whose.MODEL),
     Fault.UNAUTHORIZED: After(whose=Whose.SERVER),
     Fault.CONTEXT_TOO_LONG: After(Outcome.REJECTED, counts=False, nudge=False),
     Fault.REJECTED: After(Outcome.REJECTED, counts=False, nudge=False),
