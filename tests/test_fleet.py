@@ -797,6 +797,7 @@ def test_how_long_a_server_loads_is_learned_and_expected_the_next_time() -> None
     fleet.observe("a", LOADING, 2000.0)
     assert expected_load(fleet, 2000.0) == pytest.approx(20.0, abs=2.0)
     assert expected_load(fleet, 2015.0) == pytest.approx(5.0, abs=2.0)
+    assert fleet.report("a", 2015.0).detail == "it has been loading for 15 s, about 4 s more"
 
 
 def test_a_load_that_ends_in_death_teaches_nothing() -> None:

@@ -1,7 +1,7 @@
 """Pictures of the state: what decisions look at, and what an operator sees. Made here, kept by the state."""
 
 from collections.abc import Iterable, Mapping
-from math import inf
+from math import ceil, inf
 from typing import NamedTuple
 
 from zoe_grpcd.core.breaker import WELL
@@ -119,7 +119,7 @@ def report_of(host: Host, now: float) -> BackendReport:
     return BackendReport(
         host.backend,
         host.phase,
-        ". ".join(text for text in (_left(host), host.detail, held) if text),
+        ". ".join(text for text in (_left(host), host.detail, held, _load_in_words(host, now)) if text),
         host.since,
         tuple(_model_report(served, host, now) for _, served in sorted(host.served.items())),
         in_flight=len(host.leases),
@@ -140,6 +140,15 @@ def report_of(host: Host, now: float) -> BackendReport:
         probe_duration=seen.duration,
         revision=host.revision,
     )
+
+
+def _load_in_words(host: Host, now: float) -> str:
+    """How far a server is that loads its model as a whole; empty: it does not."""
+    if host.loads_since is None:
+        return ""
+    left = max((load_left(served, now) for served in host.served.values()), default=0.0)
+    more = f", about {ceil(left)} s more" if left else ""
+    return f"it has been loading for {int(now - host.loads_since)} s{more}"
 
 
 def _model_report(served: Served, host: Host, now: float) -> ModelReport:
