@@ -42,7 +42,7 @@ def asked(ollama: Server) -> Iterator[Callable[[str], Client]]:
         def client(name: str) -> Client:
             if name not in clients:
                 sections: dict[str, Any] = yaml.safe_load(examples.text(name))
-                sections["backends"][0] |= {"url": ollama.url, **PROBES}
+                sections["backends"][0] |= {"url": ollama.url, **PROBES, "probe_timeout": "10s"}
                 daemon: Daemon = running.enter_context(serving(**sections))
                 clients[name] = daemon.client()
             return clients[name]
