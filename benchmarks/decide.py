@@ -21,7 +21,10 @@ DECISIONS = 2_000
 
 
 def milliseconds_to_decide() -> float:
-    """Returns the median over DECISIONS decisions on a request that any of the 128 deployments may serve."""
+    """Returns the median over DECISIONS decisions on a request that any of the 128 deployments may serve.
+
+    CPU time: what else runs on the machine is no part of it.
+    """
     fleet = full_fleet()
     policy = Policy()
     rules = Rules(Resolver(policy, SHIPPED), policy, Reliability())
@@ -31,9 +34,9 @@ def milliseconds_to_decide() -> float:
     times = []
     lease = fleet.lease(router.route(ask).chosen.deployment, time.monotonic())
     for _ in range(DECISIONS):
-        start = time.perf_counter()
+        start = time.thread_time()
         decision = router.route(ask)
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
         fleet.release(lease, None, time.monotonic())
         lease = fleet.lease(decision.chosen.deployment, time.monotonic())
     return 1e3 * statistics.median(times)

@@ -122,6 +122,8 @@ def _side_by_side(sharing: Sharing, tasks: Sequence[Task]) -> Played:
 
     Those of one model end in the order of their work; `spent` is what each of them has had, as in `_Crew`.
     """
+    if len(tasks) == 2:
+        return Played(_two(sharing, *tasks), [])
     mates, strangers = sharing
     crews: dict[str, list[tuple[float, int]]] = {}
     for number, task in enumerate(tasks):
@@ -145,6 +147,16 @@ def _side_by_side(sharing: Sharing, tasks: Sequence[Task]) -> Played:
         if not crews[first]:
             del crews[first]
     return Played([Place(0.0, end) for end in ends], [])
+
+
+def _two(sharing: Sharing, one: Task, other: Task) -> list[Place]:
+    """The same for two: who needs longer is alone with what is left of it."""
+    beside = 1.0 + (sharing.mates if one.model == other.model else sharing.strangers)
+    first = min(one.work, other.work) * beside
+    return [
+        Place(0.0, first + max(0.0, mine - others))
+        for mine, others in ((one.work, other.work), (other.work, one.work))
+    ]
 
 
 class _Play:
