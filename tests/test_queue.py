@@ -371,6 +371,25 @@ async def test_who_starts_elsewhere_than_it_was_told_hears_that() -> None:
     await queue.end()
 
 
+async def test_who_waits_for_a_server_that_loads_hears_how_far_it_is() -> None:
+    world = World()
+    world.add("a", seen_as=seen("m", loading=True))
+    items: list[Item] = []
+    task = asyncio.create_task(world.collect(items, an_ask(), eager=True))
+    await eventually(lambda: len(items) == 2)
+    for part in (0.3, 0.6):
+        world.observe("a", seen(a_status(state=LoadState.LOADING, load_fraction=part), loading=True))
+        world.clock.advance(1.0)
+        count = len(items)
+        world.waiting.stir()
+        await eventually(lambda count=count: len(items) > count)  # type: ignore[misc]
+    world.observe("a", seen("m"))
+    await task
+    told = [(item.state, round(item.fraction, 1)) for item in items if isinstance(item, Progress)]
+    assert told == [("LOADING", 0.0), ("LOADING", 0.3), ("LOADING", 0.6), ("PREFILLING", 0.0)]
+    assert world.left_behind == 0
+
+
 async def test_a_load_is_told_as_such() -> None:
     world = World()
     world.add("a", seen_as=seen(a_status(state=LoadState.UNLOADED)))

@@ -85,7 +85,8 @@ class Queueing:
         seat.sit()
         if run.eager and decision is not None and not run.seen:
             with seat.absent():
-                await self._tell(decision, run, seat)
+                loads = all(reasons == (Reason.LOADING,) for reasons in blocked.values())
+                await self._tell(decision, run, seat, "LOADING" if loads else "QUEUED")
             if seat.missed:
                 return
         curious = run.eager or len(seat.reach) > 1 or question.ask.limits.deadline is not None
@@ -107,18 +108,32 @@ class Queueing:
             task = task._replace(work=(expected.prefill + expected.decode) / expected.slowdown)
         seat.aim(reach, Intent(chosen.deployment.backend, task))
 
-    async def _tell(self, decision: Decision, run: Run, seat: Seat) -> None:
+    async def _tell(self, decision: Decision, run: Run, seat: Seat, state: str) -> None:
         """Tells an eager caller where it would go and how far it has come; never more than before."""
         if run.announced is None:
             run.announced = decision
             await run.deliver(decision)
         ahead = len(self._waiting.ahead(seat))
         expected = decision.chosen.estimate
-        news = Progress("QUEUED", expected.time_to_first_token if expected else None, ahead)
+        news = Progress(state, expected.time_to_first_token if expected else None, ahead)
+        if state == "LOADING":
+            news.fraction = self._fleet.load_fraction(decision.chosen.deployment, self._clock())
         if (told := run.told) is not None:
-            if news.ahead >= told.ahead and self._clock() - run.told_at < LOOK_AGAIN:
+            moved = told.state == "QUEUED" and (state == "LOADING" or news.ahead < told.ahead)
+            if not moved and self._clock() - run.told_at < LOOK_AGAIN:
                 return
-            wait = min(news.expected_wait or 0.0, told.expected_wait or 0.0)
-            news = replace(news, ahead=min(news.ahead, told.ahead), expected_wait=wait)
+            news = no_further_back(news, told)
         run.told, run.told_at = news, self._clock()
         await run.deliver(news)
+
+
+def no_further_back(news: Progress, told: Progress) -> Progress:
+    """What is new, as far as it is no step back from what was told."""
+    if told.state == "LOADING" and news.state == "QUEUED":
+        return told
+    return replace(
+        news,
+        ahead=min(news.ahead, told.ahead),
+        expected_wait=min(news.expected_wait or 0.0, told.expected_wait or 0.0),
+        fraction=max(news.fraction, told.fraction if told.state == news.state else 0.0),
+    )

@@ -31,7 +31,7 @@ from zoe_grpcd.core.usage import DecayedMean
 from zoe_grpcd.core.views import BackendReport, DeploymentView, Snapshot
 from zoe_grpcd.fleet.pictures import Gallery, backend_view_of, gallery_of, report_of, view_of
 from zoe_grpcd.fleet.probes import foreign_of, is_meant, signal_of
-from zoe_grpcd.fleet.state import Host, Lease, Served
+from zoe_grpcd.fleet.state import Host, Lease, Served, load_left
 from zoe_grpcd.fleet.trouble import Trouble
 
 NO_FACTS = ModelFacts()
@@ -473,6 +473,13 @@ class Fleet:
         served = self._hosts[deployment.backend].served.get(deployment.model)
         if served is not None and served.deployment == deployment:
             served.prefill, served.view, self._snapshot = prefill, None, None
+
+    def load_fraction(self, deployment: Deployment, now: float) -> float:
+        """How much of the load of a model is done, 0..1, as its server tells or by how long it usually takes."""
+        served = self._hosts[deployment.backend].served.get(deployment.model)
+        if served is None or not served.learned.load.value:
+            return 0.0
+        return max(0.0, 1.0 - load_left(served, now) / served.learned.load.value)
 
     def names(self) -> list[str]:
         """The backends' names, sorted."""
