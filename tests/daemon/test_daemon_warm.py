@@ -12,7 +12,7 @@ from waiting import wait_until
 from zoe_grpcd.core.warmth import FRESH
 from zoe_grpcd.localbackends.servers import Server
 
-SELDOM = {"probe_interval": "10m"}
+SELDOM = {"probe_interval": "10m", "probe_timeout": "20s"}
 
 
 def loads_for_somebody_else(server: Server, model: str) -> None:
@@ -26,7 +26,8 @@ def test_a_model_that_somebody_else_has_loaded_is_found_before_it_is_loaded_twic
     ollama_server: Any, slow_gguf: Path, serve: Any
 ) -> None:
     first, second = ollama_server({"slow:1b": slow_gguf}), ollama_server({"slow:1b": slow_gguf})
-    daemon = serve(backends=[entry("first", first, **SELDOM), entry("second", second, **SELDOM)])
+    backends = [entry("first", first, **SELDOM), entry("second", second, **SELDOM)]
+    daemon = serve(backends=backends, routing={"warm": {"check_timeout": "20s"}})
     client = daemon.client()
     assert client.route("hello", model="slow:1b").chosen.backend == "first", "both would load it"
 

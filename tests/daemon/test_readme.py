@@ -58,7 +58,7 @@ def _world(tools: Any, quick_gguf: Path, slow_gguf: Path) -> Iterator[tuple[dict
         with daemon:
             with Client(f"127.0.0.1:{port}") as client:  # so that there is a decision to show, and to replay
                 client.complete("Hello", max_output_tokens=1, timeout=LIMIT)
-            wait_until((folder / RECORDING).exists, 10)
+            wait_until((folder / RECORDING).exists, LIMIT)
             yield env, port
 
 
