@@ -27,7 +27,7 @@ from zoe_client import AsyncClient, Client
 from zoe_grpcd.localbackends.servers import Server, _processes
 
 START = 30.0  # seconds until READY, with other work on the machine
-PROBES = {"probe_interval": "250ms", "probe_timeout": "500ms"}
+PROBES = {"probe_interval": "250ms", "probe_timeout": "5s"}  # a busy machine may be slow to answer
 
 
 def entry(name: str, server: Server, **settings: Any) -> dict[str, Any]:
