@@ -28,7 +28,7 @@ _DISTANT = 0.7  # what a sign in the middle of a longer message counts
 _NEAR = 45  # words from either end that are not the middle
 # Facts of short messages: what needs them is not looked for in longer ones.
 _SHORT = frozenset(("@short", "@tiny"))
-_LASTING = 2.0  # weight of the signs that are looked for in longer ones: the weaker say little there
+_LASTING = 2.3  # weight of the signs that are looked for in longer ones: the weaker say little there
 _SIGNS_SHOWN = 3
 
 
