@@ -5,16 +5,17 @@ and nothing of what they call is replaced. All policies run in it, so all have t
 first-token limits of the daemon.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from benchmarks.simulation.jobs import Job, Stage
 from benchmarks.simulation.rivals import Moment, Rival
+from benchmarks.simulation.runs import Place, Queue, Run, place_of
 from benchmarks.simulation.traces import Request
 from benchmarks.simulation.world import Listener, World
-from zoe_grpcd.core.awaited import waited_for
+from zoe_grpcd.admission import LOOK_AGAIN
+from zoe_grpcd.core.awaited import behind, key_of, waited_for
 from zoe_grpcd.core.domain import (
     Ask,
-    Attempt,
     Backend,
     Candidate,
     Deployment,
@@ -46,21 +47,6 @@ ERROR_SECONDS, REFUSAL_SECONDS = 0.03, 0.002
 
 
 @dataclass(slots=True)
-class Run:
-    """One request's way through its attempts, as `router.Run` has it."""
-
-    request: Request
-    question: Question
-    started: float
-    attempts: list[Attempt] = field(default_factory=list)
-    faults: list[UpstreamError] = field(default_factory=list)
-    expected: Estimate | None = None  # of the first attempt
-    ended: float = 0.0
-    answered: bool = False
-    disturbed: bool = False  # more than one attempt
-
-
-@dataclass(slots=True)
 class Try:
     """One attempt."""
 
@@ -82,6 +68,7 @@ class Daemon:
         self.runs: list[Run] = []
         self.open = 0
         self._resolver = Resolver(Policy(aliases=world.home.aliases), SHIPPED)
+        self._queue = Queue()
         self._looked: dict[str, float] = {}
         self._nudged: set[str] = set()
         for name, (box, server) in world.servers.items():
@@ -157,13 +144,40 @@ class Daemon:
 
     def _decide(self, run: Run) -> None:
         now = self.world.now
-        snapshot = self.fleet.snapshot(now)
+        snapshot = behind(self.fleet.snapshot(now), self._queue.ahead(run))
         options = eligible(run.question, snapshot)
         if not options:
+            self._queue.leave(run)
             self._without_anybody(run, snapshot)
             return
         moment = Moment(now, run.request, run.question, snapshot, options, self.world)
-        self._attempt(run, self.rival.pick(moment), snapshot)
+        deployment = self.rival.pick(moment)
+        expected = expectation(run.question, deployment, snapshot)
+        if run.expected is None:
+            run.expected = expected
+        if self.rival.waits and not self.fleet.has_room(key_of(deployment)):
+            self._wait(run, place_of(deployment, expected, options))
+            return
+        self._queue.leave(run)
+        self._attempt(run, deployment, expected)
+
+    def _wait(self, run: Run, place: Place) -> None:
+        """As `Queueing.wait_for_room` has it: whoever could go elsewhere, too, looks again after a while."""
+        run.place = place
+        self._queue.enter(run)
+
+        def look() -> None:
+            if run.place is place and run in self._queue:
+                self._decide(run)
+
+        if len(place.reach) > 1:
+            self.world.at(self.world.now + LOOK_AGAIN, look)
+
+    def _stir(self, name: str) -> None:
+        """A place is free: those in the queue who may take it look, one after the other."""
+        for run in self._queue.hopeful(name, self.fleet.has_room):
+            if run in self._queue:
+                self._decide(run)
 
     def _without_anybody(self, run: Run, snapshot: Snapshot) -> None:
         now = self.world.now
@@ -183,11 +197,8 @@ class Daemon:
         run.question = replace(run.question, excluded=run.question.excluded - back)
         self.world.at(now + pause, lambda: self._decide(run))
 
-    def _attempt(self, run: Run, deployment: Deployment, snapshot: Snapshot) -> None:
+    def _attempt(self, run: Run, deployment: Deployment, expected: Estimate) -> None:
         now, name = self.world.now, deployment.backend
-        expected = expectation(run.question, deployment, snapshot)
-        if run.expected is None:
-            run.expected = expected
         lease = self.fleet.lease(deployment, now, expected)
         backend = lease.backend
         chosen = Candidate(deployment, backend.kind, backend.local, eligible=True, estimate=expected)
@@ -245,6 +256,7 @@ class Daemon:
             self._nudge(name)
         self.rival.learn(request, deployment, now - one.lease.started, now)
         self._end(run, answered=True)
+        self._stir(name)
 
     def _fail(self, one: Try, fault: Fault) -> None:
         """As `Router._failed` and `Router._next` have it, for a caller who wants a whole answer."""
@@ -260,6 +272,7 @@ class Daemon:
         run.faults.append(error)
         lesson = one.transcript.lesson(now, failed=True) if after.counts else None
         self.fleet.release(one.lease, lesson, now)
+        self.world.at(now, lambda: self._stir(name))
         if after.signal is not None:
             self.fleet.signal(name, after.signal, error.message, now)
         if after.nudge or one.lease.cold:

@@ -39,7 +39,9 @@ def key(deployment: Deployment) -> Key:
 
 
 class Rival(Protocol):
-    """A way to choose."""
+    """A way to choose. `waits`: whoever finds no free place waits in the daemon's queue, and not in a server's."""
+
+    waits: bool
 
     def pick(self, moment: Moment) -> Deployment:
         """One of the options."""
@@ -51,6 +53,8 @@ class Rival(Protocol):
 
 class Ours:
     """The daemon's own choice, by its own code."""
+
+    waits = True
 
     def __init__(self, seed: int) -> None:
         self._policy = Policy()
@@ -66,7 +70,9 @@ class Ours:
 
 
 class Blind(ABC):
-    """What the simple rivals have in common: luck, and nothing to learn."""
+    """What the simple rivals have in common: luck, nothing to learn, and no queue."""
+
+    waits = False
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
