@@ -95,6 +95,38 @@ def test_talk_about_commands_commands_nothing(text: str) -> None:
     assert intent_of(text) != "action"
 
 
+PAGE = (
+    "The board met on Monday in the old hall, and spoke of the roof, the heating and the summer fair. " * 30
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        (f"Summarize this:\n{PAGE}", "summarize"),
+        (f"{PAGE}\nSummarise the text above.", "summarize"),
+        (f"Translate to German:\n{PAGE}", "translate"),
+        (f"Extract all names from the text below.\n\n{PAGE}", "classification"),
+        (f"{PAGE}\nWhat did the members discuss?", "rag"),
+        (f"Rewrite the following in the style of a pirate:\n{PAGE}", "creative"),
+        ("why does this fail\n\ndef f(x):\n    return x.foo()\n\nAttributeError: foo", "code"),
+        ("```\nSELECT 1\n``` what is wrong here", "code"),
+        ("tunr off the ligths", "action"),
+        ("ad milk to teh shoping list", "action"),
+        ("write a storry abuot a cat", "creative"),
+        ("is the sevrer up?", "status"),
+        ("and now shorter", "summarize"),
+        ("and what about you", "chat"),
+        ("I was told to delete my account, is that normal?", "chat"),
+        ("Who wrote the code of Hammurabi?", "explain"),
+        ("what do pythons eat", "explain"),
+        ("write a poem about a python", "creative"),
+    ],
+)
+def test_long_messages_code_slips_of_the_pen_and_follow_ups(text: str, intent: str) -> None:
+    assert intent_of(text) == intent
+
+
 @pytest.mark.parametrize(
     "text",
     [
