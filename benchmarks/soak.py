@@ -39,6 +39,9 @@ TOKENS = {IDLE: 999, BUSY: 50}
 # Streams on one connection; the daemon allows 512.
 ON_ONE = 250
 SETTLED_S = 5.0
+# Streams that are opened at the same time.
+OPENING = 50
+BACKEND = {"kind": "llamacpp", "max_in_flight": 4000, "connect_timeout": "10s", "probe_timeout": "10s"}
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class Load:
         self._stubs = [InferenceServiceStub(channel) for channel in channels]
         self._tally = tally
         self._over = asyncio.Event()
-        self._opened, self._tried = asyncio.Event(), 0
+        self._opened, self._tried, self._door = asyncio.Event(), 0, asyncio.Semaphore(OPENING)
 
     async def run(self, server: Server) -> None:
         """Opens everything, lets it run, and closes it."""
@@ -152,6 +155,7 @@ class Load:
         await asyncio.gather(*idle, *busy, return_exceptions=True)
 
     async def _hold(self, number: int) -> None:
+        await self._door.acquire()
         call = self._stubs[number // ON_ONE].StreamComplete(request_for(IDLE), timeout=3600)
         try:
             async for event_ in call:
@@ -168,6 +172,7 @@ class Load:
 
     def _try(self) -> None:
         self._tried += 1
+        self._door.release()
         if self._tried >= self._plan.idle:
             self._opened.set()
 
@@ -223,10 +228,7 @@ async def soak(folder: Path, plan: Plan) -> Tally:
             "admin_listen": f"unix:{folder}/a",
             "metrics_listen": "off",
         }
-        config["backends"] = [
-            {"name": name, "kind": "llamacpp", "url": url, "max_in_flight": 4000}
-            for name, url in urls.items()
-        ]
+        config["backends"] = [{"name": name, "url": url, **BACKEND} for name, url in urls.items()]
         server, _ = stack.enter_context(started(folder, cores.server, config))
         tally.note("at first", server)
         async with contextlib.AsyncExitStack() as connections:
