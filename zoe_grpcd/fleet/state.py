@@ -219,7 +219,9 @@ class Host:
             return len(self.leases) < limit
         if self.observation is not None and self.observation.slots:
             return (self.asked[model] if len(self.served) > 1 else len(self.leases)) < self.model_slots
-        return not self.backend.loads_in_turn or self.asked[model] <= max(self.at_once, self.backend.usual_slots)
+        return not self.backend.loads_in_turn or self.asked[model] <= max(
+            self.at_once, self.backend.usual_slots
+        )
 
     def tasks(self, now: float) -> tuple[Task, ...]:
         """What is left of each request, those at work first, then in the order of their arrival."""
