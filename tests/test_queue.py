@@ -1,6 +1,7 @@
 """Requests that wait, through the real router: who starts first, who is refused, and that nothing is left behind."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from zoe_grpcd.core.domain import (
     Target,
 )
 from zoe_grpcd.core.errors import Exhausted, Fault
+from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.router import Item
 
 
@@ -124,6 +126,27 @@ async def test_a_request_for_another_server_does_not_wait_for_those_in_the_queue
     await queue.send("waits", target=Target(allowed_backends=frozenset("a")))
     queue.world.add("b", seen_as=seen("other", slots=1))
     await queue.world.run(an_ask(model="other"))
+    await queue.end()
+
+
+async def test_a_full_queue_sheds_before_it_decides_and_only_who_could_but_wait() -> None:
+    queue = Queue(max_queue=1)
+    await queue.fill()
+    await queue.send("waits")
+    looks, look = Counter[str](), queue.world.fleet.snapshot
+
+    def counted(now: float) -> Snapshot:
+        looks["looks"] += 1
+        return look(now)
+
+    queue.world.fleet.snapshot = counted  # type: ignore[method-assign]
+    for named in ("m", ""):
+        with pytest.raises(Exhausted) as caught:
+            await queue.world.run(an_ask(model=named))
+        assert caught.value.reason == "QUEUE_FULL"
+    assert not looks
+    queue.world.add("b", seen_as=seen("m", slots=1))
+    await queue.world.run(an_ask(model="m"))
     await queue.end()
 
 

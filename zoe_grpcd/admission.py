@@ -61,6 +61,15 @@ class WaitingRoom:
     def __len__(self) -> int:
         return len(self._seats)
 
+    @property
+    def is_full(self) -> bool:
+        """Every seat is taken."""
+        return len(self._seats) >= self.max_queue
+
+    def full(self) -> Exhausted:
+        """The refusal of who finds no seat."""
+        return Exhausted(f"{self.max_queue} requests wait already", cause="QUEUE_FULL", retry_after=1.0)
+
     def seat(self, ticket: Ticket | None = None) -> "Seat":
         """A way in for one request; left at the end of its `with`."""
         return Seat(self, ticket or Ticket())
@@ -149,8 +158,8 @@ class WaitingRoom:
 
     def enter(self, seat: "Seat") -> None:
         """Seats a request; raises QUEUE_FULL."""
-        if len(self) >= self.max_queue:
-            raise Exhausted(f"{self.max_queue} requests wait already", cause="QUEUE_FULL", retry_after=1.0)
+        if self.is_full:
+            raise self.full()
         seat.ticket.delayed = any(self._batch.get(backend) for backend, _ in seat.reach)
         self.line.enter(seat.ticket)
         self._seats[seat.ticket] = seat

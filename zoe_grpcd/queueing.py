@@ -40,6 +40,16 @@ class Queueing:
         deadline = math.inf if ask.limits.deadline is None else arrived + ask.limits.deadline
         return self._waiting.seat(Ticket(ask.caller, rank, 1.0, arrived, deadline))
 
+    def shed(self, question: Question) -> None:
+        """Refuses a newcomer at once, before any decision, where it could only wait and every seat is taken."""
+        if not self._waiting.is_full:
+            return
+        wanted: set[str] | None = set()
+        for tier in question.resolution.tiers:
+            wanted = None if wanted is None or tier.models is None else wanted | tier.models
+        if not self._fleet.has_any_room(wanted):
+            raise self._waiting.full()
+
     def picture(self, snapshot: Snapshot, seat: Seat) -> Snapshot:
         """The fleet as this request would find it, with those who are served before it."""
         before = self._waiting.ahead(seat)

@@ -143,6 +143,7 @@ class Router:
         self._succession.budget.earn(run.started)
         question = self._question(ask)
         try:
+            self._queueing.shed(question)
             while True:
                 asked, decision, lease = await self._start(question, run)
                 with self._waiting.running(RANKS[ask.priority], lease.backend.name):

@@ -4,7 +4,7 @@ Every method is synchronous, so that on one event loop each change is whole. Not
 `lease`. Times are seconds of one monotonic clock, and always an argument.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -35,6 +35,7 @@ from zoe_grpcd.fleet.state import Host, Lease, Served, load_left
 from zoe_grpcd.fleet.trouble import Trouble
 
 NO_FACTS = ModelFacts()
+ANSWERING = frozenset({Phase.READY, Phase.BUSY, Phase.DEGRADED, Phase.COOLING_DOWN})
 
 
 class Fleet:
@@ -497,6 +498,16 @@ class Fleet:
         """Whether a (backend, model) takes one more request at once."""
         host = self._hosts.get(key[0])
         return host is not None and host.has_room(key[1])
+
+    def has_any_room(self, models: Collection[str] | None) -> bool:
+        """Whether some backend that answers takes one more request of one of these models at once; None: of any."""
+        answering = (host for host in self._hosts.values() if host.phase in ANSWERING)
+        return any(
+            host.has_room(model)
+            for host in answering
+            for model in host.served
+            if models is None or model in models
+        )
 
     def phase(self, name: str) -> Phase:
         """The phase of one backend."""
