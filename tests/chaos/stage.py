@@ -38,7 +38,7 @@ PROMPT = "tell me of the river and the clock"
 WORDS = 40  # of the answer; its end is one more token
 SILENCE = 1.0  # seconds without a token until a backend is given up
 MODELS = {"single": "quick", "router": "quick", "ollama": "quick:1b"}
-FAST = {"probe_interval": "100ms", "probe_timeout": "2s"}
+FAST = {"probe_interval": "100ms", "probe_timeout": "10s"}
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,8 @@ def _house(
         daemon = running.enter_context(
             serving(
                 backends=[
-                    entry("first", first, weight=2.0, idle_timeout="2s"),
-                    entry("second", second),
+                    entry("first", first, weight=2.0, idle_timeout="2s", probe_timeout="2s"),
+                    entry("second", second, probe_timeout="2s"),
                     entry("rare", rare, weight=2.0, probe_interval="60s"),
                     entry("router", router),
                     entry("ollama", ollama),
@@ -198,12 +198,12 @@ async def test_a_request_leaves_a_backend_that_hangs_as_soon_as_the_probes_know(
     begin = time.monotonic()
     async with house.daemon.aclient() as client:
         asking = asyncio.create_task(client.complete(PROMPT, model="endless", **SHORT))
-        others = await asyncio.to_thread(probe_gaps, house, "second", 1.0)
+        others = await asyncio.to_thread(probe_gaps, house, "second", 2.0)
         answer = await asking
-    assert time.monotonic() - begin < 8
+    assert time.monotonic() - begin < 20
     assert [backend for backend, _ in tried(answer)] == ["first", "second"]
     assert house.daemon.state("first") == "DOWN"
-    assert max(others) < 0.7  # looked at every 250 ms, whoever hangs
+    assert max(others) < 1.5  # looked at every 250 ms, whoever hangs for 2 s
 
 
 def probe_gaps(house: House, name: str, seconds: float) -> list[float]:
@@ -300,7 +300,7 @@ async def test_a_silent_stream_is_given_up_when_its_backend_is_found_dead(house:
         house.second.freeze()
         with pytest.raises(BackendLost, match="down"):
             await deltas(stream, 10_000)
-    assert time.monotonic() - begin < 8
+    assert time.monotonic() - begin < 20
 
 
 async def test_nobody_sees_a_backend_die_in_the_middle_of_a_whole_answer(house: House) -> None:

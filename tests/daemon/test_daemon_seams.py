@@ -107,7 +107,7 @@ def _house(
             "cut-thinking": running.enter_context(FaultProxy(thinks.port)),
         }
         probed = running.enter_context(FaultProxy(ollama.port))
-        fast = {"probe_interval": "100ms", "probe_timeout": "2s"}
+        fast = {"probe_interval": "100ms", "probe_timeout": "10s"}
         daemon = running.enter_context(
             serving(
                 backends=[
