@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fakes import ANSWER, FakeDispatcher, Hang, World, a_status, an_ask, fault, finished, said, seen
+from fakes import ANSWER, BROKEN, FakeDispatcher, Hang, World, a_status, an_ask, fault, finished, said, seen
 from waiting import eventually
 
 from zoe_grpcd.core.domain import (
@@ -23,7 +23,7 @@ from zoe_grpcd.core.domain import (
 )
 from zoe_grpcd.core.errors import Exhausted, Fault
 from zoe_grpcd.core.views import Snapshot
-from zoe_grpcd.router import Item
+from zoe_grpcd.router import Item, Reliability
 
 
 class Queue:
@@ -181,6 +181,30 @@ async def test_a_request_that_is_called_and_cancelled_at_the_same_time_holds_up_
     queue.world.waiting.stir()  # it is its turn to look
     leaving.cancel()
     assert await queue.end() == ["stays"]
+
+
+async def test_who_pauses_before_another_try_holds_up_nobody() -> None:
+    """It is called since the server that it waits for died, and pauses before it tries again what failed first."""
+    queue = Queue(reliability=Reliability(retry_delay=60.0, longest_pause=1000.0, return_time=0.0))
+    await queue.fill()
+    world, held = queue.world, Hang()
+    world.add("b", [fault(Fault.OVERLOADED)], seen_as=seen("m", slots=1))
+    pausing = asyncio.create_task(world.run(an_ask(target=Target(allowed_backends=frozenset("ab")))))
+    await eventually(lambda: len(world.waiting) == 1)
+    world.add("c", [held, *ANSWER], ANSWER, seen_as=seen("m", slots=1))
+    only_c = Target(allowed_backends=frozenset("c"))
+    running = asyncio.create_task(world.run(an_ask(target=only_c)))
+    await eventually(lambda: world.fleet.in_flight("c") == 1)
+    waiting = asyncio.create_task(world.run(an_ask(target=only_c)))
+    await eventually(lambda: len(world.waiting) == 2)
+    world.observe("a", BROKEN)
+    await asyncio.sleep(0)
+    held.over.set()
+    await asyncio.wait_for(asyncio.gather(running, waiting), 5.0)
+    for task in (pausing, *queue.tasks):
+        task.cancel()
+    await asyncio.gather(pausing, *queue.tasks, return_exceptions=True)
+    assert world.left_behind == 0
 
 
 async def test_who_would_not_wait_takes_the_second_best_that_is_free() -> None:

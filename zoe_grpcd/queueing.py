@@ -19,6 +19,8 @@ from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.run import Around, Reliability, Run
 
+# So many may look again every LOOK_AGAIN seconds; of more, each does so less often.
+FEW = 32
 Blocked = Mapping[Key, tuple[Reason, ...]]
 """Who would serve if it were not for what ends by itself, and what that is."""
 
@@ -100,7 +102,8 @@ class Queueing:
             if seat.missed:
                 return
         curious = run.eager or len(seat.reach) > 1 or question.ask.limits.deadline is not None
-        await seat.turn(limit, LOOK_AGAIN if curious else None)
+        crowd = max(1.0, len(self._waiting) / FEW)  # the more look, the more each look costs
+        await seat.turn(limit, LOOK_AGAIN * crowd if curious else None)
 
     def _aim(self, question: Question, decision: Decision | None, reach: frozenset[Key], seat: Seat) -> None:
         """Says what a request waits for, and what it will take."""

@@ -235,6 +235,7 @@ class Router:
             if self._record is not None:
                 self._record(question, snapshot, None)
             raise refusal
+        seat.step_aside()
         waits = pauses(run.attempts, run.faults, self._retry_delay(question), self._chance())
         waits = {key: pause for key, pause in waits.items() if key in question.excluded}
         pause = min(waits.values(), default=math.inf)

@@ -189,7 +189,7 @@ class Progress(_message.Message):
     """Part of the state that is done, 0 to 1. 0: not known."""
     @_builtins.property
     def expected_wait(self) -> _duration_pb2.Duration:
-        """Expected time to the first token. Absent: not known."""
+        """Expected time to the first token. Absent: not known. Neither this nor the position rises from one event to the next."""
 
     def __init__(
         self,
@@ -209,7 +209,9 @@ Global___Progress: _TypeAlias = Progress  # noqa: Y015
 
 @_typing.final
 class BackendSwitched(_message.Message):
-    """The answer goes on from another backend, or from the same one after it was lost."""
+    """The answer goes on from another backend, or from the same one after it was lost; or it starts on another one than was
+    announced while the request waited.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -232,7 +234,7 @@ class BackendSwitched(_message.Message):
 
     @_builtins.property
     def failed_attempt(self) -> _decision_pb2.Attempt:
-        """What became of the lost attempt."""
+        """What became of the lost attempt. Absent: there was none, a place was free here first."""
 
     def __init__(
         self,
