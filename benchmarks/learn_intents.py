@@ -1,6 +1,6 @@
 """Learns what words, and what meanings, say about the intent of a message, and writes the tables that the daemon reads.
 
-    python -m benchmarks.learn_intents        15 s
+    python -m benchmarks.learn_intents        3 min
 
 Softmax regression: minimise sum of -log p(intent | prompt) + |w|^2 / 2C over the prompts of
 `tests/data/intents/training.jsonl`. The rule: no prompt of `held_back.jsonl` is read here, or written into training.
