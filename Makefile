@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench chaos lock proto clean
+.PHONY: help install demo test check bench simulate chaos lock proto clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ check: $(INSTALLED)  ## format, lint, types, import contracts, proto lint and dr
 
 bench: install  ## the README's figures, measured here
 	@$(PY) -m benchmarks
+
+simulate: install  ## the decisions against rivals and an oracle, in simulated time and on real servers
+	@$(PY) -m benchmarks.simulation
+	@$(PY) -m benchmarks.simulation --live
 
 chaos: install  ## a backend killed in the middle of each of 300 streams, and what their callers saw
 	@$(PY) -m benchmarks.chaos
