@@ -180,7 +180,8 @@ async def test_what_runs_when_the_time_of_a_drain_is_over_is_aborted_by_us(
     for call in calls:
         failure = await failed(call)
         assert (failure.code, failure.info.reason) == (grpc.StatusCode.ABORTED, "SHUTTING_DOWN")
-    await idle(stage)
+    await eventually(lambda: not stage.fleet.in_flight("one"))
+    assert set(stage.puppet.closed_in) == set(stage.puppet.opened_in)
     assert stage.gate.running == 0
     assert caplog.records == []
 
