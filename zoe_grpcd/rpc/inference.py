@@ -23,6 +23,8 @@ log = logging.getLogger("zoe_grpcd.calls")
 
 SERVICE = "zoe.inference.v1.InferenceService"
 MAX_COALESCE = 1.0
+# A first write that has begun is given so long to end, whatever ends the call (seconds).
+FIRST_WRITE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,17 @@ class _Stream:
             encode.put_switched(message.backend_switched, item)
         await self._write(message)
 
+    async def _begin(self, message: pb.StreamCompleteResponse) -> None:
+        """The first write. It sends metadata, too, and no error could be sent any more if that were cut off."""
+        writing = asyncio.ensure_future(self._context.write(message))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait((writing,), timeout=FIRST_WRITE)
+            if writing.done() and not writing.cancelled():
+                writing.exception()  # nobody else asks for it
+            raise
+
     async def _events(self, events: list[Event]) -> bool:
         """Writes what the caller wants of a batch; True if that was anything."""
         written = False
@@ -231,7 +244,10 @@ class _Stream:
         self._sequence += 1
         try:
             with self._patience(self._write_timeout):
-                await self._context.write(message)
+                if self._sequence == 1:
+                    await self._begin(message)
+                else:
+                    await self._context.write(message)
         except TimeoutError:
             text = f"the client has read nothing for {self._write_timeout:g} s"
             raise Exhausted(text, cause="SLOW_CONSUMER") from None
