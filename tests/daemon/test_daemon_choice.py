@@ -154,10 +154,11 @@ def test_what_ollama_has_in_memory_is_shown(house: House) -> None:
 
 
 async def test_measured_speed_replaces_the_guess(house: House) -> None:
+    asked: dict[str, Any] = {"model": "twin", "max_output_tokens": 60, "allowed_backends": ["left"]}
     async with house.daemon.aclient() as client:
-        await client.complete(PROMPT, model="twin", max_output_tokens=60, allowed_backends=["left"])
-        expected = await client.route(PROMPT, model="twin", max_output_tokens=60, allowed_backends=["left"])
-        answer = await client.complete(PROMPT, model="twin", max_output_tokens=60, allowed_backends=["left"])
-    took = answer.response.timings.total.ToTimedelta().total_seconds()
+        answers = [await client.complete(PROMPT, **asked) for _ in range(4)]
+        await quiet(house, "left")
+        expected = await client.route(PROMPT, **asked)
+    took = [answer.response.timings.total.ToTimedelta().total_seconds() for answer in answers]
     guess = expected.estimate.total.ToTimedelta().total_seconds()
-    assert took / 4 < guess < took * 4
+    assert min(took) / 4 < guess < max(took) * 4, took
