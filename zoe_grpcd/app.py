@@ -214,13 +214,16 @@ class Daemon:
                 self._recorder.start()
                 self._resources.push_async_callback(asyncio.to_thread, self._recorder.close)
             self._listen(data, admin_server)
+            if self._doors:
+                await self._open_early(data)
             await asyncio.gather(self._roster.open(), self._open_embeddings())
             self._resources.push_async_callback(self._router.close)
             await self._monitor.first_round(FIRST_ROUND)
-            await asyncio.gather(data.start(), admin_server.start())
-            self._resources.push_async_callback(self._handover.close)
+            if not self._doors:
+                await data.start()
+            await admin_server.start()
+            self._gate.ready.set()
             with _signals(self.stop):
-                self._handover.open()
                 async with SelfCheck(
                     next((a for a in self.addresses if a.startswith(UNIX)), self.addresses[0])
                 ) as alive:
@@ -228,6 +231,13 @@ class Daemon:
                     log.info("ready on %s: %s", ", ".join(self.addresses), self._status())
                     await self._until_stopped(self._search(), reporter.serving())
                 await self._drain(data, admin_server, reporter)
+
+    async def _open_early(self, data: Server) -> None:
+        """Greets whoever waits at inherited sockets, who would give up after 20 s; calls wait until all is there."""
+        self._gate.ready.clear()
+        await data.start()
+        self._resources.push_async_callback(self._handover.close)
+        self._handover.open()
 
     async def _until_stopped(self, *meanwhile: Coroutine[Any, Any, None]) -> None:
         tasks = [asyncio.create_task(doing) for doing in meanwhile]

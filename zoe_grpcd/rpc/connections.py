@@ -23,8 +23,8 @@ from typing import Any
 # length 8, type GOAWAY, stream 0; last stream 2^31-1, NO_ERROR
 GOAWAY = bytes((0, 0, 8, 7, 0, 0, 0, 0, 0)) + struct.pack(">II", 0x7FFFFFFF, 0)
 LOOK = 0.02  # how often connections are looked at (seconds)
-# gRPC's first frame, SETTINGS, leaves within microseconds after accept; only TCP can tell whether it has (seconds)
-_GREETED = 0.25
+# A client that hears GOAWAY with the very first frame takes the connection for one that failed (seconds).
+GREETED = 0.25
 _DATA_SEGMENTS_OUT = 156  # the offset of tcpi_data_segs_out in struct tcp_info
 
 
@@ -40,7 +40,9 @@ class Where:
         if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return False
         name = sock.getsockname()
-        return bool(name == self.path if sock.family == socket.AF_UNIX else name[1] == self.port)
+        if sock.family == socket.AF_UNIX:
+            return bool(self.path) and name == self.path  # a pair of sockets has no name
+        return bool(self.port) and name[1] == self.port
 
 
 @dataclass(slots=True)
@@ -51,12 +53,14 @@ class Farewell:
         places: where they came in.
         but: inodes of sockets that only look like gRPC's.
         callers: the addresses of those who are asked; None: everybody.
+        after: how long a connection is left alone from the first look at it (seconds).
         told: the inodes of those who were.
     """
 
     places: Collection[Where]
     but: Collection[int] = ()
     callers: Collection[Any] | None = None
+    after: float = GREETED
     _seen: dict[int, float] = field(default_factory=dict)
     told: set[int] = field(default_factory=set)
 
@@ -102,10 +106,10 @@ class Farewell:
     def _between_frames(self, inode: int, sock: socket.socket) -> bool:
         """All that gRPC wrote is with the client, and it has written something."""
         since = self._seen.setdefault(inode, time.monotonic())
-        if _waiting_to_leave(sock):
+        if _waiting_to_leave(sock) or time.monotonic() - since < self.after:
             return False
         if sock.family == socket.AF_UNIX:
-            return time.monotonic() - since > _GREETED
+            return True  # which does not say whether anything was sent
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _DATA_SEGMENTS_OUT + 4)
         return bool(struct.unpack_from("I", info, _DATA_SEGMENTS_OUT)[0])
 

@@ -5,7 +5,9 @@ gets a new connection: ours while it is open, the inherited one, where callers w
 
     TCP    both are in one SO_REUSEPORT group: the inherited one is its member 0, as it was there first, gRPC's is 1, and
            a classic BPF program of one instruction says the number. When a daemon dies, its member is gone, and the
-           kernel falls back to the one that is left.
+           kernel falls back to the one that is left. gRPC's socket has a number above those of its connections: the
+           kernel closes the files of a dead process from the last one down, so that nobody whose connection breaks
+           comes back to a socket that is about to close.
     unix   the path leads to one of two inodes; a rename, which is atomic, says to which.
 
 The one rule: a door is shut before gRPC is told to stop.
@@ -13,10 +15,11 @@ The one rule: a door is shut before gRPC is told to stop.
 
 import ctypes
 import os
+import resource
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +33,7 @@ Bind = Callable[[str], int]
 _ATTACH_REUSEPORT_CBPF = 51
 _RETURN_CONSTANT = 0x06
 _WAITING, _OURS = 0, 1
+_MOST_FILES = 8192  # connections are limited to 4096
 
 
 class CannotListen(Exception):
@@ -71,8 +75,9 @@ class TcpDoor:
                 "write it as [::ffff:ADDRESS]:PORT in the .socket unit"
             )
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        with _last_numbers():
+            bind(self.address)
         self._send_to(_WAITING)
-        bind(self.address)
 
     def open(self) -> None:
         """See Door."""
@@ -168,6 +173,20 @@ class Doors:
         """Shuts all: from now on callers wait."""
         for door in self._claimed:
             door.shut()
+
+
+@contextmanager
+def _last_numbers() -> Iterator[None]:
+    """What is opened meanwhile gets a number above those of the connections to come."""
+    last = min(_MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+    with ExitStack() as fillers:
+        first = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        fillers.callback(os.close, first)
+        number = first
+        while number < last:
+            number = os.dup(first)
+            fillers.callback(os.close, number)
+        yield
 
 
 def _tcp_name(host: str, port: int) -> str:

@@ -38,6 +38,8 @@ class Gate:
         self.log = log or DecisionLog()
         self.draining = False
         self.running = 0
+        self.ready = asyncio.Event()  # calls wait for it
+        self.ready.set()
         self._ended = asyncio.Event()
         self._calls: set[asyncio.Task[Any]] = set()
         self._cutting = False
@@ -154,6 +156,8 @@ async def _answered(handler: Handler, request: Any, context: Context) -> Any:
 
 async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, context: Context) -> Any:
     """The answer of a handler behind the gate, noted in the decision log if it decides anything."""
+    if not gate.ready.is_set():
+        await gate.ready.wait()
     gate.enter()
     entry = gate.log.begin(method) if method in DECIDING else Entry(0, method, 0.0)
     try:

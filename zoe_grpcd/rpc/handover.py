@@ -14,6 +14,8 @@ from zoe_grpcd.rpc.relay import Relay
 
 # Who does not leave though nothing runs is not waited for any longer (seconds).
 PATIENCE = 1.0
+# Who was waiting has begun to call by then (seconds).
+SETTLED = 1.0
 # Everybody who can be asked to leave has been by then (seconds).
 TELLING = 2.0
 
@@ -61,6 +63,8 @@ class Handover:
             with suppress(asyncio.CancelledError):
                 await self._redirecting
         await self._relay.close()
+        for door in self._doors:
+            door.sock.close()
 
     def _shut(self) -> None:
         for door in self._doors:
@@ -75,7 +79,7 @@ class Handover:
     async def _redirect(self) -> None:
         """Asks those who are passed on to come directly."""
         places = [door.where() for door in self._doors]
-        farewell = Farewell(places, self._relay.inodes, self._relay.names)
+        farewell = Farewell(places, self._relay.inodes, self._relay.names, after=SETTLED)
         await asyncio.sleep(0)  # the relay begins
         while len(farewell.look() & farewell.told) < len(self._relay.names):  # noqa: ASYNC110 - the kernel tells nobody
             await asyncio.sleep(LOOK)

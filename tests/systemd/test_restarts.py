@@ -1,0 +1,49 @@
+"""One daemon after another under load from stock gRPC clients: what the callers see of it."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from userload import load_on
+from userservice import UNIT, Service
+from waiting import wait_until
+
+from zoe_client import Client
+
+
+@pytest.mark.parametrize("target", ["tcp", "unix"])
+def test_a_restart_under_load_fails_no_call(service: Service, target: str) -> None:
+    before = service.running()
+    with load_on(getattr(service, target)) as load:
+        load.goes_on()
+        service.manager.systemctl("restart", UNIT)
+        load.goes_on()
+    after = service.manager.becomes(UNIT, SubState="running")
+    assert after["MainPID"] != before["MainPID"]
+    assert load.failed() == []
+
+
+def test_a_crash_fails_only_calls_inside_the_dead_process(service: Service) -> None:
+    before = service.running()
+    pid = int(before["MainPID"])
+    with load_on(service.tcp) as load:
+        load.goes_on()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), 20)
+        dead = time.monotonic()
+        load.goes_on()
+    assert [call for call in load.failed() if call.began > dead] == []
+    assert len(load.failed()) <= len(load.calls)
+    after = service.manager.becomes(UNIT, SubState="running")
+    assert int(after["NRestarts"]) == int(before["NRestarts"]) + 1
+
+
+def test_a_client_of_ours_does_not_notice_a_crash_before_its_answer_has_begun(service: Service) -> None:
+    before = service.running()
+    with Client(service.tcp) as client:
+        assert client.complete("hello", model="endless", max_output_tokens=1).text
+        os.kill(int(before["MainPID"]), signal.SIGKILL)
+        assert client.complete("hello", model="endless", max_output_tokens=1, timeout=180).text
+    assert service.pid() != int(before["MainPID"])
