@@ -92,7 +92,9 @@ class Auth(Section):
 class Reliability(Section):
     """What happens when a backend fails."""
 
-    max_attempts: PositiveCount = option(3, "Attempts for a request, but for those that bring a broken answer further.")
+    max_attempts: PositiveCount = option(
+        3, "Attempts for a request, but for those that bring a broken answer further."
+    )
     retry_delay: Seconds = option("500ms", "Pause before the same backend is tried again.")
     error_threshold: PositiveCount = option(
         3,
