@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.timetable import ANY, Sharing, Shop, Task, play
+from zoe_grpcd.core.timetable import ANY, Sharing, Shop, Task, loss_beside, play
 
 M, N, P = "m", "n", "p"
 ALONE = Sharing(0.0, 0.0)
@@ -119,3 +119,21 @@ def test_who_waits_for_a_load_for_ever_changes_nothing_for_those_at_work(
     shop = Shop(8, sharing, LOADS, resident=(M, N, P), most_models=4)
     endless = replace(shop, loads={**LOADS, "q": 1e6}, loading={"q": 1e6})
     assert ends(endless, *tasks, Task("q", 1.0))[:-1] == pytest.approx(ends(shop, *tasks))
+
+
+@given(shops, st.lists(st.builds(Task, st.just(M), st.floats(0.01, 20)), max_size=6), st.floats(0.01, 20))
+def test_what_requests_for_one_model_lose_by_each_other_is_the_difference_of_two_plays(
+    shop: Shop, tasks: list[Task], work: float
+) -> None:
+    shop, mine = shop.loading_in(M, 0.0), Task(M, work)
+    loss = loss_beside(shop, tasks, mine)
+    assert (loss is None) == (len(tasks) >= shop.slots or M in shop.loading)
+    if loss is not None:
+        *others, last = ends(shop, *tasks, mine)
+        assert last - work == pytest.approx(loss, abs=1e-6)
+        assert sum(others) - sum(ends(shop, *tasks)) == pytest.approx(loss, abs=1e-6)
+
+
+@pytest.mark.parametrize("task", [Task(N, 1.0), Task(ANY, 1.0)])
+def test_beside_another_model_it_has_to_be_played(task: Task) -> None:
+    assert loss_beside(Shop(4), [task], Task(M, 1.0)) is None

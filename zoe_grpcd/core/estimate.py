@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from zoe_grpcd.core.domain import Ask, Estimate, LoadState
 from zoe_grpcd.core.learning import MOST_IMAGE_TOKENS
-from zoe_grpcd.core.timetable import Shop, Task, play
+from zoe_grpcd.core.timetable import Shop, Task, loss_beside, play
 from zoe_grpcd.core.views import BackendView, DeploymentView
 
 MESSAGE_TOKENS = 4
@@ -112,10 +112,16 @@ def wait_of(view: DeploymentView, backend: BackendView, work: float) -> Wait:
     shop = backend.shop
     if shop is None or (backend.in_flight + backend.foreign and not backend.tasks):
         return _by_numbers(view, backend)
+    model = view.deployment.model
+    if (
+        work > 0
+        and not view.load_seconds
+        and (loss := loss_beside(shop, backend.tasks, Task(model, work))) is not None
+    ):
+        return Wait(slowdown=1.0 + loss / work, burden=loss)
     before = backend.played
     if before is None:
         before = backend.played = play(shop, backend.tasks)
-    model = view.deployment.model
     places, pushed_out = play(shop.loading_in(model, view.load_seconds), (*backend.tasks, Task(model, work)))
     mine = places.pop()
     load = min(view.load_seconds, mine.start)

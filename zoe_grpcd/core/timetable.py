@@ -106,6 +106,23 @@ def play(shop: Shop, tasks: Sequence[Task]) -> Played:
     return _side_by_side(shop.sharing, tasks) if _all_start(shop, tasks) else _Play(shop, tasks).run()
 
 
+def loss_beside(shop: Shop, tasks: Sequence[Task], mine: Task) -> float | None:
+    """Seconds that one more task, its model in memory, loses by the others, and all of them together by it; None: that has
+    to be played, since somebody waits, or other models are at work.
+
+    Requests for one model do the same work in the same time, so two of them make each other longer by mates * the
+    smaller work. It is the difference of two plays, and twenty times faster.
+    """
+    model, work, common = mine.model, mine.work, 0.0
+    if len(tasks) >= shop.slots or model in shop.loading:
+        return None
+    for other, left in tasks:
+        if other != model:
+            return None
+        common += min(work, left)
+    return shop.sharing.mates * common
+
+
 def _all_start(shop: Shop, tasks: Sequence[Task]) -> bool:
     """Nobody waits, and nothing is loaded."""
     models = [task.model for task in tasks]
