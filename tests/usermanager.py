@@ -25,7 +25,7 @@ MANAGER = Path("/lib/systemd/systemd")
 PROGRAMS = ("systemctl", "systemd-analyze", "journalctl", "unshare", "nsenter", "setpriv")
 RUNTIME = f"/run/user/{USER.pw_uid}"
 HOME = f"{RUNTIME}/home"
-_JOURNAL = r"[Journal]\nStorage=volatile\nAudit=no\nReadKMsg=no\nForwardToSyslog=no\nForwardToWall=no\n"
+_JOURNAL = r"[Journal]\nStorage=volatile\nAudit=no\nReadKMsg=no\nForwardToSyslog=no\nRateLimitBurst=0\n"
 _ENTER = ["unshare", "--mount", "--cgroup", "--propagation", "private", "bash", "-ec"]
 _AS_USER = ["setpriv", f"--reuid={USER.pw_uid}", f"--regid={USER.pw_gid}", "--clear-groups"]
 # $@: pairs, a folder that nobody but root may enter, and a place in it that the user has to be able to read

@@ -43,9 +43,13 @@ def test_the_status_follows_what_runs(service: Service) -> None:
 def test_the_journal_has_its_lines_with_their_priority(service: Service) -> None:
     service.running()
     pid = service.pid()
-    lines = service.manager.journal("--output=json", f"_PID={pid}").splitlines()
-    told = [json.loads(line) for line in lines]
-    assert [line["PRIORITY"] for line in told if line["MESSAGE"].startswith("ready on ")] == ["6"]
+
+    def ready() -> list[str]:
+        lines = service.manager.journal("--output=json", f"_PID={pid}").splitlines()
+        told = [json.loads(line) for line in lines]
+        return [line["PRIORITY"] for line in told if line["MESSAGE"].startswith("ready on ")]
+
+    assert wait_until(ready, 30) == ["6"]
 
 
 def test_no_key_is_in_the_journal_or_the_environment(service: Service) -> None:
@@ -141,7 +145,7 @@ def test_a_daemon_that_hangs_is_replaced(service: Service) -> None:
     restarts = int(before["NRestarts"]) + 1
     after = service.manager.becomes(UNIT, NRestarts=str(restarts), SubState="running")
     assert after["MainPID"] != before["MainPID"]
-    assert "Watchdog timeout" in service.manager.journal()
+    wait_until(lambda: "Watchdog timeout" in service.manager.journal(), 30)
     with service.client() as client:
         assert client.complete(PROMPT, model="endless", max_output_tokens=1).text
 
@@ -172,7 +176,7 @@ def test_a_bad_configuration_is_said_once(service: Service) -> None:
     finally:
         manager.write(".config/zoe-grpcd/config.yaml", good)
     assert (ended["ExecMainStatus"], ended["NRestarts"]) == ("78", "0")
-    assert "servers" in manager.journal()
+    wait_until(lambda: "servers" in manager.journal(), 30)
 
 
 def test_a_caller_starts_it(service: Service) -> None:
