@@ -68,7 +68,7 @@ def _plain_resolver() -> Resolver:
 
 def a_backend(name: str, **fields: Any) -> Backend:
     fields = {"prefill": Prefill.CONTINUES, **fields}
-    return Backend(name, fields.pop("kind", "llamacpp"), f"http://{name}", **fields)
+    return Backend(name, fields.pop("kind", "llamacpp"), fields.pop("url", f"http://{name}"), **fields)
 
 
 def a_view(backend: str, model: str = "m", **fields: Any) -> DeploymentView:

@@ -41,6 +41,7 @@ def backends(name: str) -> st.SearchStrategy[BackendView]:
         trust=st.sampled_from([1.0, 1.0, 0.5, 0.1]),
         trial=st.booleans(),
         until=st.none() | st.floats(0, 100),
+        neighbours=st.sampled_from([0, 0, 1, 3]),
     )
 
 

@@ -180,15 +180,14 @@ def _record(tmp_path: Path) -> Iterator[Callable[..., Recorder]]:
 WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
 
 
-def three_boxes(record: Any, **more: Any) -> World:
+def three_boxes(record: Any, url: str = "http://{}", **more: Any) -> World:
     """Three backends of different weight and speed with two models; one of the models is cold on one of them."""
     world = World(**{"policy": POLICY, "record": record, **more})
     cold = seen("m", a_status("n", state=LoadState.UNLOADED), slots=64)
     for name, pace in (("a", 0.5), ("b", 1.5), ("c", 0.2)):
         script: Script = (said("x"), partial(world.clock.advance, pace), said("y"), finished(20, 30))
-        world.add(
-            name, script, seen_as=cold if name == "c" else seen("m", "n", slots=64), weight=WEIGHTS[name]
-        )
+        seen_as = cold if name == "c" else seen("m", "n", slots=64)
+        world.add(name, script, seen_as=seen_as, weight=WEIGHTS[name], url=url.format(name))
     return world
 
 
@@ -257,6 +256,22 @@ async def test_what_is_held_against_those_that_failed_makes_the_same_choices_aga
     assert seen_reasons == {None, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED}
     phases = {backend.phase for p in pictures for backend in p.backends.values()}
     assert phases >= {Phase.READY, Phase.DEGRADED, Phase.COOLING_DOWN}
+
+
+async def test_what_neighbours_do_makes_the_same_choices_again(record: Any, tmp_path: Path) -> None:
+    recorder = record()
+    world = three_boxes(recorder, "http://127.0.0.1/{}")
+    await some_traffic(world)
+    recorder.close()
+    assert any(view.neighbours for view in world.fleet.snapshot(world.clock()).backends.values())
+    found = replayed(tmp_path / "decisions")
+    assert len(found) == 60
+    assert [request.after for request in found] == [request.before for request in found]
+    assert [request.expected_after for request in found] == [request.expected_before for request in found]
+    apart = record("apart")
+    await some_traffic(three_boxes(apart))
+    apart.close()
+    assert [r.expected_before for r in replayed(tmp_path / "apart")] != [r.expected_before for r in found]
 
 
 async def test_what_nobody_could_serve_is_there_too(record: Any, tmp_path: Path) -> None:

@@ -124,6 +124,12 @@ def test_it_says_what_is_waited_for() -> None:
     assert "2.0 s of it to wait" in decision.explanation
 
 
+def test_it_says_who_is_at_work_beside_it() -> None:
+    beside = replace(backend("a"), neighbours=2)
+    said = decide(snapshot_of((beside, a_view("a", overhead_seconds=1.0)))).explanation
+    assert "beside 2 at work on other servers of its machine" in said
+
+
 def test_it_says_how_many_there_were() -> None:
     assert "best of 2, score 1.00" in decide(snapshot_of(A, B)).explanation
 

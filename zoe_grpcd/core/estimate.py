@@ -7,7 +7,8 @@
     load     what is left of the model's load, less the wait if it loads already; 0 if it is warm
     prefill  (overhead + prompt tokens * seconds per prompt token) * slowdown
     decode   output tokens * seconds per token * slowdown
-    slowdown mean over its run, by those that run beside it
+    slowdown mean over its run, by those that run beside it; each request at work on another backend of its machine adds
+             what a stranger costs, for as long as it runs, and lengthens the queue in proportion
     burden   what others lose by it: seconds that those in flight there end later, and seconds to load again what it
              pushes out of memory, times how likely that is asked for next
     ninety   total * the 0.9-quantile of truth / estimate of past answers of this model
@@ -71,28 +72,31 @@ class Wait(NamedTuple):
     burden: float = 0.0  # seconds that others lose by it
 
 
-def alone(size: Size, view: DeploymentView) -> Estimate:
-    """The expected times on a backend that has nothing else to do."""
+def alone(size: Size, view: DeploymentView, slowdown: float = 1.0) -> Estimate:
+    """The expected times on a backend that has nothing else to do; `slowdown`: by the rest of its machine."""
     prompt = size.prompt_bytes / view.bytes_per_token + size.fixed_tokens
     if size.images:
         prompt += size.images * view.image_tokens
     output = view.output_tokens
     if size.max_output_tokens is not None and size.max_output_tokens < output:
         output = size.max_output_tokens
-    load, prefill = view.load_seconds, view.overhead_seconds + prompt * view.seconds_per_prompt_token
-    decode = output * view.seconds_per_token
-    speed = 1.0 / view.seconds_per_token
+    load = view.load_seconds
+    prefill = (view.overhead_seconds + prompt * view.seconds_per_prompt_token) * slowdown
+    decode = output * view.seconds_per_token * slowdown
+    speed = 1.0 / (view.seconds_per_token * slowdown)
     cost = prompt * view.input_usd_per_token + output * view.output_usd_per_token
     ninety = (load + prefill + decode) * view.spread
-    return _new(Estimate, (0.0, load, prefill, decode, speed, cost, ninety, 1.0, 0.0))
+    return _new(Estimate, (0.0, load, prefill, decode, speed, cost, ninety, slowdown, 0.0))
 
 
 def estimate(size: Size, view: DeploymentView, backend: BackendView) -> Estimate:
     """The expected times on a backend, given all that it does."""
-    expected = alone(size, view)
+    slower = strangers_of(backend) * backend.neighbours if backend.neighbours else 0.0
     if not (backend.tasks or backend.in_flight or backend.foreign or view.load_seconds):
-        return expected
+        return alone(size, view, 1.0 + slower)
+    expected = alone(size, view)
     queue, load, slowdown, burden = wait_of(view, backend, expected.prefill + expected.decode)
+    queue, slowdown = queue * (1.0 + slower / slowdown), slowdown + slower
     prefill, decode = expected.prefill * slowdown, expected.decode * slowdown
     return Estimate(
         queue,
@@ -105,6 +109,11 @@ def estimate(size: Size, view: DeploymentView, backend: BackendView) -> Estimate
         slowdown,
         burden,
     )
+
+
+def strangers_of(backend: BackendView) -> float:
+    """By how much a request is slower for each one at work beside it that is not of its model."""
+    return (backend.shop or USUAL_SHOP).sharing.strangers
 
 
 def wait_of(view: DeploymentView, backend: BackendView, work: float) -> Wait:

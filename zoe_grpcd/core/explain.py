@@ -72,8 +72,10 @@ def _sentence(
     parts = [f"{name}: {words_of(question, choice, snapshot)}; {place_of(choice, by)}"]
     load = f", {expected.load:.1f} s of it to load" if expected.load > 0 else ""
     wait = f", {expected.queue:.1f} s of it to wait" if expected.queue > 0 else ""
+    count = choice.options[choice.best].gate.view.neighbours
+    beside = f", beside {count} at work on other servers of its machine" if count else ""
     price = f", {max(expected.cost_usd, 1e-6):.6f} USD" if expected.cost_usd > 0 else ""
-    parts.append(f"expected {expected.total:.1f} s{load}{wait}{price}")
+    parts.append(f"expected {expected.total:.1f} s{load}{wait}{beside}{price}")
     if choice.panic:
         parts.append("nobody else may serve, so it is tried although it fails too often or limits our rate")
     elif choice.options[choice.best].gate.view.trial:

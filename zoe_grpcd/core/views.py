@@ -29,6 +29,7 @@ class BackendView:
     trust: float = 1.0
     trial: bool = False
     until: float | None = None
+    neighbours: int = 0  # requests at work on other backends of its machine
     # The future of the tasks: kept here by whoever needs it first.
     played: Played | None = field(default=None, init=False, compare=False, repr=False)
 

@@ -29,6 +29,7 @@ from zoe_grpcd.core.speed import Speed
 from zoe_grpcd.core.turns import Owed, Scope, Turn, remembered
 from zoe_grpcd.core.usage import DecayedMean
 from zoe_grpcd.core.views import BackendReport, DeploymentView, Snapshot
+from zoe_grpcd.fleet.machine import Machine, machine_of
 from zoe_grpcd.fleet.pictures import Gallery, backend_view_of, gallery_of, report_of, view_of
 from zoe_grpcd.fleet.probes import foreign_of, is_meant, signal_of
 from zoe_grpcd.fleet.state import Host, Lease, Served, load_left
@@ -57,6 +58,7 @@ class Fleet:
         self._facts = dict(facts or {})
         self._deployments = tuple(deployments)
         self._hosts: dict[str, Host] = {}
+        self._machines: dict[str, Machine] = {}
         self._subscribers: list[Callable[[str], None]] = []
         self._usual = Speed()  # of all backends
         # An answer's length is a matter of the model, whoever runs it; a mean for each backend would compare their luck.
@@ -78,7 +80,11 @@ class Fleet:
     def add(self, backend: Backend, now: float) -> None:
         """Takes in a backend; its models are unknown until the first probe, but for the configured ones."""
         configured = [d for d in self._deployments if d.backend == backend.name]
-        host = self._hosts[backend.name] = Host(backend, configured, now, self._usual)
+        shared = machine_of(backend)
+        machine = self._machines.setdefault(shared, Machine()) if shared else Machine()
+        if former := self._hosts.get(backend.name):
+            former.leave(now)
+        host = self._hosts[backend.name] = Host(backend, configured, now, self._usual, machine)
         host.doubted = self._caution.degraded_weight
         host.served = {d.model: self._serve(d) for d in configured}
         self._models = self._silent = self._gallery = None
@@ -92,6 +98,9 @@ class Fleet:
         if not observation.ok:
             host.observation = replace(host.observation or observation, ok=False, error=observation.error)
             host.gone = True
+            host.foreign = 0  # whoever was served there is so no longer
+            host.settle(now)
+            host.view = self._snapshot = None
             self._signal(host, observation.error, now, Signal.BROKEN)
             return
         if observation.models is None and host.observation is not None:
@@ -332,10 +341,11 @@ class Fleet:
             host.view = None
             self._snapshot = None
         served = host.served.get(lease.deployment.model) if host else None
-        if served is not None and served.loading_since is not None:
+        if host and served is not None and served.loading_since is not None:
             served.loading_since = None
             if served.status:
                 served.status = replace(served.status, state=LoadState.LOADED)
+            host.settle(now)
             served.view = None
             self._snapshot = None
 

@@ -30,6 +30,7 @@ from zoe_grpcd.core.timetable import USUAL, Shop, Task
 from zoe_grpcd.core.usage import Decayed, DecayedMean
 from zoe_grpcd.core.views import BackendView, DeploymentView
 from zoe_grpcd.fleet.crowd import Crowd
+from zoe_grpcd.fleet.machine import Machine
 from zoe_grpcd.fleet.trouble import Trouble
 
 COLD = {LoadState.UNLOADED, LoadState.SLEEPING, LoadState.FAILED}
@@ -163,9 +164,11 @@ class Served:
 
 
 class Host:
-    """A backend's state."""
+    """A backend's state. `machine`: what it runs on, with its neighbours."""
 
-    def __init__(self, backend: Backend, configured: Sequence[Deployment], now: float, usual: Speed) -> None:
+    def __init__(
+        self, backend: Backend, configured: Sequence[Deployment], now: float, usual: Speed, machine: Machine
+    ) -> None:
         self.backend = backend
         self.configured = tuple(configured)
         self.phase = Phase.UNKNOWN
@@ -181,7 +184,7 @@ class Host:
         self.service = DecayedMean(5.0, prior_weight=0.3)
         self.speed = Speed(usual)
         self.contention = Contention(USUAL if backend.local else NONE)
-        self.crowd = Crowd()
+        self.crowd = Crowd(machine)
         self.asked: Counter[str] = Counter()  # requests of ours by model
         self.at_once = 1  # answers of one model that were seen coming at the same time
         self.most_models, self.most_bytes = 1, 0  # that were seen in memory at the same time
@@ -247,6 +250,11 @@ class Host:
         self.crowd.pass_time(now)
         self.crowd.set(models, self.foreign)
 
+    def leave(self, now: float) -> None:
+        """Another one takes its place: what is in flight there is no longer counted."""
+        self.crowd.pass_time(now)
+        self.crowd.set({}, 0)
+
     @property
     def is_doubted(self) -> bool:
         """Its last probe had no answer, and it is not known to be down."""
@@ -259,7 +267,7 @@ class Host:
             served.view = None
 
     def beside(self, lease: Lease, now: float) -> tuple[float, float]:
-        """Of its own model, and of others: how many ran beside it since its first token, on average."""
+        """Of its own model here, and of others on its machine: how many ran beside it since its first token, on average."""
         if lease.first_at is None or now <= lease.first_at:
             return 0.0, 0.0
         self.crowd.pass_time(now)
