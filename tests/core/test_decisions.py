@@ -22,7 +22,8 @@ def test_a_decision_holds_what_it_promises(
     choice = choose(question, snapshot, policy)
     if choice is None:
         error = refusal_of(question, snapshot, 0.5)
-        assert error.reason in {"NO_HEALTHY_BACKEND", "NO_CAPABLE_BACKEND", "CONTEXT_TOO_LONG", "BAD_REQUEST"}
+        reasons = {"NO_HEALTHY_BACKEND", "NO_CAPABLE_BACKEND", "CONTEXT_TOO_LONG", "BAD_REQUEST", "RATE_LIMITED"}
+        assert error.reason in reasons
         return
     chosen = candidate_of(choice, choice.best)
     backend = snapshot.backends[chosen.deployment.backend].backend
