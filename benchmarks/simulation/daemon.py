@@ -42,7 +42,8 @@ from zoe_grpcd.fleet import Fleet, Lease
 from zoe_grpcd.monitor import EAGER_INTERVAL, MIN_INTERVAL
 from zoe_grpcd.router import Reliability
 
-LONGEST_WAIT = 30.0  # in the waiting room
+LONGEST_WAIT = 30.0  # for somebody who may serve
+PATIENCE = 600.0  # for the whole answer, whoever chooses: the daemon's max_request_time by default
 ERROR_SECONDS, REFUSAL_SECONDS = 0.03, 0.002
 
 
@@ -140,9 +141,21 @@ class Daemon:
         run = Run(request, question, self.world.now)
         self.runs.append(run)
         self.open += 1
+        self.world.at(self.world.now + PATIENCE, lambda: self._expire(run))
         self._decide(run)
 
+    def _expire(self, run: Run) -> None:
+        """Its time is over, wherever it is by now."""
+        if run.over:
+            return
+        self._queue.leave(run)
+        self._end(run, answered=False)
+        if run.hang_up is not None:
+            run.hang_up()
+
     def _decide(self, run: Run) -> None:
+        if run.over:
+            return
         now = self.world.now
         snapshot = behind(self.fleet.snapshot(now), self._queue.ahead(run))
         options = eligible(run.question, snapshot)
@@ -205,6 +218,7 @@ class Daemon:
         transcript = Transcript(chosen, run.question.size, now, cold=lease.cold, waited=lease.waited)
         job = self.world.job(run.request, name, deployment.backend_model)
         one = Try(run, lease, transcript, job)
+        run.hang_up = lambda: self._hang_up(one)
         _, server = self.world.servers[name]
         if server.fault:
             fault = Fault.REFUSED if server.fault == "refuses" else Fault.SERVER
@@ -237,6 +251,16 @@ class Daemon:
         if not one.over and one.transcript.first_at is None:
             self.world.cancel(one.lease.backend.name, one.job)
             self._fail(one, Fault.TIMEOUT)
+
+    def _hang_up(self, one: Try) -> None:
+        """The caller waits no longer."""
+        if one.over:
+            return
+        one.over = True
+        name = one.lease.backend.name
+        self.world.cancel(name, one.job)
+        self.fleet.release(one.lease, None, self.world.now)
+        self._stir(name)
 
     def _done(self, one: Try) -> None:
         now, run, deployment = self.world.now, one.run, one.lease.deployment
@@ -286,7 +310,7 @@ class Daemon:
         self._decide(run)
 
     def _end(self, run: Run, *, answered: bool) -> None:
-        run.ended, run.answered = self.world.now, answered
+        run.ended, run.over, run.answered = self.world.now, True, answered
         run.disturbed = bool(run.attempts)
         self.open -= 1
 

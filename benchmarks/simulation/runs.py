@@ -1,6 +1,7 @@
 """Requests on their way through the daemon in simulated time, and its queue, as `admission` and `queueing` have it.
 
-The rule: all are of one class and one caller, and wait as long as it takes; so who came first looks first.
+The rule: all are of one class and one caller, and stay in the queue as long as they have any time at all; so who came
+first looks first.
 """
 
 from collections import defaultdict
@@ -36,9 +37,11 @@ class Run:
     faults: list[UpstreamError] = field(default_factory=list)
     expected: Estimate | None = None  # of the first attempt
     ended: float = 0.0
+    over: bool = False
     answered: bool = False
     disturbed: bool = False  # more than one attempt
     place: Place | None = None  # in the queue
+    hang_up: Callable[[], None] | None = None  # ends the attempt that is being made
 
 
 class Queue:
