@@ -14,12 +14,12 @@ from zoe_grpcd.core.views import BackendView
 
 SIZE = Size(400, 4, 100)
 VIEW = a_view("a", output_tokens=100.0)
-IDLE = BackendView(a_backend("a"), Phase.READY, shop=Shop(sharing=Sharing(0.3, 0.5)))
+IDLE = BackendView(a_backend("a"), Phase.READY, shop=Shop(sharing=Sharing(0.5, 0.7)))
 ALONE = estimate(SIZE, VIEW, IDLE)
 
 
 @pytest.mark.parametrize(("neighbours", "slowdown"), [(0, 1.0), (1, 1.5), (4, 3.0)])
-def test_each_request_beside_it_on_the_machine_costs_what_a_stranger_costs(
+def test_each_request_beside_it_on_the_machine_costs_what_a_mate_costs(
     neighbours: int, slowdown: float
 ) -> None:
     expected = estimate(SIZE, VIEW, replace(IDLE, neighbours=neighbours))
@@ -51,8 +51,8 @@ def test_those_before_it_take_longer_as_well() -> None:
 
 
 def test_mates_and_neighbours_add_up() -> None:
-    pair = replace(IDLE, in_flight=1, tasks=(Task("m", 1e6),), shop=Shop(2, Sharing(0.3, 0.5)))
-    assert estimate(SIZE, VIEW, replace(pair, neighbours=2)).slowdown == pytest.approx(1.0 + 0.3 + 2 * 0.5)
+    pair = replace(IDLE, in_flight=1, tasks=(Task("m", 1e6),), shop=Shop(2, Sharing(0.5, 0.7)))
+    assert estimate(SIZE, VIEW, replace(pair, neighbours=2)).slowdown == pytest.approx(1.0 + 0.5 + 2 * 0.5)
 
 
 BACKENDS = st.builds(
@@ -74,3 +74,13 @@ def test_more_work_on_a_neighbour_never_makes_an_estimate_shorter(
     less, expected = (estimate(SIZE, view, replace(backend, neighbours=n)) for n in (few, few + more))
     for name in ("queue", "load", "prefill", "decode", "total", "ninety", "slowdown"):
         assert getattr(expected, name) >= getattr(less, name) - 1e-9
+
+
+@given(st.builds(Sharing, st.floats(0, 4), st.floats(0, 4)), st.integers(1, 6))
+def test_an_idle_server_is_never_slower_than_its_equal_that_has_the_work(
+    sharing: Sharing, count: int
+) -> None:
+    shop = Shop(8, sharing)
+    busy = replace(IDLE, in_flight=count, tasks=(Task("m", 1e6),) * count, shop=shop)
+    beside = replace(IDLE, neighbours=count, shop=shop)
+    assert estimate(SIZE, VIEW, beside).total <= estimate(SIZE, VIEW, busy).total + 1e-9

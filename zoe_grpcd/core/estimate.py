@@ -8,7 +8,8 @@
     prefill  (overhead + prompt tokens * seconds per prompt token) * slowdown
     decode   output tokens * seconds per token * slowdown
     slowdown mean over its run, by those that run beside it; each request at work on another backend of its machine adds
-             what a stranger costs, for as long as it runs, and lengthens the queue in proportion
+             what a mate or a stranger costs, the less of the two, for as long as it runs, and lengthens the queue in
+             proportion: so a burst spreads over equal servers of one machine, too
     burden   what others lose by it: seconds that those in flight there end later, and seconds to load again what it
              pushes out of memory, times how likely that is asked for next
     ninety   total * the 0.9-quantile of truth / estimate of past answers of this model
@@ -91,7 +92,7 @@ def alone(size: Size, view: DeploymentView, slowdown: float = 1.0) -> Estimate:
 
 def estimate(size: Size, view: DeploymentView, backend: BackendView) -> Estimate:
     """The expected times on a backend, given all that it does."""
-    slower = strangers_of(backend) * backend.neighbours if backend.neighbours else 0.0
+    slower = by_neighbours(backend) * backend.neighbours if backend.neighbours else 0.0
     if not (backend.tasks or backend.in_flight or backend.foreign or view.load_seconds):
         return alone(size, view, 1.0 + slower)
     expected = alone(size, view)
@@ -111,9 +112,12 @@ def estimate(size: Size, view: DeploymentView, backend: BackendView) -> Estimate
     )
 
 
-def strangers_of(backend: BackendView) -> float:
-    """By how much a request is slower for each one at work beside it that is not of its model."""
-    return (backend.shop or USUAL_SHOP).sharing.strangers
+def by_neighbours(backend: BackendView) -> float:
+    """By how much a request is slower for each one at work on another backend of its machine.
+
+    Not by more than for one in its own queue: a server is never worse than its equal for what that one has to do.
+    """
+    return min((backend.shop or USUAL_SHOP).sharing)
 
 
 def wait_of(view: DeploymentView, backend: BackendView, work: float) -> Wait:
