@@ -72,6 +72,7 @@ class Daemon:
         self._queue = Queue()
         self._looked: dict[str, float] = {}
         self._nudged: set[str] = set()
+        self.fleet.subscribe(lambda _name: world.at(world.now, self._stir_all))
         for name, (box, server) in world.servers.items():
             url = f"http://{box.name}:8080"
             self.fleet.add(
@@ -189,6 +190,12 @@ class Daemon:
     def _stir(self, name: str) -> None:
         """A place is free: those in the queue who may take it look, one after the other."""
         for run in self._queue.hopeful(name, self.fleet.has_room):
+            if run in self._queue:
+                self._decide(run)
+
+    def _stir_all(self) -> None:
+        """The fleet has changed, maybe so that more may start."""
+        for run in self._queue.everybody():
             if run in self._queue:
                 self._decide(run)
 

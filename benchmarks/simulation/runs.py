@@ -72,6 +72,10 @@ class Queue:
                 tasks[other.place.backend].append(other.place.task)
         return tasks
 
+    def everybody(self) -> list[Run]:
+        """All of them, in their order."""
+        return list(self._line)
+
     def hopeful(self, backend: str, has_room: Callable[[Key], bool]) -> list[Run]:
         """Those who may find a place there, in their order."""
         keys = {key for run in self._line if run.place for key in run.place.reach if key[0] == backend}

@@ -49,7 +49,7 @@ def _compared(results: Results, fleet: str, trace: str) -> dict[str, object]:
     if OURS not in rows:
         return {}
     rivals = {policy: row for policy, row in rows.items() if policy not in (OURS, ORACLE)}
-    best = min(rivals, key=lambda policy: rivals[policy].p95) if rivals else OURS
+    best = min(rivals, key=lambda policy: (rivals[policy].p95, rivals[policy].mean)) if rivals else OURS
     known = calibration(results[fleet, trace, OURS])
     return {
         "fleet": fleet,
