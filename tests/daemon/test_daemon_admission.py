@@ -101,10 +101,13 @@ async def test_who_leaves_the_queue_was_never_sent(house: House) -> None:
 async def test_progress_says_how_many_are_ahead(house: House) -> None:
     async with house.daemon.aclient() as client:
         first = await holding(house, client)
-        second = asyncio.create_task(client.complete(PROMPT, model="long", max_output_tokens=5))
+        # on the wire a deadline is rounded to 100 ms: of two that are equal the later one may seem the earlier
+        second = asyncio.create_task(client.complete(PROMPT, model="long", max_output_tokens=5, timeout=30))
         await eventually(lambda: house.load() == (1, 1))
         events: list[Any] = []
-        async with client.stream(PROMPT, model="long", max_output_tokens=5, progress=True) as stream:
+        async with client.stream(
+            PROMPT, model="long", max_output_tokens=5, progress=True, timeout=60
+        ) as stream:
             async for event in stream:
                 events.append(event)
                 if isinstance(event, Progress) and event.queue_position:
