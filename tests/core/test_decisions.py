@@ -22,7 +22,13 @@ def test_a_decision_holds_what_it_promises(
     choice = choose(question, snapshot, policy)
     if choice is None:
         error = refusal_of(question, snapshot, 0.5)
-        reasons = {"NO_HEALTHY_BACKEND", "NO_CAPABLE_BACKEND", "CONTEXT_TOO_LONG", "BAD_REQUEST", "RATE_LIMITED"}
+        reasons = {
+            "NO_HEALTHY_BACKEND",
+            "NO_CAPABLE_BACKEND",
+            "CONTEXT_TOO_LONG",
+            "BAD_REQUEST",
+            "RATE_LIMITED",
+        }
         assert error.reason in reasons
         return
     chosen = candidate_of(choice, choice.best)
