@@ -13,7 +13,7 @@ from benchmarks.simulation.runs import Place, Queue, Run, place_of
 from benchmarks.simulation.traces import Request
 from benchmarks.simulation.world import Listener, World
 from zoe_grpcd.admission import LOOK_AGAIN
-from zoe_grpcd.core.awaited import behind, key_of, waited_for
+from zoe_grpcd.core.awaited import behind, held_up, key_of
 from zoe_grpcd.core.domain import (
     Ask,
     Backend,
@@ -32,6 +32,7 @@ from zoe_grpcd.core.domain import (
 from zoe_grpcd.core.eligible import Question, views_of, why_not
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.estimate import estimate, size_of
+from zoe_grpcd.core.fallback import ELSEWHERE, Elsewhere
 from zoe_grpcd.core.intents import SHIPPED
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.recovery import AFTER, pauses
@@ -201,7 +202,7 @@ class Daemon:
 
     def _without_anybody(self, run: Run, snapshot: Snapshot) -> None:
         now = self.world.now
-        if waited_for(run.question, snapshot):
+        if held_up(run.question, snapshot):
             if now - run.started > LONGEST_WAIT:
                 self._end(run, answered=False)
             else:
@@ -311,7 +312,7 @@ class Daemon:
         if len(run.attempts) >= self.reliability.max_attempts:
             self._end(run, answered=False)
             return
-        if after.exclude:
+        if ELSEWHERE[error.fault] is not Elsewhere.ANYWHERE:
             failed = (name, deployment.model)
             run.question = replace(run.question, excluded=run.question.excluded | {failed})
         self._decide(run)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
 
-from zoe_grpcd.core.awaited import once_over, wait_in_words, waited_for
+from zoe_grpcd.core.awaited import held_up, once_over, wait_in_words
 from zoe_grpcd.core.domain import Ask, Decision, Deployment, Generation, Locality, Phase, Reason, Target
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import (
@@ -396,7 +396,8 @@ DEAD = pair(backend("dead", Phase.DOWN))
     ],
 )
 def test_what_is_worth_waiting_for(snapshot: Snapshot, ask: Ask, reasons: set[Reason]) -> None:
-    assert waited_for(question_of(snapshot, ask, Policy()), snapshot) == reasons
+    held = held_up(question_of(snapshot, ask, Policy()), snapshot)
+    assert {reason for found in held.values() for reason in found} == reasons
 
 
 def test_where_it_would_go_after_the_wait() -> None:
@@ -413,6 +414,14 @@ def test_where_it_would_go_after_the_wait() -> None:
     assert decision.chosen.estimate.queue == 2.5
     words = wait_in_words(decision.chosen.deployment, snapshot)
     assert words == "all 2 of its places are taken, and the request would wait for one"
+
+
+def test_a_server_without_a_limit_of_ours_is_waited_for_behind_others() -> None:
+    view = a_view("a")
+    snapshot = snapshot_of((BackendView(a_backend("a"), Phase.READY, 1, slots=1), view))
+    assert wait_in_words(view.deployment, snapshot) == (
+        "others wait already, and the request would be served after them"
+    )
 
 
 def test_who_will_not_wait_is_told_of_nobody() -> None:

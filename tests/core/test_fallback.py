@@ -99,6 +99,7 @@ def test_too_long_goes_along_the_chain_to_a_larger_window() -> None:
 def test_every_fault_has_its_place() -> None:
     assert set(ELSEWHERE) == set(Fault)
     assert [fault for fault, place in ELSEWHERE.items() if place is Elsewhere.NOWHERE] == [Fault.REJECTED]
+    assert [fault for fault, place in ELSEWHERE.items() if place is Elsewhere.ANYWHERE] == [Fault.LOADING]
 
 
 def test_any_model_if_the_caller_allows() -> None:

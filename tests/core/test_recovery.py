@@ -21,7 +21,7 @@ from zoe_grpcd.core.errors import (
     ZoeError,
 )
 from zoe_grpcd.core.phases import Signal
-from zoe_grpcd.core.recovery import AFTER, After, RetryBudget, ends_request, failure_of, lost_of, pauses
+from zoe_grpcd.core.recovery import AFTER, After, RetryBudget, failure_of, lost_of, pauses
 
 
 def attempt(number: int, backend: str = "a") -> Attempt:
@@ -33,23 +33,23 @@ def failure(*faults: UpstreamError) -> ZoeError:
     return failure_of(attempts, faults, 0.5)
 
 
-# fault: outcome, counts against success, signal, looked at, excluded, tried again, may be gone, whose; error and reason
+# fault: outcome, counts against success, signal, looked at, tried again, may be gone, whose; error and reason
 F, R, T = Outcome.FAILED, Outcome.REJECTED, Outcome.TIMEOUT
 SERVER, MODEL, EITHER = Whose.SERVER, Whose.MODEL, Whose.EITHER
 # fmt: off
 TABLE: list[tuple[Fault, After, type[ZoeError], str]] = [
-    (Fault.REFUSED, After(F, True, Signal.REFUSED, True, True, False, True, SERVER), BackendFailed, "BACKEND_FAILED"),
-    (Fault.TIMEOUT, After(T, True, None, True, True, False, True, EITHER), BackendFailed, "BACKEND_TIMEOUT"),
-    (Fault.LOADING, After(F, False, Signal.LOADING, True, False, False), BackendFailed, "BACKEND_FAILED"),
-    (Fault.RATE_LIMITED, After(F, False, None, False, True, True), Exhausted, "RATE_LIMITED"),
-    (Fault.OVERLOADED, After(F, False, None, True, True, True, False, EITHER), Exhausted, "QUEUE_FULL"),
-    (Fault.SERVER, After(F, True, None, True, True, True, False, EITHER), BackendFailed, "BACKEND_FAILED"),
-    (Fault.LOAD_FAILED, After(F, True, None, True, True, False, False, MODEL), BackendFailed, "MODEL_LOAD_FAILED"),
-    (Fault.MODEL_MISSING, After(F, False, None, True, True, False, False, MODEL), ModelNotFound, "MODEL_NOT_FOUND"),
-    (Fault.UNAUTHORIZED, After(F, True, None, True, True, False, False, SERVER), Misconfigured, "BACKEND_REJECTED"),
-    (Fault.CONTEXT_TOO_LONG, After(R, False, None, False, True, False), ContextTooLong, "CONTEXT_TOO_LONG"),
-    (Fault.REJECTED, After(R, False, None, False, True, False), BackendRejected, "BACKEND_REJECTED"),
-    (Fault.CUT, After(F, True, None, True, True, True, True, EITHER), BackendFailed, "BACKEND_FAILED"),
+    (Fault.REFUSED, After(F, True, Signal.REFUSED, True, False, True, SERVER), BackendFailed, "BACKEND_FAILED"),
+    (Fault.TIMEOUT, After(T, True, None, True, False, True, EITHER), BackendFailed, "BACKEND_TIMEOUT"),
+    (Fault.LOADING, After(F, False, Signal.LOADING, True, False), BackendFailed, "BACKEND_FAILED"),
+    (Fault.RATE_LIMITED, After(F, False, None, False, True), Exhausted, "RATE_LIMITED"),
+    (Fault.OVERLOADED, After(F, False, None, True, True, False, EITHER), Exhausted, "QUEUE_FULL"),
+    (Fault.SERVER, After(F, True, None, True, True, False, EITHER), BackendFailed, "BACKEND_FAILED"),
+    (Fault.LOAD_FAILED, After(F, True, None, True, False, False, MODEL), BackendFailed, "MODEL_LOAD_FAILED"),
+    (Fault.MODEL_MISSING, After(F, False, None, True, False, False, MODEL), ModelNotFound, "MODEL_NOT_FOUND"),
+    (Fault.UNAUTHORIZED, After(F, True, None, True, False, False, SERVER), Misconfigured, "BACKEND_REJECTED"),
+    (Fault.CONTEXT_TOO_LONG, After(R, False, None, False, False), ContextTooLong, "CONTEXT_TOO_LONG"),
+    (Fault.REJECTED, After(R, False, None, False, False), BackendRejected, "BACKEND_REJECTED"),
+    (Fault.CUT, After(F, True, None, True, True, True, EITHER), BackendFailed, "BACKEND_FAILED"),
 ]
 # fmt: on
 
@@ -65,10 +65,6 @@ def test_each_fault(fault: Fault, after: After, error: type[ZoeError], reason: s
     assert (type(raised), raised.reason) == (error, reason)
     assert raised.message.endswith("a: so it said")
     assert len(raised.attempts) == 1
-
-
-def test_only_the_callers_mistake_ends_a_request_at_once() -> None:
-    assert [fault for fault in Fault if ends_request(fault)] == [Fault.REJECTED]
 
 
 def test_the_last_fault_speaks_for_all() -> None:

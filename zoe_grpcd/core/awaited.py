@@ -18,11 +18,6 @@ Key = tuple[str, str]
 SHORT_PAUSE = 10.0  # seconds: a backend that asks us to stay away for longer is not waited for
 
 
-def waited_for(question: Question, snapshot: Snapshot) -> frozenset[Reason]:
-    """What ends by itself and is all that keeps somebody from serving; empty: waiting does not help."""
-    return frozenset(reason for reasons in held_up(question, snapshot).values() for reason in reasons)
-
-
 def held_up(question: Question, snapshot: Snapshot) -> dict[Key, tuple[Reason, ...]]:
     """Who would serve if it were not for what ends by itself, and what that is."""
     found = ineligible(question, snapshot)
@@ -88,6 +83,8 @@ def wait_in_words(deployment: Deployment, snapshot: Snapshot) -> str:
     if view.phase is Phase.LOADING:
         return "it is loading, and the request would wait for that"
     places = view.backend.max_in_flight
+    if places is None:
+        return "others wait already, and the request would be served after them"
     taken = "its only place is taken" if places == 1 else f"all {places} of its places are taken"
     return f"{taken}, and the request would wait for one"
 

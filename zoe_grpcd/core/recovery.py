@@ -30,7 +30,6 @@ class After:
     counts: bool = True  # against the deployment's success rate
     signal: Signal | None = None  # what it shows of the backend
     nudge: bool = True  # look at the backend at once
-    exclude: bool = True  # do not try this deployment again for this request
     again: bool = False  # if nobody else can, the same one may be tried once more after a pause
     leaves: bool = False  # it may have died, and be started again
     whose: Whose | None = None  # against whom it counts (`core.breaker`); None: nobody
@@ -39,7 +38,7 @@ class After:
 AFTER: dict[Fault, After] = {
     Fault.REFUSED: After(signal=Signal.REFUSED, leaves=True, whose=Whose.SERVER),
     Fault.TIMEOUT: After(Outcome.TIMEOUT, leaves=True, whose=Whose.EITHER),
-    Fault.LOADING: After(counts=False, signal=Signal.LOADING, exclude=False),
+    Fault.LOADING: After(counts=False, signal=Signal.LOADING),
     Fault.RATE_LIMITED: After(counts=False, nudge=False, again=True),
     Fault.OVERLOADED: After(counts=False, again=True, whose=Whose.EITHER),
     Fault.SERVER: After(again=True, whose=Whose.EITHER),
@@ -50,11 +49,6 @@ AFTER: dict[Fault, After] = {
     Fault.REJECTED: After(Outcome.REJECTED, counts=False, nudge=False),
     Fault.CUT: After(again=True, leaves=True, whose=Whose.EITHER),
 }
-
-
-def ends_request(fault: Fault) -> bool:
-    """Trying elsewhere would only repeat the caller's mistake."""
-    return fault is Fault.REJECTED
 
 
 def pauses(
