@@ -48,6 +48,7 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 setpriv --pdeathsig=KILL /lib/systemd/systemd-journald &
+until [ -S /run/systemd/journal/socket ]; do sleep 0.02; done  # the manager looks for it once, when it starts
 exec {" ".join(_AS_USER)} --pdeathsig=TERM {MANAGER} --user --log-target=journal
 """
 

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import random
+import shlex
 import signal
 import socket
 import subprocess
@@ -116,14 +117,14 @@ class Server:
         """Waits until it answers 200 (llama-server: until its model is loaded).
 
         Raises:
-            RuntimeError: it ended, with the end of its log.
+            RuntimeError: it ended, with its exit code, its command and the end of its log.
             TimeoutError: it was not ready in that many seconds, and has been stopped.
         """
         deadline = time.monotonic() + within
         while not self._answers():
-            if not self.is_running:
+            if self._process is not None and (code := self._process.poll()) is not None:
                 self.stop()
-                raise RuntimeError(f"{self!r} ended: {self.log.read_text(errors='replace')[-2000:]}")
+                raise RuntimeError(f"{self!r} ended with {code}: {self._told()}")
             if time.monotonic() > deadline:
                 self.stop()
                 raise TimeoutError(f"{self!r} is not ready after {within:g} s; see {self.log}")
@@ -192,6 +193,10 @@ class Server:
         with contextlib.suppress(OSError, http.client.HTTPException):
             return self.request("GET", READY_PATH[self.kind], within=2.0)[0] == 200
         return False
+
+    def _told(self) -> str:
+        """How it was started and what it said last: llama-server b10434 may end before its log is written."""
+        return f"{shlex.join(self.command.argv)}\n{self.log.read_text(errors='replace')[-2000:]}"
 
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
