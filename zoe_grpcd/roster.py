@@ -1,0 +1,144 @@
+"""Which backends there are: configured, recognised or discovered, each with what calls it and what probes it.
+
+Rule: nothing is enlisted before its kind is known, and nothing twice.
+"""
+
+import asyncio
+import gc
+import logging
+import time
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import aiohttp
+
+from zoe_grpcd.adapters import litellm_setup, resuming
+from zoe_grpcd.adapters.dialects import DIALECTS
+from zoe_grpcd.adapters.discovery import discover, recognise
+from zoe_grpcd.adapters.inquiry import together
+from zoe_grpcd.adapters.listed import ListedProbe
+from zoe_grpcd.adapters.litellm_full import FullDispatcher
+from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
+from zoe_grpcd.adapters.passive import PassiveProbe
+from zoe_grpcd.adapters.resuming import ResumingDispatcher
+from zoe_grpcd.core.domain import Backend, Observation, Phase
+from zoe_grpcd.fleet import Fleet
+from zoe_grpcd.kinds import KINDS, with_kind
+from zoe_grpcd.monitor import Monitor
+from zoe_grpcd.ports import Dispatcher, Probe
+from zoe_grpcd.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Roster:
+    """Which backends there are, and what speaks to each: configured, recognised, or discovered."""
+
+    def __init__(self, settings: Settings, fleet: Fleet, monitor: Monitor, resources: AsyncExitStack) -> None:
+        self._backends = settings.backends
+        self._deployments = settings.deployments
+        self._params = settings.litellm_params
+        self._fleet = fleet
+        self._monitor = monitor
+        self._resources = resources
+        self._direct: dict[str, Dispatcher] = {}
+        self._full: FullDispatcher | None = None
+        self._settled: dict[str, str] = {}  # the kind of each configured backend, once it is known
+        self.own_ports: set[int] = set()
+        self.dispatchers: dict[str, Dispatcher] = {}
+
+    async def open(self) -> None:
+        """Loads LiteLLM beside the event loop, and enlists every backend that is known by now."""
+        calls = await self._resources.enter_async_context(open_session())
+        self._session = await self._resources.enter_async_context(_probe_session())
+        self._resources.push_async_callback(self._monitor.close)  # before the session that its probes use
+        broken = await asyncio.to_thread(litellm_setup.load, DIALECTS)
+        for kind, why in broken.items():
+            log.warning("kind %s goes through LiteLLM's own calls, since %s", kind, why)
+        self._full = FullDispatcher(self._params)
+        self._resources.push_async_callback(self._full.close)
+        self._direct = {
+            kind: TransformDispatcher(calls, dialect)
+            for kind, dialect in DIALECTS.items()
+            if kind not in broken
+        }
+        if chat := self._direct.get("llamacpp"):
+            completion = TransformDispatcher(calls, resuming.DIALECT, resuming.Completions())
+            self._direct["llamacpp"] = ResumingDispatcher(calls, chat, completion)
+        gc.collect()
+        gc.freeze()  # LiteLLM leaves half a million objects: a full collection over them takes 200 ms
+        await self.search()
+
+    async def search(self) -> bool:
+        """Enlists what is new; True if somebody may still turn up, or turn into something else."""
+        if not self._backends:
+            await self._discover()
+            return True
+        await together(*(self._enlist_configured(backend) for backend in self._backends))
+        return any(backend.kind == "auto" for backend in self._backends)
+
+    async def _discover(self) -> None:
+        """Enlists every server of this machine; another kind on a known port is another backend."""
+        found = await discover(self._session, own_ports=self.own_ports)
+        names = set(self._fleet.names())
+        known = [self._fleet.backend(name) for name in names]
+        taken = {(backend.url, backend.kind) for backend in known}
+        for backend in found.backends:
+            if (backend.url, backend.kind) not in taken:
+                self._enlist(replace(backend, name=_unused(backend.name, names)))
+        for note in found.notes:
+            log.debug("%s", note)
+
+    async def _enlist_configured(self, backend: Backend) -> None:
+        """Enlists it once its kind is known, and anew when that has changed."""
+        kind, settled = backend.kind, self._settled.get(backend.name)
+        if settled and (kind != "auto" or self._fleet.phase(backend.name) is not Phase.DOWN):
+            return
+        if kind == "auto":
+            found = await recognise(self._session, backend.url, backend.api_key)
+            if found is None or not found.backends:
+                self._note_unknown(backend, found.notes if found else ("nothing answers there",))
+                return
+            kind = found.backends[0].kind
+        if kind == settled:
+            return
+        self._settled[backend.name] = kind
+        if kind in KINDS:
+            self._enlist(replace(backend, kind=kind))
+        else:
+            log.warning("backend %s: kind %s is not supported yet; it gets no requests", backend.name, kind)
+
+    def _note_unknown(self, backend: Backend, notes: tuple[str, ...]) -> None:
+        """Shows a backend whose kind is not known yet, with the reason, and logs that once."""
+        if backend.name in self._settled:
+            return  # its probe tells what is wrong
+        why = ", ".join(notes)
+        if backend.name not in self._fleet.names():
+            self._fleet.add(backend, time.monotonic())
+            log.warning("backend %s: its kind is not known yet: %s", backend.name, why)
+        self._fleet.observe(backend.name, Observation(ok=False, error=why), time.monotonic())
+
+    def _enlist(self, backend: Backend) -> None:
+        backend = with_kind(backend)
+        kind = KINDS[backend.kind]
+        dispatcher = self._direct.get(backend.kind) if kind.direct else None
+        assert self._full is not None
+        self.dispatchers[backend.name] = dispatcher or self._full
+        probe: Probe
+        if kind.probe is None:
+            probe = PassiveProbe(d.backend_model for d in self._deployments if d.backend == backend.name)
+        else:
+            probe = kind.probe(self._session, backend, backend.api_key)
+        if not backend.local:
+            probe = ListedProbe(probe, backend, self._params.get(backend.name))
+        self._monitor.watch(backend, probe)
+        log.info("backend %s: %s at %s", backend.name, backend.kind, backend.url)
+
+
+def _probe_session() -> aiohttp.ClientSession:
+    """A session apart from that of the calls, so that a stalled probe takes no connection of a request."""
+    return aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+
+
+def _unused(name: str, names: set[str]) -> str:
+    return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 1000))) if n not in names)
