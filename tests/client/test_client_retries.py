@@ -88,6 +88,15 @@ async def test_an_unavailable_daemon_is_tried_again_by_grpc(asker: Any, daemon: 
     assert [headers.get("grpc-previous-rpc-attempts") for headers in daemon.headers] == [None, "1", None, "1"]
 
 
+async def test_without_retries_an_unavailable_daemon_is_asked_once(connect: Connect, daemon: Daemon) -> None:
+    down = Refusal(UNAVAILABLE, "SHUTTING_DOWN", trailers=(("grpc-retry-pushback-ms", "1"),))
+    daemon.script += [down, answer("never asked for")]
+    asker = connect(daemon.target, max_retries=0)
+    with pytest.raises(zoe_client.ShuttingDown):
+        await asker.complete("2+2?", timeout=30)
+    assert len(daemon.requests) == 1
+
+
 async def test_a_large_request_is_tried_again_too(asker: Any, daemon: Daemon) -> None:
     down = Refusal(UNAVAILABLE, "SHUTTING_DOWN", trailers=(("grpc-retry-pushback-ms", "1"),))
     daemon.script += [down, answer("a picture")]

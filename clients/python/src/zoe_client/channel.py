@@ -15,11 +15,16 @@ MIB = 1024 * 1024
 Options = list[tuple[str, Any]]
 
 
-def channel_options(target: str) -> Options:
-    """Returns the channel options for a target."""
+def channel_options(target: str, *, retries: bool = True) -> Options:
+    """Returns the channel options for a target.
+
+    Args:
+        target: Where the daemon is.
+        retries: Whether gRPC repeats what is safe. Without, it repeats only what no server has seen.
+    """
     # A request larger than the retry buffer is not retried; the default of 256 KiB is less than one image.
     options: Options = [
-        ("grpc.service_config", service_config(health_check=not is_local(target))),
+        ("grpc.service_config", service_config(health_check=not is_local(target), retries=retries)),
         ("grpc.max_receive_message_length", 32 * MIB),
         ("grpc.per_rpc_retry_buffer_size", 8 * MIB),
         ("grpc.initial_reconnect_backoff_ms", 100),
@@ -37,14 +42,17 @@ def channel_options(target: str) -> Options:
 
 
 @cache
-def service_config(*, health_check: bool) -> str:
+def service_config(*, health_check: bool, retries: bool = True) -> str:
     """Returns the service config as JSON.
 
     Args:
         health_check: Whether replicas that are not serving are left out. With a single server it would hide the
             server's own words about what is wrong.
+        retries: Whether gRPC repeats what was UNAVAILABLE.
     """
     config = json.loads(files("zoe_client").joinpath("service_config.json").read_text())
     if not health_check:
         del config["healthCheckConfig"]
+    if not retries:
+        del config["methodConfig"], config["retryThrottling"]
     return json.dumps(config)

@@ -19,7 +19,8 @@ class ConnectionOptions(TypedDict, total=False):
     timeout: float
     """Seconds for a call that states none. Default: 600."""
     max_retries: int
-    """Repetitions of a call that the daemon asks to repeat later (RESOURCE_EXHAUSTED with RetryInfo). Default: 2."""
+    """Repetitions of a call that the daemon asks to repeat later (RESOURCE_EXHAUSTED with RetryInfo); 0 repeats nothing,
+    gRPC's own repetitions of UNAVAILABLE included. Default: 2."""
     credentials: grpc.ChannelCredentials | None
     """TLS credentials. Default: no TLS, as on loopback and unix sockets."""
     admin_target: str | None

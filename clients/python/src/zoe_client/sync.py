@@ -103,7 +103,7 @@ class Client:
         self.close()
 
     def _open(self, target: str) -> grpc.Channel:
-        options = channel_options(target)
+        options = channel_options(target, retries=self._connection.defaults.retries > 0)
         credentials = self._connection.credentials
         if credentials is None:
             channel = grpc.insecure_channel(target, options)
