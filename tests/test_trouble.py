@@ -238,7 +238,18 @@ async def test_a_server_that_died_and_is_back_is_used_again_at_once() -> None:
     assert await ends(world) == ["a OK"]
 
 
-async def test_one_that_answers_probes_and_refuses_requests_is_not_believed() -> None:
+async def test_a_server_that_died_three_times_is_used_again_though_no_probe_has_missed_it() -> None:
+    world = a_world()
+    world.add("a", *[[fault(Fault.REFUSED, gone=True)]] * 3, ANSWER)
+    for _ in range(3):
+        await ends(world)
+        world.observe("a", seen("m"))
+    assert world.fleet.phase("a") is Phase.DEGRADED
+    assert detail(world) == "back after errors, with 10% of its weight"
+    assert await ends(world) == ["a OK"]
+
+
+async def test_one_that_answers_probes_and_resets_requests_is_not_believed() -> None:
     world = a_world()
     world.add("a", [fault(Fault.REFUSED)])
     for _ in range(3):

@@ -1,6 +1,7 @@
 """Every option of the contract is on the wire of each kind, or refused by name: what a small server was really sent."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -358,7 +359,16 @@ async def test_a_fresh_connection_that_breaks_is_not_tried_again(sent: aiohttp.C
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         with pytest.raises(UpstreamError) as caught:
             await hear(TransformDispatcher(sent, DIALECTS["openai"]), call("openai", url))
-    assert (caught.value.fault, connections) == (Fault.REFUSED, 1)
+    assert (caught.value.fault, caught.value.gone, connections) == (Fault.REFUSED, False, 1)
+
+
+async def test_where_nobody_listens_the_server_is_gone(way: Way) -> None:
+    with socket.socket() as place:  # bound, so that nobody else takes it, and not listening
+        place.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{place.getsockname()[1]}"
+        with pytest.raises(UpstreamError) as caught:
+            await hear(way("openai"), call("openai", url))
+    assert (caught.value.fault, caught.value.gone) == (Fault.REFUSED, True)
 
 
 async def test_a_large_image_is_sent_whole(sent: aiohttp.ClientSession) -> None:

@@ -30,6 +30,7 @@ _FAULTS: Final[Mapping[str, Fault]] = {
 _NO_CONNECTION: Final = frozenset(
     {"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionTimeoutError", "ConnectionError"}
 )
+_NOBODY_THERE: Final = frozenset({"ConnectError", "ClientConnectorError", "ConnectionRefusedError"})
 _BROKEN_CONNECTION: Final = frozenset(
     {"RemoteProtocolError", "ReadError", "WriteError", "ServerDisconnectedError", "ClientPayloadError"}
 )
@@ -155,7 +156,7 @@ def _translated(error: Exception, dialect: Dialect, *, begun: bool) -> UpstreamE
     if begun:
         return UpstreamError(Fault.CUT, text, http_status=status)
     if names & (_NO_CONNECTION | _BROKEN_CONNECTION):
-        return UpstreamError(Fault.REFUSED, text)
+        return UpstreamError(Fault.REFUSED, text, gone=not names.isdisjoint(_NOBODY_THERE))
     headers = getattr(error, "litellm_response_headers", None) or {}
     told = dialect.refusal(status or 500, text, headers)
     known = next((_FAULTS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _FAULTS), None)

@@ -122,8 +122,9 @@ class TransformDispatcher:
                 text = f"no connection within {call.backend.connect_timeout:g} s"
                 raise UpstreamError(Fault.REFUSED, text) from error
             except (aiohttp.ServerDisconnectedError, OSError) as error:
-                if not (try_again and kept) or isinstance(error, aiohttp.ClientConnectorError):
-                    raise UpstreamError(Fault.REFUSED, in_words(error)) from error
+                gone = isinstance(error, aiohttp.ClientConnectorError)
+                if gone or not (try_again and kept):
+                    raise UpstreamError(Fault.REFUSED, in_words(error), gone=gone) from error
             except (aiohttp.ClientError, ValueError) as error:
                 raise UpstreamError(Fault.SERVER, in_words(error)) from error
         raise AssertionError("the second try returns or raises")

@@ -7,9 +7,10 @@ The rules, the same for a server and for a model on it:
    only if they are more than one in ten (`FEW`) of the attempts that ended since the first of them.
 2. After that it is half open: one request at a time is its trial. A trial that fails doubles the last cooldown, up to
    `LONGEST` times the first; one that ends otherwise (cancelled, the caller's mistake) leaves room for the next.
-3. A whole answer of an attempt that began after it tripped closes it, whoever made it. A good probe closes it where a
-   probe had seen, too, what was wrong: a server that was gone and is back. A server that answers its probes and fails
-   every request is not believed. Of other errors the return of a server, as it is another process now, ends the wait.
+3. A whole answer of an attempt that began after it tripped closes it, whoever made it. A good probe closes it where what
+   was wrong is what a probe sees, too: a server that was gone, as a probe or a refused connection has shown, and is back.
+   A server that answers its probes and fails every request is not believed. Of other errors the return of a server, as
+   it is another process now, ends the wait.
 4. Then the slow start: its weight rises from a tenth to the whole in as long as `cooldown`, at most `SLOW_START`. An
    error of an attempt that began in that time trips it again, as a failed trial does. When it is over, all is forgotten.
 5. Requests that lose their server at the same time have one cause: of an attempt that began before the last error, that

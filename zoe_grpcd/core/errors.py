@@ -188,13 +188,23 @@ class Fault(StrEnum):
 
 
 class UpstreamError(Exception):
-    """One attempt failed. `message` is bounded and holds no secret; `retry_after` is the backend's own word."""
+    """One attempt failed. `message` is bounded and holds no secret; `retry_after` is the backend's own word.
+
+    `gone`: no connection could be made, so that there was no server at all.
+    """
 
     def __init__(
-        self, fault: Fault, message: str, *, http_status: int = 0, retry_after: float | None = None
+        self,
+        fault: Fault,
+        message: str,
+        *,
+        http_status: int = 0,
+        retry_after: float | None = None,
+        gone: bool = False,
     ) -> None:
         super().__init__(message)
         self.fault = fault
         self.message = message[:500]
         self.http_status = http_status
         self.retry_after = retry_after
+        self.gone = gone

@@ -160,6 +160,7 @@ class Fleet:
         if host is None:
             return False
         excused = error.fault is Fault.TIMEOUT and _still_loads(host, lease, now)
+        host.gone = host.gone or error.gone
         if not excused:
             self._hold_against(host, lease, error, now)
         revision = self.revision

@@ -194,7 +194,7 @@ class Host:
         self.loads_since: float | None = None  # the server as a whole
         self.trouble: Trouble | None = None  # None: nothing is held against it
         self.changes_at = inf  # when that changes by itself, as far as the last look at it told
-        self.gone = False  # the last probe found no server
+        self.gone = False  # the last probe, or an attempt since, found no server
         self.doubted = 1.0  # factor on its weight after a silent probe
 
     @property
