@@ -1,4 +1,4 @@
-"""What the router and the monitor need from outside. The docstrings are the contract."""
+"""What the rooms of the daemon need from outside. The docstrings are the contract."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -37,6 +37,30 @@ class Probe(Protocol):
 
         Sets no limit on its own time: the monitor cancels it.
         """
+        ...
+
+
+class StateStore(Protocol):
+    """Keeps small values over a restart: JSON texts by kind and key.
+
+    Two daemons may have one store for a while, as an old one drains while a new one starts: of a key that both write,
+    the last text wins, and neither hears of the other's. Nothing here raises: what cannot be kept is logged.
+    """
+
+    def read(self, kind: str) -> dict[str, str]:
+        """All texts of a kind, by key. For the start: it blocks. A reader passes over what it does not understand."""
+        ...
+
+    def put(self, kind: str, key: str, text: str) -> None:
+        """Keeps a text in place of the one before; never blocks. It is safe within a second."""
+        ...
+
+    def drop(self, kind: str, key: str) -> None:
+        """Forgets a key, as `put` keeps one."""
+        ...
+
+    async def close(self) -> None:
+        """Writes what was put, within a few seconds. Nothing may be put any more."""
         ...
 
 
