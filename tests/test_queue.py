@@ -228,6 +228,21 @@ async def test_a_server_that_does_not_tell_its_slots_is_given_one_more_than_it_w
     assert world.left_behind == 0
 
 
+async def test_one_that_has_no_model_in_memory_gets_few_until_it_tells_its_slots() -> None:
+    world, hang = World(), Hang()
+    empty = seen(a_status("m", state=LoadState.UNLOADED), a_status("n", state=LoadState.UNLOADED))
+    router = world.add("a", [hang, *ANSWER], seen_as=empty)
+    tasks = [asyncio.create_task(world.run(an_ask(model="m"))) for _ in range(6)]
+    await eventually(lambda: len(world.waiting) == 4)
+    assert router.running == 2
+    world.observe("a", seen("m", a_status("n", state=LoadState.UNLOADED), slots=4, busy=2))
+    await eventually(lambda: len(world.waiting) == 2)
+    assert router.running == 4
+    hang.over.set()
+    await asyncio.gather(*tasks)
+    assert world.left_behind == 0
+
+
 # ------------------------------------------------------------------------------------------------------- deadlines
 
 

@@ -214,17 +214,23 @@ class Host:
     def has_room(self, model: str) -> bool:
         """Whether it works on one more request at once: by the operator's word, else by its own, else by what was seen.
 
-        A server that loads its models in turn does not tell how many requests of one it takes: one more than were seen
-        at once, so that it can show that it takes more. Of any other that does not tell, it is not known.
+        A server that loads its models in turn does not tell how many requests of one it takes, nor can one that has no
+        model in memory: one more than were seen at once, so that it can show that it takes more. Of any other that does
+        not tell, it is not known.
         """
         limit = self.backend.max_in_flight
         if limit is not None:
             return len(self.leases) < limit
         if self.observation is not None and self.observation.slots:
             return (self.asked[model] if len(self.served) > 1 else len(self.leases)) < self.model_slots
-        return not self.backend.loads_in_turn or self.asked[model] <= max(
-            self.at_once, self.backend.usual_slots
-        )
+        if not (self.backend.loads_in_turn or self.is_empty):
+            return True
+        return self.asked[model] <= max(self.at_once, self.backend.usual_slots)
+
+    @property
+    def is_empty(self) -> bool:
+        """It has none of its models in memory."""
+        return bool(self.served) and all(s.state is not LoadState.LOADED for s in self.served.values())
 
     def tasks(self, now: float) -> tuple[Task, ...]:
         """What is left of each request, those at work first, then in the order of their arrival."""
