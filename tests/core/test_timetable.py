@@ -129,11 +129,26 @@ def test_what_requests_for_one_model_lose_by_each_other_is_the_difference_of_two
     loss = loss_beside(shop, tasks, mine)
     assert (loss is None) == (len(tasks) >= shop.slots or M in shop.loading)
     if loss is not None:
-        *others, last = ends(shop, *tasks, mine)
-        assert last - work == pytest.approx(loss, abs=1e-6)
-        assert sum(others) - sum(ends(shop, *tasks)) == pytest.approx(loss, abs=1e-6)
+        check_loss(shop, tasks, mine, loss)
 
 
-@pytest.mark.parametrize("task", [Task(N, 1.0), Task(ANY, 1.0)])
-def test_beside_another_model_it_has_to_be_played(task: Task) -> None:
-    assert loss_beside(Shop(4), [task], Task(M, 1.0)) is None
+@given(shops, st.builds(Task, st.sampled_from([N, P, ANY]), st.floats(0.01, 20)), st.floats(0.01, 20))
+def test_what_two_for_different_models_lose_by_each_other_is_the_difference_of_two_plays(
+    shop: Shop, task: Task, work: float
+) -> None:
+    shop, mine = shop.loading_in(M, 0.0), Task(M, work)
+    loss = loss_beside(shop, [task], mine)
+    ready = task.model == ANY or (task.model in shop.resident and task.model not in shop.loading)
+    assert (loss is not None) == (ready and M not in shop.loading)
+    if loss is not None:
+        check_loss(shop, [task], mine, loss)
+
+
+def check_loss(shop: Shop, tasks: list[Task], mine: Task, loss: float) -> None:
+    *others, last = ends(shop, *tasks, mine)
+    assert last - mine.work == pytest.approx(loss, abs=1e-6)
+    assert sum(others) - sum(ends(shop, *tasks)) == pytest.approx(loss, abs=1e-6)
+
+
+def test_beside_several_of_other_models_it_has_to_be_played() -> None:
+    assert loss_beside(Shop(4), [Task(N, 1.0), Task(N, 1.0)], Task(M, 1.0)) is None

@@ -107,4 +107,6 @@ def latency(options: list[Option], policy: Policy) -> list[float]:
         for _, _, (queue, load, prefill, decode, _, _, _, _, burden) in options
     ]
     shortest = min(totals)
+    if shortest > 0:
+        return [shortest / total for total in totals]
     return [shortest / total if total > 0 else 1.0 for total in totals]

@@ -10,9 +10,18 @@ from math import inf
 from typing import NamedTuple
 
 from zoe_grpcd.core.deadlines import too_slow
-from zoe_grpcd.core.domain import NO_LIMITS, Ask, Estimate, Limits, Locality, Phase, Reason
+from zoe_grpcd.core.domain import NO_LIMITS, Ask, Backend, Estimate, Limits, Locality, Phase, Reason
 from zoe_grpcd.core.errors import Fault
-from zoe_grpcd.core.estimate import Size, alone, estimate, most_tokens, prompt_tokens, size_of
+from zoe_grpcd.core.estimate import (
+    Size,
+    alone,
+    by_neighbours,
+    estimate,
+    is_idle,
+    most_tokens,
+    prompt_tokens,
+    size_of,
+)
 from zoe_grpcd.core.resolve import Resolution
 from zoe_grpcd.core.tiers import Selection, Tier
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
@@ -77,6 +86,7 @@ class Gate(NamedTuple):
     view: BackendView
     closed: tuple[Reason, ...]
     weight: float
+    idle: float  # how many times slower its warm models are than alone, if it has nothing to do; else 0
 
 
 class Gates(dict[str, Gate]):
@@ -86,9 +96,10 @@ class Gates(dict[str, Gate]):
         super().__init__()
         self._question = question
         self._backends = backends
+        self._picky = is_picky(question)
 
     def __missing__(self, name: str) -> Gate:
-        gate = self[name] = gate_of(self._question, self._backends[name])
+        gate = self[name] = gate_of(self._question, self._backends[name], picky=self._picky)
         return gate
 
 
@@ -122,28 +133,49 @@ def _is_meant(selection: Selection, view: DeploymentView, snapshot: Snapshot) ->
     return selection.holds(view, snapshot.backends[view.deployment.backend].backend)
 
 
-def gate_of(question: Question, view: BackendView) -> Gate:
-    """What a backend means for this request."""
+def gate_of(question: Question, view: BackendView, *, picky: bool = True) -> Gate:
+    """What a backend means for this request; `picky`: as `is_picky` tells."""
     trust = 1.0 if view.phase is Phase.COOLING_DOWN else view.trust
-    return Gate(view, _closed(question, view), view.backend.weight * trust)
+    idle = 1.0 + by_neighbours(view) * view.neighbours if is_idle(view) else 0.0
+    closed = (
+        (*_unwanted(question, view.backend), *_closed(question, view)) if picky else _closed(question, view)
+    )
+    return Gate(view, closed, view.backend.weight * trust, idle)
 
 
-def _closed(question: Question, view: BackendView) -> tuple[Reason, ...]:
-    """Why no deployment of this backend may serve the request."""
-    ask, backend, reasons = question.ask, view.backend, []
-    target = ask.target
+def is_picky(question: Question) -> bool:
+    """Not every backend will do, whatever its state."""
+    target = question.ask.target
+    return bool(
+        target.allowed_backends
+        or target.excluded_backends
+        or target.labels
+        or question.avoided
+        or question.resolution.require
+        or question.ask.locality is Locality.LOCAL_ONLY
+    )
+
+
+def _unwanted(question: Question, backend: Backend) -> list[Reason]:
+    """Why this request is not for a backend, whatever its state."""
+    ask, reasons = question.ask, []
+    target, demanded = ask.target, question.resolution.require
     if target.allowed_backends and backend.name not in target.allowed_backends:
         reasons.append(Reason.EXCLUDED)
     if target.excluded_backends and backend.name in target.excluded_backends:
         reasons.append(Reason.EXCLUDED)
     if target.labels and any(backend.labels.get(key) != value for key, value in target.labels.items()):
         reasons.append(Reason.EXCLUDED)
-    if backend.name in question.avoided or not all(
-        selection.has(backend) for selection in question.resolution.require
-    ):
+    if backend.name in question.avoided or not all(each.has(backend) for each in demanded):
         reasons.append(Reason.EXCLUDED)
     if ask.locality is Locality.LOCAL_ONLY and not backend.local:
         reasons.append(Reason.LOCALITY)
+    return reasons
+
+
+def _closed(question: Question, view: BackendView) -> tuple[Reason, ...]:
+    """Why no deployment of this backend may serve any request now."""
+    backend, reasons = view.backend, []
     if view.phase in _PHASE_REASONS and not _may_try(question, view):
         reasons.append(_PHASE_REASONS[view.phase])
     if backend.max_in_flight is not None and view.in_flight >= backend.max_in_flight:
@@ -192,7 +224,10 @@ def eligible_of(
             or (view.context_tokens < roomy and too_long(question, view, gate.view))
         ):
             continue
-        expected = estimate(size, view, gate.view)
+        if gate.idle and not view.load_seconds:  # what `estimate` says then, for a third of its time
+            expected = alone(size, view, gate.idle)
+        else:
+            expected = estimate(size, view, gate.view)
         if limits is not None and too_slow(limits, view, expected):
             continue
         if limit is None or expected.cost_usd <= limit:
@@ -215,7 +250,7 @@ def too_long(question: Question, view: DeploymentView, backend: BackendView) -> 
 def why_not(question: Question, view: DeploymentView, backend: BackendView) -> tuple[Reason, ...]:
     """All reasons that keep a deployment from serving; empty when it may. Says in words what `eligible_of` tests."""
     ask, key = question.ask, (view.deployment.backend, view.deployment.model)
-    reasons = list(_closed(question, backend))
+    reasons = [*_unwanted(question, backend.backend), *_closed(question, backend)]
     meant = all(selection.holds(view, backend.backend) for selection in question.resolution.require)
     meant = meant and (question.only is None or key in question.only)
     if key in question.excluded or not (meant or Reason.EXCLUDED in reasons):

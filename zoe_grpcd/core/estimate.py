@@ -93,7 +93,7 @@ def alone(size: Size, view: DeploymentView, slowdown: float = 1.0) -> Estimate:
 def estimate(size: Size, view: DeploymentView, backend: BackendView) -> Estimate:
     """The expected times on a backend, given all that it does."""
     slower = by_neighbours(backend) * backend.neighbours if backend.neighbours else 0.0
-    if not (backend.tasks or backend.in_flight or backend.foreign or view.load_seconds):
+    if is_idle(backend) and not view.load_seconds:
         return alone(size, view, 1.0 + slower)
     expected = alone(size, view)
     queue, load, slowdown, burden = wait_of(view, backend, expected.prefill + expected.decode)
@@ -110,6 +110,11 @@ def estimate(size: Size, view: DeploymentView, backend: BackendView) -> Estimate
         slowdown,
         burden,
     )
+
+
+def is_idle(backend: BackendView) -> bool:
+    """It has nothing to do, so that all its warm models are `alone` there, slower by its neighbours only."""
+    return not (backend.tasks or backend.in_flight or backend.foreign)
 
 
 def by_neighbours(backend: BackendView) -> float:

@@ -138,14 +138,16 @@ class PhraseBook:
         found: dict[str, Found] = {}
         for word in self._index.keys() & present:
             for phrase in self._index[word]:
-                if phrase.others and any(map(present.isdisjoint, phrase.others)):
-                    continue
-                places, known = (opening, openers) if phrase.opens else (anywhere, speakers)
-                starts = [at for first in phrase.first & known for at in places[first]]
-                if phrase.rest:
-                    starts = [at for at in starts if _follows(words, at + 1, phrase.rest)]
-                if starts and _earlier(candidate := (min(starts), phrase), found.get(phrase.part)):
-                    found[phrase.part] = candidate
+                for other in phrase.others:
+                    if present.isdisjoint(other):
+                        break
+                else:
+                    places, known = (opening, openers) if phrase.opens else (anywhere, speakers)
+                    starts = [at for first in phrase.first & known for at in places[first]]
+                    if phrase.rest:
+                        starts = [at for at in starts if _follows(words, at + 1, phrase.rest)]
+                    if starts and _earlier(candidate := (min(starts), phrase), found.get(phrase.part)):
+                        found[phrase.part] = candidate
         return found
 
 

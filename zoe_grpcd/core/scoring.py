@@ -1,6 +1,7 @@
 """Filter, score, choose. A score is in 0..1 before the standing of its deployment; ties break on the name."""
 
 from dataclasses import replace
+from operator import mul
 from typing import NamedTuple
 
 from zoe_grpcd.core.contest import Contest, Scores, key_of
@@ -78,18 +79,24 @@ def _won(contest: Contest, strategy: str, step: int) -> Choice:
 
 
 def _totals(options: list[Option], scores: Scores) -> list[float]:
-    """The weighted mean of the terms, times the standing. By column: that is twice as fast."""
-    plain = [0.0] * len(options)
-    for weight, column in zip(scores.weights, scores.columns, strict=True):
-        plain = [sum_ + weight * value for sum_, value in zip(plain, column, strict=True)]
+    """The weighted mean of the terms, times the standing. By column, those in which all are equal at once: that is three
+    times as fast.
+    """
     scale = 1.0 / (sum(scores.weights) or 1.0)  # nothing counts: all are equal
-    if scores.standing is None:
-        return [sum_ * scale for sum_ in plain]
-    return [sum_ * scale * times for sum_, times in zip(plain, scores.standing, strict=True)]
+    shares = [weight * scale for weight in scores.weights]
+    equal = [column.count(column[0]) == len(column) for column in scores.columns]
+    level = sum([share * c[0] for share, c, same in zip(shares, scores.columns, equal, strict=True) if same])
+    totals = [level] * len(options)
+    for share, column, same in zip(shares, scores.columns, equal, strict=True):
+        if not same:
+            totals = [sum_ + share * value for sum_, value in zip(totals, column, strict=True)]
+    return totals if scores.standing is None else list(map(mul, totals, scores.standing))
 
 
 def _best(options: list[Option], totals: list[float]) -> int:
     top = max(totals)
+    if totals.count(top) == 1:
+        return totals.index(top)
     return min((i for i, total in enumerate(totals) if total == top), key=lambda i: key_of(options[i]))
 
 

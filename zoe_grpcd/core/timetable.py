@@ -108,30 +108,44 @@ def play(shop: Shop, tasks: Sequence[Task]) -> Played:
 
 def loss_beside(shop: Shop, tasks: Sequence[Task], mine: Task) -> float | None:
     """Seconds that one more task, its model in memory, loses by the others, and all of them together by it; None: that has
-    to be played, since somebody waits, or other models are at work.
+    to be played, since somebody waits, or several models are at work.
 
-    Requests for one model do the same work in the same time, so two of them make each other longer by mates * the
-    smaller work. It is the difference of two plays, and twenty times faster.
+    Two requests that run side by side make each other longer by what one costs the other * the smaller work: so does each
+    of those for one model, which do the same work in the same time, and a single one for another model. It is the
+    difference of two plays, and twenty times faster.
     """
     model, work, common = mine.model, mine.work, 0.0
     if len(tasks) >= shop.slots or model in shop.loading:
-        return None
+        return _loss_beside_stranger(shop, tasks, mine)
     for other, left in tasks:
         if other != model:
-            return None
+            return _loss_beside_stranger(shop, tasks, mine)
         common += min(work, left)
     return shop.sharing.mates * common
+
+
+def _loss_beside_stranger(shop: Shop, tasks: Sequence[Task], mine: Task) -> float | None:
+    """The same beside a single one for another model; None: it is not so."""
+    if len(tasks) != 1:
+        return None
+    model, left = tasks[0]
+    if model == mine.model or not (_is_ready(shop, model) and _is_ready(shop, mine.model)):
+        return None
+    return shop.sharing.strangers * min(mine.work, left)
 
 
 def _all_start(shop: Shop, tasks: Sequence[Task]) -> bool:
     """Nobody waits, and nothing is loaded."""
     models = [task.model for task in tasks]
-    for model in set(models):
-        if model in shop.loading or (model in shop.loads and model not in shop.resident):
-            return False
-        if model != ANY and models.count(model) > shop.slots:
-            return False
-    return True
+    return all(
+        _is_ready(shop, model) and (model == ANY or models.count(model) <= shop.slots)
+        for model in set(models)
+    )
+
+
+def _is_ready(shop: Shop, model: str) -> bool:
+    """It is in memory."""
+    return model not in shop.loading and (model in shop.resident or model not in shop.loads)
 
 
 def _side_by_side(sharing: Sharing, tasks: Sequence[Task]) -> Played:

@@ -66,6 +66,7 @@ class Fleet:
         self._spreads: dict[str, Spread] = {}
         self._snapshot: Snapshot | None = None
         self._gallery: Gallery | None = None
+        self._is_loading = False  # some model of the last picture
         self._models: dict[str, None] | None = None
         self._silent: list[str] | None = None
         self._number = first_number
@@ -159,8 +160,8 @@ class Fleet:
         host, after = self._hosts.get(lease.backend.name), AFTER[error.fault]
         if host is None:
             return False
-        excused = error.fault is Fault.TIMEOUT and _still_loads(host, lease, now)
         host.gone = host.gone or error.gone
+        excused = error.fault is Fault.TIMEOUT and _still_loads(host, lease, now)
         if not excused:
             self._hold_against(host, lease, error, now)
         revision = self.revision
@@ -422,16 +423,13 @@ class Fleet:
 
     def snapshot(self, now: float) -> Snapshot:
         """The picture that decisions look at; the same object as long as nothing changed."""
-        loading = [s for h in self._hosts.values() for s in h.served.values() if s.loading_since is not None]
         if now >= self._stale_at:
             self._snapshot = None
             for host in self._hosts.values():
                 if host.trouble is not None:
                     host.forget_views()
-        if self._snapshot is not None and not loading:
+        if self._snapshot is not None and not self._is_loading:
             return self._with_time(self._snapshot, now)
-        for served in loading:
-            served.view = None
         gallery = self._gallery_at(now)
         self._snapshot = Snapshot(
             backends={name: backend_view_of(host, now) for name, host in self._hosts.items()},
@@ -448,11 +446,14 @@ class Fleet:
 
     def _gallery_at(self, now: float) -> Gallery:
         """All deployments; the same object as long as none of them changed: most requests change their backend only."""
+        self._is_loading = False
         for host in self._hosts.values():
             for served in host.served.values():
-                if served.view is None:
+                loads = served.loading_since is not None  # what is left of it changes with time
+                if loads or served.view is None:
                     served.view = view_of(served, host, now)
                     self._gallery = None
+                    self._is_loading = self._is_loading or loads
         if self._gallery is None:
             pairs = [pair for host in self._hosts.values() for pair in host.served.items()]
             self._gallery = gallery_of((model, served.view) for model, served in pairs if served.view)

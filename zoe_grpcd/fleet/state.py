@@ -6,6 +6,7 @@ Only `Fleet` changes it.
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from math import inf
+from operator import attrgetter
 
 from zoe_grpcd.core.breaker import Breaker
 from zoe_grpcd.core.contention import NONE, Contention
@@ -338,15 +339,23 @@ class Host:
         """What it works with at this moment."""
         if len(self.served) < 2:
             return Shop(self.model_slots, self.contention.sharing)
-        models = self.served.values()
-        loaded = sorted((s for s in models if s.state is LoadState.LOADED), key=lambda s: s.used_at)
+        loads, loading, sizes, loaded = {}, {}, {}, []
+        for model, served in self.served.items():
+            loads[model] = served.learned.load.value
+            if served.loading_since is not None and served.has_begun(now):
+                loading[model] = load_left(served, now)
+            elif served.state is LoadState.LOADED:
+                loaded.append(served)
+            if served.status:
+                sizes[model] = served.status.size_bytes
+        loaded.sort(key=_last_use)
         return Shop(
             self.model_slots,
             self.contention.sharing,
-            {s.deployment.model: s.learned.load.value for s in models},
-            {s.deployment.model: load_left(s, now) for s in models if s.has_begun(now)},
-            tuple(s.deployment.model for s in loaded),
-            {s.deployment.model: s.status.size_bytes for s in models if s.status},
+            loads,
+            loading,
+            tuple([served.deployment.model for served in loaded]),
+            sizes,
             self.most_models,
             self.most_bytes,
             self.backend.loads_in_turn,
@@ -377,6 +386,9 @@ class Host:
             served.learned.scale(self.speed.reading, self.speed.writing, self.speed.loading)
             if views or not served.learned.token.weight:
                 served.view = None
+
+
+_last_use = attrgetter("used_at")
 
 
 def _order(lease: Lease) -> tuple[bool, float]:
