@@ -1,6 +1,6 @@
 """Plays traces through the daemon's own decisions and those of its rivals, in simulated time, and prints tables.
 
-python -m benchmarks.simulation              two fleets, five traces, nine policies; under two minutes
+python -m benchmarks.simulation              two fleets, five traces, nine policies; some minutes
 python -m benchmarks.simulation --quick      one short round
 python -m benchmarks.simulation --held-back  a fleet and seeds that nothing was tuned on
 python -m benchmarks.simulation --fleet random --seed 7 --seed 8   a fleet drawn from each seed, and its traces
@@ -9,10 +9,14 @@ python -m benchmarks.simulation --json       JSON in place of the tables
 """
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
 from benchmarks.simulation import live
 from benchmarks.simulation.drawn import drawn
@@ -51,17 +55,51 @@ def main() -> int:
     if arguments.quick:
         seeds = seeds[:1]
     chosen = arguments.fleet or [*FLEETS, *(HELD_BACK if arguments.held_back else ())]
-    results: Results = {}
+    longest = QUICK if arguments.quick else HOUR
+    games = [
+        Game(name, build, trace, policy, seed, longest)
+        for name, (build, draws) in _fleets(chosen, seeds).items()
+        for trace in arguments.trace or TRACES
+        for policy in arguments.policy or POLICIES
+        for seed in draws
+    ]
     began = time.perf_counter()
-    for name, (build, draws) in _fleets(chosen, seeds).items():
-        for trace in arguments.trace or TRACES:
-            for policy in arguments.policy or POLICIES:
-                longest = QUICK if arguments.quick else HOUR
-                plays = (play(build(), trace, policy, (seed, longest)) for seed in draws)
-                results[name, trace, policy] = sum(plays, start=Outcome((), 0))
+    results = _played(games)
     print(as_json(results) if arguments.json else as_text(results))
     print(f"{time.perf_counter() - began:.0f} s", file=sys.stderr)
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Game:
+    """One policy on one trace of a seed, of at most so many seconds."""
+
+    fleet: str
+    build: Callable[[], Home]
+    trace: str
+    policy: str
+    seed: int
+    longest: float
+
+    def play(self) -> Outcome:
+        """To its end."""
+        home = self.build()
+        seconds = min(self.longest, ENOUGH / home.rate * 60.0)
+        return simulate(home, TRACES[self.trace](home, self.seed, seconds), self.policy, self.seed)
+
+    @property
+    def row(self) -> tuple[str, str, str]:
+        """Where its outcome is counted: the seeds make one row."""
+        return self.fleet, self.trace, self.policy
+
+
+def _played(games: Sequence[Game]) -> Results:
+    """All of them, each on a core of its own while there are any."""
+    with ProcessPoolExecutor(min(len(games), os.cpu_count() or 1)) as pool:
+        outcomes: Iterator[Outcome] = pool.map(Game.play, games)
+        pairs = zip(games, outcomes, strict=True)
+        rows = groupby(pairs, key=lambda pair: pair[0].row)
+        return {row: sum((outcome for _, outcome in group), start=Outcome((), 0)) for row, group in rows}
 
 
 def _fleets(
@@ -73,13 +111,6 @@ def _fleets(
     if RANDOM in chosen:
         fleets |= {f"seed {seed}": (partial(drawn, seed), (seed, 1000 + seed)) for seed in seeds}
     return fleets
-
-
-def play(home: Home, trace: str, policy: str, draw: tuple[int, float]) -> Outcome:
-    """One policy on one trace of a seed, of at most so many seconds."""
-    seed, longest = draw
-    seconds = min(longest, ENOUGH / home.rate * 60.0)
-    return simulate(home, TRACES[trace](home, seed, seconds), policy, seed)
 
 
 if __name__ == "__main__":

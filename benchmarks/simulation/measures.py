@@ -3,14 +3,15 @@
 The rule: a request without an answer counts as one of `PATIENCE`, so that nobody looks fast who answers the easy half.
 """
 
+import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from benchmarks.simulation.daemon import PATIENCE, Daemon
+from benchmarks.simulation.clock import Clock
+from benchmarks.simulation.daemon import PATIENCE, Call, Daemon
 from benchmarks.simulation.fleets import Home
-from benchmarks.simulation.rivals import POLICIES
+from benchmarks.simulation.rivals import POLICIES, Rival
 from benchmarks.simulation.traces import Trace
 from benchmarks.simulation.world import World, loads, unloaded_seconds
 
@@ -69,27 +70,35 @@ class Calibration:
 
 def simulate(home: Home, trace: Trace, policy: str, seed: int) -> Outcome:
     """Plays a trace with one policy, to the end of its last request."""
-    world = World(home, trace)
-    daemon = Daemon(world, POLICIES[policy](seed))
-    for request in trace.requests:
-        world.at(request.at, partial(daemon.begin, request))
-    world.run(lambda: len(daemon.runs) == len(trace.requests) and not daemon.open)
-    samples = []
-    for run in daemon.runs:
-        models = _models(home, run.request.target)
-        alone = unloaded_seconds(world, run.request, models)
-        told = run.expected if run.answered and not run.disturbed else None
-        deadline = DEADLINE_FACTOR * alone + DEADLINE_GRACE
-        samples.append(
-            Sample(
-                run.ended - run.started,
-                deadline,
-                run.answered,
-                told.total if told else None,
-                told.ninety if told else 0.0,
-            )
-        )
-    return Outcome(tuple(samples), loads(world))
+    with asyncio.Runner(loop_factory=Clock) as runner:
+        world, calls = runner.run(played(home, trace, POLICIES[policy](seed)))
+    return Outcome(tuple(_sample(call, world) for call in calls), loads(world))
+
+
+async def played(home: Home, trace: Trace, rival: Rival) -> tuple[World, list[Call]]:
+    """The world at its end, and what became of each request. To be run by a `Clock`."""
+    clock = asyncio.get_running_loop()
+    assert isinstance(clock, Clock)
+    world = World(home, trace, clock)
+    daemon = Daemon(world, rival)
+    async with asyncio.TaskGroup() as group:
+        for request in trace.requests:
+            await asyncio.sleep(request.at - clock.time())
+            group.create_task(daemon.serve(request))
+    await daemon.close()
+    return world, daemon.calls
+
+
+def _sample(call: Call, world: World) -> Sample:
+    alone = unloaded_seconds(world, call.request, _models(world.home, call.request.target))
+    told = None if call.disturbed else call.expected
+    return Sample(
+        call.ended - call.started,
+        DEADLINE_FACTOR * alone + DEADLINE_GRACE,
+        call.answered,
+        told and told.total,
+        told.ninety if told else 0.0,
+    )
 
 
 def _models(home: Home, target: str) -> set[str]:

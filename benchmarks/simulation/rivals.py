@@ -6,16 +6,14 @@ The rule: a rival has all that its original has, and the daemon's health checks 
 import random
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from benchmarks.simulation.traces import Request
 from benchmarks.simulation.world import World
 from zoe_grpcd.core.domain import Deployment, LoadState
-from zoe_grpcd.core.eligible import Question
-from zoe_grpcd.core.resolve import Policy
-from zoe_grpcd.core.scoring import choose
-from zoe_grpcd.core.views import DeploymentView, Snapshot
+from zoe_grpcd.core.eligible import Option
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +22,7 @@ class Moment:
 
     now: float
     request: Request
-    question: Question
-    snapshot: Snapshot
-    options: list[DeploymentView]
+    options: list[Option]
     world: World  # the truth, for the oracle
 
 
@@ -43,8 +39,9 @@ class Rival(Protocol):
 
     waits: bool
 
-    def pick(self, moment: Moment) -> Deployment:
-        """One of the options."""
+    @property
+    def pick(self) -> Callable[[Moment], Deployment] | None:
+        """Chooses one of the options; None: the daemon chooses."""
         ...
 
     def learn(self, request: Request, deployment: Deployment, seconds: float, now: float) -> None:
@@ -55,15 +52,10 @@ class Ours:
     """The daemon's own choice, by its own code."""
 
     waits = True
+    pick = None
 
     def __init__(self, seed: int) -> None:
-        self._policy = Policy()
-
-    def pick(self, moment: Moment) -> Deployment:
-        """By `core.scoring.choose`."""
-        choice = choose(moment.question, moment.snapshot, self._policy)
-        assert choice is not None
-        return choice.options[choice.best].view.deployment
+        """It has nothing to draw."""
 
     def learn(self, request: Request, deployment: Deployment, seconds: float, now: float) -> None:
         """The fleet has learned already."""
@@ -95,7 +87,7 @@ class RoundRobin(Blind):
     def pick(self, moment: Moment) -> Deployment:
         """The next one."""
         self._turn[moment.request.target] += 1
-        return moment.options[self._turn[moment.request.target] % len(moment.options)].deployment
+        return moment.options[self._turn[moment.request.target] % len(moment.options)].view.deployment
 
 
 class Shuffle(Blind):
@@ -103,7 +95,7 @@ class Shuffle(Blind):
 
     def pick(self, moment: Moment) -> Deployment:
         """At random."""
-        return self.random.choice(moment.options).deployment
+        return self.random.choice(moment.options).view.deployment
 
 
 class LeastInFlight(Blind):
@@ -113,11 +105,11 @@ class LeastInFlight(Blind):
         """Ties at random."""
         return self._fewest(moment, moment.options)
 
-    def _fewest(self, moment: Moment, options: list[DeploymentView]) -> Deployment:
-        def busy(view: DeploymentView) -> tuple[int, float]:
-            return moment.snapshot.backends[view.deployment.backend].in_flight, self.random.random()
+    def _fewest(self, moment: Moment, options: list[Option]) -> Deployment:
+        def busy(option: Option) -> tuple[int, float]:
+            return option.gate.view.in_flight, self.random.random()
 
-        return min(options, key=busy).deployment
+        return min(options, key=busy).view.deployment
 
 
 class WarmFirst(LeastInFlight):
@@ -125,7 +117,7 @@ class WarmFirst(LeastInFlight):
 
     def pick(self, moment: Moment) -> Deployment:
         """Ties at random."""
-        warm = [view for view in moment.options if view.state is LoadState.LOADED]
+        warm = [option for option in moment.options if option.view.state is LoadState.LOADED]
         return self._fewest(moment, warm or moment.options)
 
 
@@ -141,11 +133,11 @@ class LowestLatency(Blind):
         self.random.shuffle(moment.options)
         group = moment.request.target
 
-        def mean(view: DeploymentView) -> float:
-            last = self._last.get((group, key(view.deployment)))
+        def mean(option: Option) -> float:
+            last = self._last.get((group, key(option.view.deployment)))
             return sum(last) / len(last) if last else 0.0
 
-        return min(moment.options, key=mean).deployment
+        return min(moment.options, key=mean).view.deployment
 
     def learn(self, request: Request, deployment: Deployment, seconds: float, now: float) -> None:
         """Seconds by completion tokens."""
@@ -163,9 +155,11 @@ class LowestUsage(Blind):
         """Ties at random."""
         minute = int(moment.now // 60)
         self.random.shuffle(moment.options)
-        return min(
-            moment.options, key=lambda view: self._tokens.get((minute, key(view.deployment)), 0)
-        ).deployment
+
+        def used(option: Option) -> int:
+            return self._tokens.get((minute, key(option.view.deployment)), 0)
+
+        return min(moment.options, key=used).view.deployment
 
     def learn(self, request: Request, deployment: Deployment, seconds: float, now: float) -> None:
         """Tokens of prompt and answer, once it is there."""
@@ -188,16 +182,16 @@ class WarmScore(Blind):
         """The highest score."""
         self.random.shuffle(moment.options)
         most = max(box.gigabytes for box in moment.world.home.boxes)
-        return max(moment.options, key=lambda view: self._score(view, moment, most)).deployment
+        return max(moment.options, key=lambda option: self._score(option, moment, most)).view.deployment
 
-    def _score(self, view: DeploymentView, moment: Moment, most: float) -> float:
-        deployment = view.deployment
+    def _score(self, option: Option, moment: Moment, most: float) -> float:
+        deployment = option.view.deployment
         box, _ = moment.world.servers[deployment.backend]
-        depth = moment.snapshot.backends[deployment.backend].in_flight
+        depth = option.gate.view.in_flight
         seconds = sorted(self._seconds.get(key(deployment), ()))
         wait = depth * seconds[3 * len(seconds) // 4] if seconds else 0.0
         heat = 10.0
-        if view.state is LoadState.LOADED:
+        if option.view.state is LoadState.LOADED:
             heat = 50.0
         elif moment.now - self._used.get(key(deployment), -1e9) < 1800.0:
             heat = 30.0
@@ -215,12 +209,12 @@ class Oracle(Blind):
     def pick(self, moment: Moment) -> Deployment:
         """By playing the future through on each."""
 
-        def done(view: DeploymentView) -> tuple[float, str]:
-            deployment = view.deployment
+        def done(option: Option) -> tuple[float, str]:
+            deployment = option.view.deployment
             at = moment.world.completion(moment.request, deployment.backend, deployment.backend_model)
             return at, deployment.backend
 
-        return min(moment.options, key=done).deployment
+        return min(moment.options, key=done).view.deployment
 
 
 OURS, ORACLE = "ours", "oracle"

@@ -1,15 +1,13 @@
 """The truth: simulated time, and everything that happens from outside the daemon: foreign requests and mishaps."""
 
-import heapq
-import itertools
 import math
 import random
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from benchmarks.simulation.boxes import Box
+from benchmarks.simulation.clock import Clock
 from benchmarks.simulation.fleets import Home
 from benchmarks.simulation.jobs import Job, Stage
 from benchmarks.simulation.traces import Mishap, Request, Trace
@@ -29,40 +27,36 @@ class Listener:
 
 
 class World:
-    """The clock and the boxes."""
+    """The boxes, and what happens to them as the time of a clock passes."""
 
-    def __init__(self, home: Home, trace: Trace) -> None:
+    def __init__(self, home: Home, trace: Trace, clock: Clock) -> None:
         self.home = home
-        self.now = 0.0
         self.servers = home.servers()
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
+        self._clock = clock
         self._listeners: dict[int, Listener] = {}
+        clock.timeline = self
         for box in home.boxes:
             box.change(0.0)
         for request in trace.foreign:
-            self.at(request.at, partial(self._foreign, request))
+            clock.call_at(request.at, self._foreign, request)
         for mishap in trace.mishaps:
-            self.at(mishap.start, partial(self._begin, mishap))
-            self.at(mishap.end, partial(self._end, mishap))
+            clock.call_at(mishap.start, self._begin, mishap)
+            clock.call_at(mishap.end, self._end, mishap)
 
-    def at(self, when: float, what: Callable[[], None]) -> None:
-        """Does something at a time."""
-        heapq.heappush(self._events, (when, next(self._order), what))
+    @property
+    def now(self) -> float:
+        """Seconds of simulated time."""
+        return self._clock.time()
 
-    def run(self, until: Callable[[], bool]) -> None:
-        """Plays events in their order until the end is reached."""
-        while not until():
-            box = min(self.home.boxes, key=lambda box: box.next_at)
-            if self._events and self._events[0][0] <= box.next_at:
-                self.now, _, what = heapq.heappop(self._events)
-                what()
-            elif box.next_at < math.inf:
-                self.now = box.next_at
-                for job in box.step():
-                    self._tell(job)
-            else:
-                raise RuntimeError("nothing happens any more, and requests wait")
+    def next_at(self) -> float:
+        """When something happens on a box by itself."""
+        return min(box.next_at for box in self.home.boxes)
+
+    def step(self, at: float) -> None:
+        """Plays what happens next."""
+        box = min(self.home.boxes, key=lambda box: box.next_at)
+        for job in box.step():
+            self._tell(job)
 
     def submit(self, server: str, job: Job, listener: Listener | None = None) -> None:
         """A request reaches a server that listens."""
@@ -77,13 +71,17 @@ class World:
         box, where = self.servers[server]
         box.cancel(where, job, self.now)
 
-    def job(self, request: Request, server: str, model: str) -> Job:
-        """The request as work for this server, with the noise that it will meet there."""
+    def job(self, request: Request, server: str, model: str, kept: int = 0) -> Job:
+        """The request as work for this server, with the noise that it will meet there; `kept`: tokens of its answer that
+        are there already, and are read.
+        """
         box, where = self.servers[server]
         facts = where.models[model]
         luck = random.Random(request.seed ^ zlib.crc32(server.encode()))
-        reading = REQUEST_SECONDS + request.prompt_tokens * facts.parameters / box.flow
-        writing = request.output_tokens(model) * (TOKEN_SECONDS + facts.gigabytes / box.gigabytes)
+        reading = REQUEST_SECONDS + (request.prompt_tokens + kept) * facts.parameters / box.flow
+        writing = max(1, request.output_tokens(model) - kept) * (
+            TOKEN_SECONDS + facts.gigabytes / box.gigabytes
+        )
         return Job(
             model,
             reading * math.exp(luck.gauss(0.0, READING_NOISE)),

@@ -1,5 +1,6 @@
-"""The simulator: the same seed gives the same figures, and whoever knows more does better."""
+"""The simulator: the daemon itself in simulated time. The same seed gives the same figures; who knows more does better."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -9,11 +10,14 @@ from typing import Any
 import pytest
 
 from benchmarks.simulation import measures
-from benchmarks.simulation.daemon import PATIENCE
+from benchmarks.simulation.clock import Clock
+from benchmarks.simulation.daemon import PATIENCE, Call
 from benchmarks.simulation.drawn import drawn
-from benchmarks.simulation.measures import Outcome, Sample, simulate
-from benchmarks.simulation.rivals import Ours
-from benchmarks.simulation.traces import calm
+from benchmarks.simulation.fleets import Home, uniform
+from benchmarks.simulation.measures import Outcome, Sample, played, simulate
+from benchmarks.simulation.rivals import POLICIES, Ours
+from benchmarks.simulation.traces import Mishap, Trace, calm
+from zoe_grpcd.core.domain import Outcome as Ending
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,3 +70,55 @@ def test_nobody_waits_for_longer_than_the_daemon_lets_them_and_its_queue_is_no_s
     assert queue.p99 <= PATIENCE
     assert queue.failed <= servers_own.failed
     assert queue.mean <= 1.02 * servers_own.mean
+
+
+def calls_of(home: Home, trace: Trace, policy: str) -> list[Call]:
+    with asyncio.Runner(loop_factory=Clock) as runner:
+        return runner.run(played(home, trace, POLICIES[policy](1)))[1]
+
+
+def test_a_server_that_answers_with_errors_only_is_left_alone_by_every_policy_as_the_breakers_want_it() -> (
+    None
+):
+    """It answers at once, so that whoever goes by numbers in flight would send it everything."""
+    fleet = uniform()
+    trace = calm(fleet, 3, 300.0)
+    errors = Mishap(0.0, 300.0, "node2", "errors")
+    calls = calls_of(fleet, Trace(trace.requests, (), (errors,)), "least in flight")
+    tries = [attempt for call in calls if call.completed for attempt in call.completed.attempts]
+    failed = [attempt for attempt in tries if attempt.outcome is not Ending.OK]
+    assert all(call.answered for call in calls)
+    assert {attempt.deployment.backend for attempt in failed} == {"node2"}
+    assert 3 <= len(failed) <= 6 < len(calls) / 10
+
+
+def test_an_answer_whose_server_dies_is_gone_on_with_elsewhere_and_is_no_shorter_for_that() -> None:
+    fleet = uniform()
+    trace = calm(fleet, 3, 200.0)
+    dies = Mishap(100.0, 150.0, "node1", "refuses")
+    calls = calls_of(fleet, Trace(trace.requests, (), (dies,)), "round robin")
+    lost = [call for call in calls if call.completed and call.completed.attempts[0].outcome is Ending.LOST]
+    assert lost, "nobody was served by it when it died"
+    for call in lost:
+        assert call.completed is not None
+        assert call.completed.usage.completion_tokens == call.request.output_tokens("general:8b")
+        first, *_, last = call.completed.attempts
+        assert (first.deployment.backend, last.outcome) == ("node1", Ending.OK)
+
+
+def test_time_leaps_to_whatever_happens_next_and_stands_still_meanwhile() -> None:
+    async def sleeps() -> list[float]:
+        clock = asyncio.get_running_loop()
+        times = [clock.time()]
+        for seconds in (3600.0, 0.25):
+            await asyncio.sleep(seconds)
+            times.append(clock.time())
+        return times
+
+    with asyncio.Runner(loop_factory=Clock) as runner:
+        assert runner.run(sleeps()) == pytest.approx([0.0, 3600.0, 3600.25])
+
+
+def test_a_wait_for_what_never_comes_is_an_error_and_no_wait() -> None:
+    with asyncio.Runner(loop_factory=Clock) as runner, pytest.raises(RuntimeError, match="nothing happens"):
+        runner.run(asyncio.Event().wait())
