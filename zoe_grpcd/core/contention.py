@@ -9,6 +9,7 @@ that a backend that never runs two requests at once keeps what is usual.
 import math
 
 from zoe_grpcd.core.timetable import USUAL, Sharing
+from zoe_grpcd.core.usage import numbers
 
 # What is computed far away has room for everybody.
 NONE = Sharing(0.0, 0.0)
@@ -47,6 +48,20 @@ class Contention:
         self._ss += strangers * strangers
         self._my += mates * excess
         self._sy += strangers * excess
+        self.sharing = self._fit()
+
+    def dump(self, now: float) -> list[float]:
+        """The sums of the fit, as of now."""
+        self._fade(now)
+        return [self._mm, self._ms, self._ss, self._my, self._sy]
+
+    def restore(self, values: object, now: float) -> None:
+        """Takes what `dump` gave as of `now`. Raises ValueError."""
+        mm, ms, ss, my, sy = numbers(values, 5)
+        if ms * ms > mm * ss * 1.001:
+            raise ValueError("must be sums of squares and products")
+        self._mm, self._ms, self._ss, self._my, self._sy = mm, ms, ss, my, sy
+        self._at = now
         self.sharing = self._fit()
 
     def _fade(self, now: float) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from zoe_grpcd.core.domain import Measured, Usage
-from zoe_grpcd.core.usage import DecayedMean, Window, quantile_of
+from zoe_grpcd.core.usage import DecayedMean, Window, numbers, quantile_of
 
 LOAD_BYTES_PER_SECOND = 400e6
 LOAD_OVERHEAD = 0.5
@@ -72,6 +72,17 @@ class Spread:
         """Takes in one answer: seconds from the decision to its end."""
         if expected > 0:
             self._last.append(took / expected)
+            self.ninety = quantile_of(sorted(self._last), 0.9)
+
+    def dump(self, _now: float) -> list[float]:
+        """The last ratios, the oldest first."""
+        return list(self._last)
+
+    def restore(self, values: object, _now: float) -> None:
+        """Takes what `dump` gave. Raises ValueError."""
+        ratios = numbers(values, len(values) if isinstance(values, list) else 0)
+        if ratios:
+            self._last = deque(ratios, maxlen=SPREAD_SIZE)
             self.ninety = quantile_of(sorted(self._last), 0.9)
 
 

@@ -81,3 +81,13 @@ class Speed:
         if self._others is not None:
             self._others.learn(lesson, learned, now)
         return slower
+
+    @property
+    def measures(self) -> dict[str, DecayedMean]:
+        """All that it has learned, by name."""
+        return {
+            "reading": self._reading,
+            "writing": self._writing,
+            "loading": self._loading,
+            "pace": self._pace,
+        }

@@ -2,6 +2,8 @@
 
 A measurement of age t counts 2 ** (-t / half_life) of a fresh one, so what a box did this minute outweighs what it
 did an hour ago, and an idle box is not forgotten all at once.
+
+Each can be dumped as plain numbers with ages in place of times, and restored by the clock of another process.
 """
 
 import math
@@ -10,6 +12,18 @@ from collections import deque
 from collections.abc import Sequence
 
 HALF_LIFE = 600.0
+# What is more than that is no measurement of anything.
+ABSURD = 1e15
+
+
+def numbers(values: object, count: int) -> list[float]:
+    """`count` numbers of a dump; raises ValueError if they are not that, or none that a measurement can be."""
+    if not isinstance(values, list) or len(values) != count:
+        raise ValueError(f"must be {count} numbers")
+    found = [float(value) for value in values if isinstance(value, int | float) and 0.0 <= value < ABSURD]
+    if len(found) != count:
+        raise ValueError("must be numbers of 0 or more")
+    return found
 
 
 class DecayedMean:
@@ -65,6 +79,15 @@ class DecayedMean:
         """Replaces the prior when better facts arrive; the measurements stay."""
         self._prior = prior
 
+    def dump(self, now: float) -> list[float]:
+        """What was measured: sum, weight and age."""
+        return [self._sum, self._weight, max(0.0, now - self._at)]
+
+    def restore(self, values: object, now: float) -> None:
+        """Takes what `dump` gave as of `now`. Raises ValueError."""
+        self._sum, self._weight, age = numbers(values, 3)
+        self._at = now - age
+
 
 class Decayed:
     """How often something happened, the earlier counting less."""
@@ -84,6 +107,15 @@ class Decayed:
         """It happened once more."""
         self._sum = self.at(now) + 1.0
         self._at = max(self._at, now)
+
+    def dump(self, now: float) -> list[float]:
+        """The sum as of now."""
+        return [self.at(now)]
+
+    def restore(self, values: object, now: float) -> None:
+        """Takes what `dump` gave as of `now`. Raises ValueError."""
+        (self._sum,) = numbers(values, 1)
+        self._at = now
 
 
 class Window:
@@ -113,6 +145,16 @@ class Window:
         if not recent:
             return None
         return quantile_of(recent, q)
+
+    def dump(self, now: float) -> list[list[float]]:
+        """Age and value of each that is recent enough, the oldest first."""
+        return [[max(0.0, now - at), value] for at, value in self._values if now - at <= self._max_age]
+
+    def restore(self, values: object, now: float) -> None:
+        """Takes what `dump` gave as of `now`. Raises ValueError."""
+        pairs = [numbers(pair, 2) for pair in values[-self._size :]] if isinstance(values, list) else []
+        self._values = deque((now - age, value) for age, value in pairs)
+        self._sorted = sorted(value for _, value in pairs)
 
 
 def quantile_of(ordered: Sequence[float], q: float) -> float:

@@ -22,14 +22,13 @@ from zoe_grpcd.core.domain import (
     Prefill,
 )
 from zoe_grpcd.core.errors import Fault, UpstreamError
-from zoe_grpcd.core.learning import Lesson, Spread, seconds_of_service
+from zoe_grpcd.core.learning import Lesson, seconds_of_service
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.recovery import AFTER
-from zoe_grpcd.core.speed import Speed
 from zoe_grpcd.core.turns import Owed, Scope, Turn, remembered
-from zoe_grpcd.core.usage import DecayedMean
 from zoe_grpcd.core.views import BackendReport, DeploymentView, Snapshot
 from zoe_grpcd.fleet.machine import Machine, machine_of
+from zoe_grpcd.fleet.memory import Memory
 from zoe_grpcd.fleet.pictures import Gallery, backend_view_of, gallery_of, report_of, view_of
 from zoe_grpcd.fleet.probes import foreign_of, is_meant, signal_of
 from zoe_grpcd.fleet.state import Host, Lease, Served, load_left
@@ -60,10 +59,7 @@ class Fleet:
         self._hosts: dict[str, Host] = {}
         self._machines: dict[str, Machine] = {}
         self._subscribers: list[Callable[[str], None]] = []
-        self._usual = Speed()  # of all backends
-        # An answer's length is a matter of the model, whoever runs it; a mean for each backend would compare their luck.
-        self._output_tokens: dict[str, DecayedMean] = {}
-        self._spreads: dict[str, Spread] = {}
+        self.memory = Memory(self._hosts)
         self._snapshot: Snapshot | None = None
         self._gallery: Gallery | None = None
         self._is_loading = False  # some model of the last picture
@@ -85,8 +81,10 @@ class Fleet:
         machine = self._machines.setdefault(shared, Machine()) if shared else Machine()
         if former := self._hosts.get(backend.name):
             former.leave(now)
-        host = self._hosts[backend.name] = Host(backend, configured, now, self._usual, machine)
+            self.memory.keep(former, now)
+        host = self._hosts[backend.name] = Host(backend, configured, now, self.memory.usual, machine)
         host.doubted = self._caution.degraded_weight
+        self.memory.tell_host(host)
         host.served = {d.model: self._serve(d) for d in configured}
         self._models = self._silent = self._gallery = None
         self._changed(host)
@@ -112,6 +110,8 @@ class Fleet:
         host.observation = observation
         host.take_pulse(now)
         self._take_models(host, observation, now)
+        if host.loads_since is not None:
+            self.memory.changed.add(name)
         self._follow_load(host, now, loads=observation.loading)
         host.settle(now)
         due = now >= host.changes_at
@@ -235,9 +235,7 @@ class Fleet:
 
     def _serve(self, deployment: Deployment) -> Served:
         served = Served(deployment, self._facts.get(deployment.model, NO_FACTS))
-        learned = served.learned
-        learned.output_tokens = self._output_tokens.setdefault(deployment.model, learned.output_tokens)
-        learned.spread = self._spreads.setdefault(deployment.model, learned.spread)
+        self.memory.tell_served(served)
         return served
 
     @staticmethod
@@ -374,6 +372,7 @@ class Fleet:
         if lesson is None or lesson.failed:
             self._give_up_load(host, served)
         if lesson is not None:
+            self.memory.changed.add(host.backend.name)
             host.see_company(lease)
             lesson.slowdown = host.contention.slowdown(mates, strangers)
             slower = host.speed.learn(lesson, served.learned, now)
