@@ -44,7 +44,8 @@ def configuration(port: int, backends: dict[str, str]) -> dict[str, object]:
 def started(folder: Path, core: int, config: dict[str, object]) -> Iterator[tuple[Server, float]]:
     """Runs the daemon with a config until the block ends; gives its process and the seconds that it took to be ready."""
     path, log, notify = folder / "zoe-grpcd.yaml", folder / "zoe-grpcd.log", folder / "notify"
-    path.write_text(yaml.safe_dump(config))
+    (folder / "state.db").unlink(missing_ok=True)  # nobody has learned anything before
+    path.write_text(yaml.safe_dump({"state": {"url": f"sqlite://{folder}/state.db"}, **config}))
     notify.unlink(missing_ok=True)
     command = [str(program("zoe-grpcd")), "serve", "--config", str(path)]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:

@@ -44,7 +44,7 @@ def short_folder() -> Iterator[Path]:
 
 def environment(**extra: str) -> dict[str, str]:
     """This process's own, with byte code written and nothing said about where a daemon would be."""
-    ours = ("PYTHONDONTWRITEBYTECODE", "NOTIFY_SOCKET", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME")
+    ours = ("PYTHONDONTWRITEBYTECODE", "NOTIFY_SOCKET", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
     own = {name: value for name, value in os.environ.items() if name not in ours}
     return {**own, **extra}
 
@@ -54,7 +54,11 @@ class Daemon:
 
     def __init__(self, folder: Path, config: Mapping[str, Any] | None, env: Mapping[str, str]) -> None:
         self.folder = folder
-        self.env = {**env, "NOTIFY_SOCKET": str(folder / "notify")}
+        self.env = {
+            "XDG_STATE_HOME": str(folder / "state"),  # nobody has learned anything before
+            **env,
+            "NOTIFY_SOCKET": str(folder / "notify"),
+        }
         self.argv = [sys.executable, "-m", "zoe_grpcd", "serve"]
         if config is not None:
             (folder / "config.yaml").write_text(json.dumps(config))

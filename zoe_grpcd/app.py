@@ -13,6 +13,7 @@ from zoe_grpcd.adapters.systemd import Reporter, inherited_sockets
 from zoe_grpcd.admission import WaitingRoom
 from zoe_grpcd.config import Config
 from zoe_grpcd.fleet import Fleet
+from zoe_grpcd.keeper import Keeper
 from zoe_grpcd.monitor import Monitor
 from zoe_grpcd.recording.recorder import Recorder
 from zoe_grpcd.roster import Roster
@@ -26,6 +27,7 @@ from zoe_grpcd.rpc.notice import Watchers
 from zoe_grpcd.rpc.selfcheck import SelfCheck
 from zoe_grpcd.rpc.server import Locks, Server, listen, make_server
 from zoe_grpcd.settings import Settings, settings_of
+from zoe_grpcd.stores import store_of
 
 if TYPE_CHECKING:
     from zoe_grpcd.adapters.embeddings import Embeddings  # an extra
@@ -67,6 +69,10 @@ class Daemon:
             self._fleet, settings.rules, self._roster.dispatchers, self._waiting, self._around
         )
         self._embeddings = _embeddings_of(config, settings)
+        self._store = store_of(config.state.url.get_secret_value() if config.state.url else "")
+        self._resources.push_async_callback(self._store.close)
+        self._keeper = Keeper(self._fleet, self._store)
+        self._keeper.restore()
         self._locks = Locks()
         self._doors = Doors(inherited_sockets())
         self._handover = Handover(self._doors)
@@ -82,6 +88,8 @@ class Daemon:
         """
         data, admin_server = self._servers()
         async with self._resources:
+            self._keeper.open()
+            self._resources.push_async_callback(self._keeper.close)
             if self._recorder is not None:
                 self._recorder.start()
                 self._resources.push_async_callback(asyncio.to_thread, self._recorder.close)

@@ -37,7 +37,7 @@ def test_no_configuration_has_the_defaults_of_the_contract() -> None:
     admission = config.admission
     assert (admission.max_queue, admission.max_queue_time, admission.ageing) == (256, 30.0, 10.0)
     assert (config.cache.ttl, config.cache.max_bytes) == (600.0, 64 * 2**20)
-    assert config.state.url.get_secret_value() == "memory://"
+    assert config.state.url is None
     assert (config.log.level, config.log.format, config.log.prompts) == ("info", "auto", "never")
     assert config.drop_params is config.images.allow_http is False
 
@@ -240,7 +240,7 @@ def test_what_was_loaded_tells_its_source(loaded: Load, tmp_path: Path) -> None:
         ),
         (
             "state: {url: 'redis://h'}",
-            "1: state.url: is not in effect yet: nothing is shared with other daemons",
+            "1: state.url: is not in effect yet: state is kept in a file, and nothing is shared with other daemons",
         ),
         (
             "backends: [{name: a, kind: vllm, url: 'http://h'}]",
@@ -273,6 +273,7 @@ def test_what_is_not_acted_on_is_a_warning(loaded: Load, text: str, warning: str
         "routing: {strategy: weighted, classifier: keywords, rules: []}",
         "routing: {intents: {code: {strategy: round_robin}}}",
         "state: {url: memory://}",
+        "state: {url: 'sqlite:///srv/zoe/state.db'}",
         "cache: {}",
     ],
 )

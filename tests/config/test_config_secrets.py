@@ -35,6 +35,7 @@ def test_secrets_are_masked_wherever_a_configuration_is_shown(loaded: Callable[.
     assert "s3cret" not in text
     assert "x/y" in text
     assert "redis://**********@h:1/0" in text
+    assert result.config.state.url is not None
     assert result.config.state.url.get_secret_value() == "redis://user:s3cret-3@h:1/0?password=s3cret-5"
 
 

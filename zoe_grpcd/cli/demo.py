@@ -84,7 +84,7 @@ def _daemon(folder: Path, backends: str) -> Iterator[None]:
     """A daemon of its own on sockets in `folder`, ready."""
     config = folder / "config.yaml"
     listen = f"server: {{listen: ['unix:{folder}/grpcd.sock'], admin_listen: 'unix:{folder}/admin.sock'}}"
-    config.write_text(f"{listen}\nlog: {{level: warning}}\n{backends}\n")
+    config.write_text(f"{listen}\nstate: {{url: 'memory://'}}\nlog: {{level: warning}}\n{backends}\n")
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     process = subprocess.Popen([sys.executable, "-m", "zoe_grpcd", "serve", "--config", str(config)], env=env)
     try:

@@ -112,6 +112,19 @@ def store(value: SecretStr) -> SecretStr:
     return value
 
 
+def state(value: SecretStr) -> SecretStr:
+    """As a store, or `sqlite:///path`."""
+    text = value.get_secret_value()
+    if text.startswith("sqlite://"):
+        path = text.removeprefix("sqlite://")
+        if not path.startswith("/") or path.endswith("/") or "\0" in path:
+            raise ValueError("must have the absolute path of a file after sqlite://, like sqlite:///srv/state.db")
+        return value
+    if "://" not in text or _split(text).scheme not in {"memory", "redis", "rediss", "unix"}:
+        raise ValueError("must be memory://, sqlite:///path, or a URL that begins with redis:// or rediss://")
+    return value
+
+
 def store_text(value: SecretStr | None) -> str | None:
     """The URL of a store with its credentials masked, and without the query, which may hold some too."""
     if value is None:

@@ -25,6 +25,7 @@ from zoe_grpcd.config.values import (
     Seconds,
     Secret,
     Share,
+    StateUrl,
     StoreUrl,
     SwitchableAddress,
     Url,
@@ -132,9 +133,13 @@ class Cache(Section):
 
 
 class State(Section):
-    """What several daemons share."""
+    """What survives a restart: what was learned of backends and models, budgets, and the last decisions."""
 
-    url: StoreUrl = option("memory://", "memory:// shares nothing; redis://host:port/db shares.")
+    url: StateUrl | None = option(
+        None,
+        "sqlite:///path, or memory:// which keeps nothing. Unset: state.db in systemd's state folder, else in"
+        " $XDG_STATE_HOME/zoe-grpcd. redis://host:port/db is not in effect yet.",
+    )
 
 
 class Log(Section):
@@ -182,7 +187,7 @@ class Config(Section):
     reliability: Reliability = option({}, "What happens when a backend fails.")
     admission: Admission = option({}, "How many requests may wait.")
     cache: Cache = option({}, "Answers that are kept.")
-    state: State = option({}, "What several daemons share.")
+    state: State = option({}, "What survives a restart.")
     log: Log = option({}, "The log.")
     telemetry: Telemetry = option({}, "Traces.")
     images: Images = option({}, "Images in requests.")

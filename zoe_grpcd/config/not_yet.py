@@ -22,10 +22,11 @@ NOT_YET: dict[str, tuple[str, str]] = {
     "backends.[].kind=triton": (WARNING, "it gets no requests"),
     "backends.[].kind=vllm": (WARNING, "it gets no requests; kind openai speaks to the same server"),
     "cache": (WARNING, "no answer is kept"),
-    "state.url!=memory://": (WARNING, "nothing is shared with other daemons"),
+    "state.url^=redis": (WARNING, "state is kept in a file, and nothing is shared with other daemons"),
+    "state.url^=unix": (WARNING, "state is kept in a file, and nothing is shared with other daemons"),
     "telemetry": (WARNING, "no traces are sent"),
 }
-"""Path, or path and the value that it is about -> (severity, what happens instead)."""
+"""Path, or path and the value that it is about, or how that begins -> (severity, what happens instead)."""
 
 
 def errors(data: Any) -> Iterator[Finding]:
@@ -40,8 +41,9 @@ def warnings(data: Any) -> Iterator[Finding]:
 
 def _set(data: Any, severity: str) -> Iterator[Finding]:
     for key, (its_severity, instead) in NOT_YET.items():
-        path, unequal, value = key.partition("!=") if "!=" in key else key.partition("=")
-        for at, given in find(data, path):
-            about = not unequal or (given != value) is (unequal == "!=")
+        path, equal, value = key.partition("=")
+        begins = path.endswith("^")
+        for at, given in find(data, path.removesuffix("^")):
+            about = str(given).startswith(value) if begins else not equal or given == value
             if its_severity == severity and given not in (None, [], {}, "") and about:
                 yield Finding(at, instead)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, WithJsonSchema
 
-from zoe_grpcd.config.address import address, store, store_text, switchable, url
+from zoe_grpcd.config.address import address, state, store, store_text, switchable, url
 from zoe_grpcd.core.chains import condition_of
 from zoe_grpcd.core.classify import KeywordClassifier
 from zoe_grpcd.core.intents import CHAT, Intent
@@ -260,6 +260,12 @@ StoreUrl = Annotated[
     AfterValidator(store),
     PlainSerializer(store_text, when_used="json"),
     _spelled(r"^(memory|rediss?|unix)://\S*$"),
+]
+StateUrl = Annotated[
+    SecretStr,
+    AfterValidator(state),
+    PlainSerializer(store_text, when_used="json"),
+    _spelled(r"^(memory|sqlite|rediss?|unix)://\S*$"),
 ]
 Digest = Annotated[SecretStr, AfterValidator(digest), _spelled("^[0-9a-fA-F]{64}$")]
 Secret = Annotated[SecretStr, Field(min_length=1), WithJsonSchema({"type": "string", "minLength": 1})]

@@ -1,0 +1,164 @@
+"""What a daemon knows after a restart."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoe_grpcd.adapters.store_memory import MemoryStore
+from zoe_grpcd.adapters.store_sqlite import SqliteStore
+from zoe_grpcd.core.domain import Backend, Deployment, ModelStatus, Observation, Usage
+from zoe_grpcd.core.learning import Lesson
+from zoe_grpcd.fleet import Fleet
+from zoe_grpcd.keeper import FORGOTTEN, Clocks, Keeper
+from zoe_grpcd.stores import store_of, usual_file
+
+DESK = Backend("desk", "llamacpp", "http://desk:8080", local=True)
+SMALL = Deployment("small", "desk", "small.gguf", auto=True)
+
+
+@dataclass
+class Daemon:
+    """Fleet and keeper on one store. `began`: its own clock, `wall`: unix seconds."""
+
+    store: MemoryStore | SqliteStore
+    began: float
+    wall: float
+
+    def __post_init__(self) -> None:
+        self.fleet = Fleet()
+        self.keeper = Keeper(self.fleet, self.store, Clocks(lambda: self.began, lambda: self.wall))
+        self.keeper.restore()
+        self.fleet.add(DESK, self.began)
+        small = ModelStatus("small.gguf", alias="small")
+        self.fleet.observe("desk", Observation(ok=True, models=(small,)), self.began)
+
+    def pass_time(self, seconds: float) -> None:
+        self.began += seconds
+        self.wall += seconds
+
+    def answer(self, count: int = 20) -> None:
+        """Answers that take 50 ms a token."""
+        for _ in range(count):
+            lease = self.fleet.lease(SMALL, self.began)
+            self.fleet.first_token(lease, self.began + 0.5)
+            self.pass_time(5.5)
+            lesson = Lesson(False, 5.5, 0.5, 101, whole=True, usage=Usage(50, 101), prompt_bytes=200)
+            self.fleet.release(lease, lesson, self.began)
+
+    @property
+    def token(self) -> float:
+        """Seconds a token, as a decision has it."""
+        (view,) = self.fleet.snapshot(self.began).by_model["small"]
+        return view.seconds_per_token
+
+    async def end(self) -> None:
+        self.keeper.open()
+        await self.keeper.close()
+
+
+async def test_a_daemon_knows_what_the_one_before_it_has_learned() -> None:
+    store = MemoryStore()
+    first = Daemon(store, 100.0, 1e9)
+    before = first.token
+    first.answer()
+    assert first.token > before
+    await first.end()
+    second = Daemon(store, 5.0, first.wall + 60.0)
+    assert second.token == pytest.approx(first.token, rel=0.01)
+
+
+async def test_what_nobody_has_used_for_a_month_is_forgotten() -> None:
+    store = MemoryStore()
+    first = Daemon(store, 100.0, 1e9)
+    before = first.token
+    first.answer()
+    await first.end()
+    second = Daemon(store, 5.0, first.wall + FORGOTTEN + 1.0)
+    assert second.token == pytest.approx(before)
+    assert store.read("backend") == {}
+
+
+async def test_a_clock_that_was_put_back_does_no_harm() -> None:
+    store = MemoryStore()
+    first = Daemon(store, 100.0, 1e9)
+    first.answer()
+    await first.end()
+    second = Daemon(store, 5.0, 1e9 - 1e6)
+    assert second.token == pytest.approx(first.token, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"saved": "x", "values": {}}', '{"saved": null}', "7"]
+)
+async def test_what_is_not_understood_is_dropped_with_a_warning(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    store.put("backend", "desk", text)
+    usual = Daemon(MemoryStore(), 0.0, 1e9).token
+    assert Daemon(store, 0.0, 1e9).token == usual
+    assert "what was kept of backend desk is not understood" in caplog.text
+    assert store.read("backend") == {}
+
+
+async def test_two_daemons_at_once_leave_what_the_later_one_has_learned(tmp_path: Path) -> None:
+    """The old one drains while the new one works already, and ends after it has learned."""
+    old = Daemon(SqliteStore(tmp_path / "state.db"), 100.0, 1e9)
+    old.answer()
+    await old.end()
+    new = Daemon(SqliteStore(tmp_path / "state.db"), 5.0, old.wall)
+    new.answer(5)
+    old.answer(1)
+    await old.end()
+    await old.store.close()
+    new.answer(5)
+    await new.end()
+    await new.store.close()
+    third = Daemon(SqliteStore(tmp_path / "state.db"), 0.0, new.wall)
+    assert third.token == pytest.approx(new.token, rel=0.01)
+    await third.store.close()
+
+
+# ------------------------------------------------------------------------------------------------------------- places
+
+
+@pytest.mark.parametrize(
+    ("env", "path"),
+    [
+        ({"HOME": "/home/z"}, "/home/z/.local/state/zoe-grpcd/state.db"),
+        ({"HOME": "/home/z", "XDG_STATE_HOME": "/s"}, "/s/zoe-grpcd/state.db"),
+        ({"HOME": "/home/z", "XDG_STATE_HOME": "/s", "STATE_DIRECTORY": "/v/a:/v/b"}, "/v/a/state.db"),
+    ],
+)
+def test_the_file_is_where_state_goes(env: dict[str, str], path: str) -> None:
+    assert str(usual_file(env)) == path
+
+
+@pytest.mark.parametrize("url", ["", "redis://127.0.0.1:1/0"])
+def test_the_usual_file_is_used_unless_another_is_named(tmp_path: Path, url: str) -> None:
+    store = store_of(url, {"XDG_STATE_HOME": str(tmp_path)})
+    asyncio.run(store.close())
+    assert (tmp_path / "zoe-grpcd" / "state.db").exists()
+    store = store_of(f"sqlite://{tmp_path}/named.db", {"XDG_STATE_HOME": str(tmp_path)})
+    asyncio.run(store.close())
+    assert (tmp_path / "named.db").exists()
+
+
+def test_memory_leaves_no_file(tmp_path: Path) -> None:
+    assert isinstance(store_of("memory://", {"XDG_STATE_HOME": str(tmp_path)}), MemoryStore)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["a file in the way", "none"])
+def test_without_a_place_nothing_is_kept_and_that_is_said(
+    tmp_path: Path, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "zoe-grpcd").write_text("")
+    env: dict[str, Any] = {"XDG_STATE_HOME": str(tmp_path)} if place != "none" else {}
+    assert isinstance(store_of("", env), MemoryStore)
+    assert "nothing is kept over a restart" in caplog.text
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
