@@ -2,10 +2,10 @@
 
 from contextlib import AsyncExitStack
 
-from zoe_grpcd.roster import Roster
 from zoe_grpcd.config import Config
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.monitor import Monitor
+from zoe_grpcd.roster import Roster
 from zoe_grpcd.settings import settings_of
 
 

@@ -1,7 +1,9 @@
 """The one retry loop, against backends that do what a script says."""
 
 import asyncio
+import time
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import pytest
@@ -20,7 +22,6 @@ from fakes import (
 )
 from waiting import eventually
 
-from zoe_grpcd.attempt import first_token_budget
 from zoe_grpcd.core.continuation import from_text
 from zoe_grpcd.core.domain import (
     Ask,
@@ -59,6 +60,7 @@ from zoe_grpcd.core.errors import (
     Unavailable,
     ZoeError,
 )
+from zoe_grpcd.core.firsttoken import Bounds
 from zoe_grpcd.router import Item, Reliability
 
 MOVES_ON = sorted(set(Fault) - {Fault.REJECTED})
@@ -920,21 +922,48 @@ async def test_a_backend_that_falls_silent_is_lost() -> None:
 
 
 async def test_the_time_for_a_first_token_grows_with_the_expected_load() -> None:
-    reliability = Reliability(first_token_floor=1.0, first_token_ceiling=50.0, first_token_factor=4.0)
-    world = World(reliability=reliability)
-    world.add("warm")
-    world.add("cold", seen_as=seen(ModelStatus("m", LoadState.UNLOADED, size_bytes=4_000_000_000)))
-    world.add("huge", seen_as=seen(ModelStatus("m", LoadState.UNLOADED, size_bytes=400_000_000_000)))
-    world.add("set", first_token_timeout=7.0)
-    budgets = {}
-    for name in world.fleet.names():
-        ask = an_ask(target=Target(allowed_backends=frozenset({name})))
-        chosen = world.router.route(ask).chosen
-        budgets[name] = first_token_budget(world.fleet.backend(name), chosen, reliability)
-    assert budgets["warm"] == 1.0
-    assert budgets["cold"] == pytest.approx(4 * 10.5, rel=0.05)
-    assert budgets["huge"] == 50.0
-    assert budgets["set"] == 7.0
+    world = World(reliability=Reliability(first_token=Bounds(floor=0.001)))
+    world.add("a", [Hang()])
+    world.add("b")
+    assert outcomes(await world.run()) == [("a", "TIMEOUT"), ("b", "OK")]
+    world = World(reliability=Reliability(first_token=Bounds(floor=0.001)))
+    hang = Hang()
+    cold = ModelStatus("m", LoadState.UNLOADED, size_bytes=4_000_000_000)  # 10 s
+    backend = world.add("a", [hang, *ANSWER], seen_as=seen(cold))
+    start, task = time.monotonic(), asyncio.create_task(world.run())
+    await eventually(lambda: backend.running and time.monotonic() > start + 0.1)
+    hang.over.set()
+    assert outcomes(await task) == [("a", "OK")]
+
+
+async def test_a_backend_that_is_seen_reading_is_slow_and_does_not_hang() -> None:
+    world = World(reliability=Reliability(first_token=Bounds(floor=0.3)))
+    hang, start, read = Hang(), time.monotonic(), count()
+    backend = world.add("a", [hang, *ANSWER], seen_as=seen("m", slots=1, busy=0, reading=()))
+    task = asyncio.create_task(world.run())
+
+    def has_read_for_long() -> bool:
+        world.observe("a", seen("m", slots=1, busy=backend.running, reading=((7, next(read)),)))
+        return time.monotonic() > start + 1.0
+
+    await eventually(has_read_for_long)
+    hang.over.set()
+    assert outcomes(await task) == [("a", "OK")]
+
+
+async def test_a_backend_that_reads_no_further_hangs() -> None:
+    world = World(reliability=Reliability(first_token=Bounds(floor=0.05)))
+    backend = world.add("a", [Hang()], seen_as=seen("m", slots=1, busy=0, reading=()))
+    world.add("b", weight=0.5)
+    task = asyncio.create_task(world.run())
+    await eventually(lambda: backend.running)
+
+    def is_over() -> bool:
+        world.observe("a", seen("m", slots=1, busy=1, reading=((7, 512),)))
+        return task.done()
+
+    await eventually(is_over)
+    assert outcomes(task.result()) == [("a", "TIMEOUT"), ("b", "OK")]
 
 
 # ---------------------------------------------------------------------------------------------------- dead backends

@@ -28,6 +28,7 @@ from zoe_grpcd.core.domain import (
 )
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.firsttoken import budget_of
 from zoe_grpcd.core.hold import Hold, sift
 from zoe_grpcd.core.joint import Joint
 from zoe_grpcd.core.merge import call_of
@@ -95,7 +96,7 @@ class Attempts:
         assert run.seam is not None
         repeats = self._fleet.prefill(transcript.chosen.deployment) is not Prefill.CONTINUES
         call = continued(call, run.draft, run.seam, repeats=repeats)
-        limit = first_token_budget(call.backend, transcript.chosen, self._reliability)
+        limit = self._budget(transcript.chosen, call.backend)
         try:
             with run.patience(limit):
                 call = await self._dispatchers[call.backend.name].resumed(call)
@@ -140,9 +141,11 @@ class Attempts:
 
         Given up at once when a probe, or another request, finds the backend dead.
         """
+        budget = self._budget(transcript.chosen, lease.backend)
         lease.abandon = run.patience.lose
+        lease.go_on = partial(self._go_on, lease, run, budget)
         try:
-            with run.patience(first_token_budget(lease.backend, transcript.chosen, self._reliability)):
+            with run.patience(budget):
                 async for batch in upstream:
                     transcript.accepted(self._clock())
                     if batch:
@@ -153,8 +156,21 @@ class Attempts:
                 text = f"given up before the first token: {self._fleet.detail(name)}"
             raise UpstreamError(Fault.TIMEOUT, text) from None
         finally:
-            lease.abandon = None
+            lease.abandon = lease.go_on = None
         raise UpstreamError(Fault.CUT, "the answer ended before its first token")
+
+    def _budget(self, chosen: Candidate, backend: Backend) -> float:
+        """Seconds that a first token may take: the backend's own limit, else what is sized to its work."""
+        if backend.first_token_timeout is not None:
+            return backend.first_token_timeout
+        timed = self._fleet.timed(chosen.deployment, self._clock())
+        return budget_of(chosen.estimate, timed, self._reliability.first_token)
+
+    def _go_on(self, lease: Lease, run: Run, budget: float) -> None:
+        """The backend is at work on a prompt: it is slow, and does not hang."""
+        if lease.backend.first_token_timeout is None:
+            left = lease.started + self._reliability.first_token.ceiling - self._clock()
+            run.patience.extend(min(budget, left))
 
     async def _more(
         self, upstream: AsyncGenerator[list[Event]], backend: Backend, run: Run
@@ -227,16 +243,6 @@ class Attempts:
         run.opened = run.opened or transcript.first_at
         unknown = DeploymentView(lease.deployment, LoadState.UNLOADED, frozenset())
         run.advance(draft, Loss(view or unknown, lease.backend))
-
-
-def first_token_budget(backend: Backend, chosen: Candidate, bounds: Reliability) -> float:
-    """Seconds that a first token may take: the backend's own limit, else so many times what is expected."""
-    if backend.first_token_timeout is not None:
-        return backend.first_token_timeout
-    expected = chosen.estimate.time_to_first_token if chosen.estimate else 0.0
-    return min(
-        bounds.first_token_ceiling, max(bounds.first_token_floor, bounds.first_token_factor * expected)
-    )
 
 
 def _transcript_of(question: Question, decision: Decision, lease: Lease, run: Run) -> Transcript:

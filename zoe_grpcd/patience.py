@@ -68,6 +68,11 @@ class Patience:
             if self.deadline < self._timer.at:
                 self._timer.set(self.deadline)
 
+    def extend(self, seconds: float) -> None:
+        """Gives the wait that goes on, if any, at least that from now."""
+        if self.deadline != NEVER:
+            self.deadline = max(self.deadline, self._loop.time() + seconds)
+
     def expire(self) -> None:
         """The wait that goes on has taken too long; for the timer to say."""
         if not self._expired:

@@ -30,7 +30,7 @@ class Queueing:
 
     def __init__(self, fleet: Fleet, reliability: Reliability, waiting: WaitingRoom, around: Around) -> None:
         self._fleet = fleet
-        self._longest_load = reliability.first_token_ceiling
+        self._longest_load = reliability.first_token.ceiling
         self._waiting = waiting
         self._clock = around.clock
 

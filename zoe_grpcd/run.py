@@ -11,6 +11,7 @@ from zoe_grpcd.core.continuation import NOTHING_YET, Draft, Key, Loss
 from zoe_grpcd.core.domain import Attempt, Completed, Decision, Event, Moved, Progress, Seam, Switched
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import UpstreamError
+from zoe_grpcd.core.firsttoken import USUAL, Bounds
 from zoe_grpcd.core.hold import Hold
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.patience import Patience
@@ -26,9 +27,7 @@ class Reliability:
 
     max_attempts: int = 3
     retry_delay: float = 0.5
-    first_token_floor: float = 30.0
-    first_token_ceiling: float = 600.0
-    first_token_factor: float = 4.0  # times what is expected
+    first_token: Bounds = USUAL
     longest_pause: float = 10.0  # a backend that wants a longer one is not waited for; the caller is told
     return_time: float = 3.0  # a server that died in the middle of an answer may be back by then
 

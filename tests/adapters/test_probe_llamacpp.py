@@ -1,5 +1,6 @@
 """What the probe of a llama-server sees on real ones, and that it leaves them as they are."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,29 @@ async def test_work_of_anybody_shows_as_busy_slots(
         await eventually(lambda: busy(1))
         one.close()
     await eventually(lambda: busy(0))
+
+
+async def test_a_prompt_that_is_read_shows_how_far_it_is(
+    session: aiohttp.ClientSession, llama_server: Any, slow_gguf: Path
+) -> None:
+    server = llama_server(slow_gguf, args=["--batch-size", "64"])
+    probe = probe_of(session, server)
+    told: set[tuple[int, int]] = set()
+    long = {"messages": [{"role": "user", "content": "the river " * 150}], "max_tokens": 1}
+
+    async def has_read() -> bool:
+        told.update((await probe()).reading or ())
+        return asking.done()
+
+    async def ask() -> int:
+        async with session.post(f"{server.url}/v1/chat/completions", json=long) as reply:
+            return reply.status
+
+    asking = asyncio.create_task(ask())
+    await eventually(has_read, within=30)
+    assert asking.result() == 200
+    assert len({task for task, _ in told}) == 1
+    assert len(told) > 1
 
 
 async def test_a_wrong_api_key_is_told_as_such(

@@ -104,7 +104,7 @@ class LlamaCppProbe:
         if not listed:
             raise Unusable("/v1/models: no model")
         asleep = about.get("is_sleeping") is True
-        busy = await self._busy("", asleep=asleep)
+        slots = await self._slots("", asleep=asleep)
         model = _with_listing(_with_props(ModelStatus(text(listed[0]["id"])), about), listed[0])
         model = replace(model, fingerprint=_fingerprint(about, listed[0]))
         state = LoadState.SLEEPING if asleep else LoadState.LOADED
@@ -113,11 +113,12 @@ class LlamaCppProbe:
             sleeping=asleep,
             models=(replace(model, state=state, alias=_alias(model.name), sole=True),),
             slots=count(about.get("total_slots")) or None,
-            busy=busy,
+            busy=_busy(slots),
+            reading=_reading(slots),
         )
 
-    async def _busy(self, model: str, *, asleep: bool, sleepless: bool = False) -> int | None:
-        """Slots taken; None when that is not told, not told soon, or must not be asked now."""
+    async def _slots(self, model: str, *, asleep: bool, sleepless: bool = False) -> Sequence[Json] | None:
+        """What each slot does; None when that is not told, not told soon, or must not be asked now."""
         if asleep:
             self._restraints.pop(model, None)
             return None
@@ -130,7 +131,7 @@ class LlamaCppProbe:
         except (Unusable, TimeoutError):  # --no-slots answers 501
             return None
         restraint.saw(slots, time.monotonic())
-        return _busy(slots)
+        return slots
 
     async def _ask_model(self, path: str, model: str) -> Reply:
         query = {"model": model, "autoload": "false"} if model else None
@@ -146,6 +147,7 @@ class LlamaCppProbe:
             models=tuple(look.model for look in looks),
             slots=_sum(look.slots for look in loaded),
             busy=_sum(look.busy for look in loaded),
+            reading=tuple(trace for look in loaded for trace in look.reading or ()),
             detail="; ".join(["router", *(look.complaint for look in looks if look.complaint)]),
         )
 
@@ -158,9 +160,10 @@ class LlamaCppProbe:
             self._known[name] = model
             asleep = about.get("is_sleeping") is True  # early routers list a sleeping model as loaded
             sleepless = "--sleep-idle-seconds" not in texts(status.get("args"))
-            busy = await self._busy(name, asleep=asleep, sleepless=sleepless)
+            slots = await self._slots(name, asleep=asleep, sleepless=sleepless)
             state = LoadState.SLEEPING if asleep else state
-            return _Child(replace(model, state=state), count(about.get("total_slots")), busy)
+            total = count(about.get("total_slots"))
+            return _Child(replace(model, state=state), total, _busy(slots), _reading(slots))
         self._restraints.pop(name, None)
         if name not in self._known and "embedding" not in model.capabilities:
             model = replace(model, capabilities=model.capabilities | _DOUBTED)
@@ -176,11 +179,12 @@ class LlamaCppProbe:
 
 @dataclass(frozen=True, slots=True)
 class _Child:
-    """One model of a router; slots and busy are known for a loaded one only."""
+    """One model of a router; what its slots do is known for a loaded one only."""
 
     model: ModelStatus
     slots: int | None = None
     busy: int | None = None
+    reading: tuple[tuple[int, int], ...] | None = None
     complaint: str = ""
 
 
@@ -188,8 +192,27 @@ def _loading(reply: Reply) -> bool:
     return reply.status == 503 and b"Loading model" in reply.body
 
 
-def _busy(slots: Sequence[Json]) -> int:
-    return sum(slot.get("is_processing") is True for slot in slots)
+def _busy(slots: Sequence[Json] | None) -> int | None:
+    """Slots taken."""
+    return None if slots is None else sum(slot.get("is_processing") is True for slot in slots)
+
+
+def _reading(slots: Sequence[Json] | None) -> tuple[tuple[int, int], ...] | None:
+    """How far the slots are that read a prompt: they have written nothing yet."""
+    if slots is None:
+        return None
+    return tuple(
+        (count(slot.get("id_task")) or 0, count(slot.get("n_prompt_tokens_processed")) or 0)
+        for slot in slots
+        if slot.get("is_processing") is True and not _written(slot)
+    )
+
+
+def _written(slot: Json) -> int:
+    """Tokens of its answer."""
+    told = slot.get("next_token")
+    first = told[0] if isinstance(told, list) and told else told
+    return count(first.get("n_decoded")) or 0 if isinstance(first, dict) else 0
 
 
 def _sum(numbers: Iterable[int | None]) -> int | None:

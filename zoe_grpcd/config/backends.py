@@ -67,7 +67,8 @@ class Backend(Section):
     probe_timeout: PositiveSeconds = option("2s", "Time for one such look.")
     connect_timeout: PositiveSeconds = option("1s", "Time for a connection to it.")
     first_token_timeout: PositiveSeconds | None = option(
-        None, "Time from a request to its first token. Unset: sized by what is expected of it."
+        None,
+        "Time from a request to its first token. Unset: sized by its load and its prompt, 10 s to 10 min.",
     )
     idle_timeout: PositiveSeconds = option("30s", "Longest silence between two pieces of an answer.")
     litellm_params: Hidden[Mapping[str, JsonValue]] | None = option(

@@ -235,6 +235,8 @@ class Observation:
     models: tuple[ModelStatus, ...] | None = None
     slots: int | None = None  # requests it works on at the same time; None: it does not tell
     busy: int | None = None  # slots taken now, ours included
+    # (task, tokens read) of each prompt that is being read; None: it does not tell
+    reading: tuple[tuple[int, int], ...] | None = None
     deferred: int | None = None  # requests that wait inside it
     kv_cache_usage: float | None = None  # 0..1
     detail: str = ""

@@ -6,6 +6,7 @@ Before there are measurements, priors: a model of unknown size is taken for 3B o
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from zoe_grpcd.core.domain import Measured, Usage
 from zoe_grpcd.core.usage import DecayedMean, Window, numbers, quantile_of
@@ -35,6 +36,9 @@ BYTES_PER_TOKEN = (1.0, 12.0)
 IMAGE_TOKENS, MOST_IMAGE_TOKENS = 600, 20_000
 # How quickly a backend responds is told by so many of its last answers, none older than that (seconds).
 RESPONSES, RESPONSE_AGE = 64, 600.0
+# The same of its loads; and of how many of either a P95 is made, at least.
+LOADS, LOAD_AGE = 32, 7 * 86400.0
+ENOUGH_RESPONSES, ENOUGH_LOADS = 20, 4
 
 
 @dataclass(slots=True)
@@ -54,6 +58,13 @@ class Lesson:
     cold: bool = False  # the model had to be loaded first
     waited: bool = False  # no slot was free when it began
     slowdown: float = 1.0  # by requests beside it, as the estimate has it
+
+
+class Timed(NamedTuple):
+    """The P95 of what was timed, seconds; None: not often enough."""
+
+    load: float | None = None
+    response: float | None = None  # first tokens, wait and load left out
 
 
 class Spread:
@@ -93,6 +104,7 @@ class Learned:
         "bytes_per_token",
         "image_tokens",
         "load",
+        "loads",
         "output_tokens",
         "overhead",
         "prefill",
@@ -118,6 +130,7 @@ class Learned:
         self.ttft = Window()
         self.spread = Spread()
         self.response = Window(RESPONSES, RESPONSE_AGE)
+        self.loads = Window(LOADS, LOAD_AGE)
         self.assume(size_bytes, parameters)
 
     def assume(self, size_bytes: int, parameters: float | None) -> None:
@@ -148,6 +161,18 @@ class Learned:
         self._learn_load(lesson, prefill, now)
         if lesson.whole:
             self.output_tokens.add(float(lesson.output_tokens), now)
+
+    def learn_load(self, seconds: float, now: float) -> None:
+        """Takes in one load."""
+        self.load.add(seconds, now)
+        self.loads.add(seconds, now)
+
+    def timed(self, now: float) -> Timed:
+        """What the slowest of the past took."""
+        return Timed(
+            self.loads.quantile(0.95, now) if len(self.loads) >= ENOUGH_LOADS else None,
+            self.response.quantile(0.95, now) if len(self.response) >= ENOUGH_RESPONSES else None,
+        )
 
     def prefill_of(self, lesson: Lesson) -> float:
         """Seconds that the prompt took, measured by the backend or expected by us."""
@@ -189,7 +214,7 @@ class Learned:
 
     def _learn_load(self, lesson: Lesson, prefill: float, now: float) -> None:
         if (seconds := self.seconds_of_load(lesson, prefill)) is not None:
-            self.load.add(seconds, now)
+            self.learn_load(seconds, now)
         elif not lesson.cold and not lesson.waited and (lesson.measured.load or 0.0) < MIN_LOAD_SECONDS:
             rest = (lesson.first_token or 0.0) - prefill
             if rest >= 0:

@@ -129,6 +129,10 @@ class Window:
         self._size = size
         self._max_age = max_age
 
+    def __len__(self) -> int:
+        """How many there are, those that are too old among them."""
+        return len(self._values)
+
     def add(self, value: float, now: float) -> None:
         """Takes in one measurement."""
         self._values.append((now, value))

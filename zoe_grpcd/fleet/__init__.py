@@ -22,7 +22,7 @@ from zoe_grpcd.core.domain import (
     Prefill,
 )
 from zoe_grpcd.core.errors import Fault, UpstreamError
-from zoe_grpcd.core.learning import Lesson, seconds_of_service
+from zoe_grpcd.core.learning import Lesson, Timed, seconds_of_service
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.recovery import AFTER
 from zoe_grpcd.core.turns import Owed, Scope, Turn, remembered
@@ -105,6 +105,7 @@ class Fleet:
         if observation.models is None and host.observation is not None:
             observation = replace(observation, models=host.observation.models)
         host.foreign = foreign_of(host, observation, now)
+        self._see_progress(host, observation)
         host.own_since_probe = len(host.leases)
         host.ended.clear()
         host.observation = observation
@@ -124,6 +125,17 @@ class Fleet:
         self._snapshot = None
         if revision == self.revision and (due or before != (host.phase, observation.models)):
             self._changed(host)
+
+    @staticmethod
+    def _see_progress(host: Host, observation: Observation) -> None:
+        """A prompt that is being read is further than it was: whoever waits for a first token there may wait longer."""
+        if observation.reading is None:
+            return
+        before, host.reading = host.reading, dict(observation.reading)
+        if any(tokens > before.get(task, tokens) for task, tokens in observation.reading):
+            for lease in host.leases:
+                if lease.go_on is not None:
+                    lease.go_on()
 
     def observe_silence(self, name: str, seconds: float, now: float) -> None:
         """A probe had no answer in its time."""
@@ -247,7 +259,7 @@ class Fleet:
             if loads:
                 served.loading_since, served.view = host.loads_since, None
             elif since is not None:
-                served.learned.load.add(now - since, now)
+                served.learned.learn_load(now - since, now)
                 served.loading_since = served.view = None
 
     def _take_models(self, host: Host, observation: Observation, now: float) -> None:
@@ -334,7 +346,7 @@ class Fleet:
 
     def first_token(self, lease: Lease, now: float) -> None:
         """The deployment answers: it is warm, and its backend is no longer given up for this request."""
-        lease.abandon = None
+        lease.abandon = lease.go_on = None
         host = self._hosts.get(lease.backend.name)
         if host is not None:
             host.begin_answer(lease, now)
@@ -492,6 +504,11 @@ class Fleet:
         if served is None or not served.learned.load.value:
             return 0.0
         return max(0.0, 1.0 - load_left(served, now) / served.learned.load.value)
+
+    def timed(self, deployment: Deployment, now: float) -> Timed:
+        """How long its loads and first tokens take at most, but for one in twenty."""
+        served = self._hosts[deployment.backend].served.get(deployment.model)
+        return served.learned.timed(now) if served is not None else Timed()
 
     def names(self) -> list[str]:
         """The backends' names, sorted."""

@@ -20,6 +20,7 @@ USUAL = "usual"
 # Of a deployment; an answer's length, and how far it is from what was expected, are a matter of the model.
 _OF_DEPLOYMENT = (
     "load",
+    "loads",
     "prefill",
     "token",
     "overhead",

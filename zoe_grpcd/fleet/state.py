@@ -62,6 +62,7 @@ class Lease:
         "deployment",
         "expected",
         "first_at",
+        "go_on",
         "price",
         "pulse",
         "started",
@@ -90,9 +91,9 @@ class Lease:
         )  # answers of its model under way since the last of them began, and its own tokens then
         # Tokens of its answer so far; None: nobody counts them.
         self.written: Callable[[], int] | None = None
-        self.abandon: Callable[[], None] | None = (
-            None  # called when the backend is found dead before the first token
-        )
+        # Called when the backend is found dead before the first token, and when it is seen to be at work.
+        self.abandon: Callable[[], None] | None = None
+        self.go_on: Callable[[], None] | None = None
 
     def task(self, now: float, per_token: float) -> Task:
         """What is left of it; `per_token`: seconds, alone."""
@@ -195,6 +196,7 @@ class Host:
         self.loads_since: float | None = None  # the server as a whole
         self.trouble: Trouble | None = None  # None: nothing is held against it
         self.changes_at = inf  # when that changes by itself, as far as the last look at it told
+        self.reading: dict[int, int] = {}  # how far its prompts were at the last look: task -> tokens
         self.gone = False  # the last probe, or an attempt since, found no server
         self.doubted = 1.0  # factor on its weight after a silent probe
 
