@@ -316,7 +316,7 @@ def test_everything_that_is_not_in_effect_yet_names_an_option_that_exists() -> N
     from zoe_grpcd.config.section import options
 
     known = {path.replace(".[]", "[]") for path, _, _ in options(Config)}
-    assert {key.split("=")[0].rstrip("!").replace(".[]", "[]") for key in NOT_YET} <= known
+    assert {key.split("=")[0].rstrip("^").replace(".[]", "[]") for key in NOT_YET} <= known
 
 
 def test_the_file_is_the_argument_else_the_environments_else_the_users(tmp_path: Path) -> None:

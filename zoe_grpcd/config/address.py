@@ -118,7 +118,9 @@ def state(value: SecretStr) -> SecretStr:
     if text.startswith("sqlite://"):
         path = text.removeprefix("sqlite://")
         if not path.startswith("/") or path.endswith("/") or "\0" in path:
-            raise ValueError("must have the absolute path of a file after sqlite://, like sqlite:///srv/state.db")
+            raise ValueError(
+                "must have the absolute path of a file after sqlite://, like sqlite:///srv/state.db"
+            )
         return value
     if "://" not in text or _split(text).scheme not in {"memory", "redis", "rediss", "unix"}:
         raise ValueError("must be memory://, sqlite:///path, or a URL that begins with redis:// or rediss://")
