@@ -49,7 +49,7 @@ END = Completed("m", FinishReason.LENGTH, Usage(10, 20, 3, 4), Timings(1, 2, 3, 
 @pytest.mark.parametrize("over", [False, True])
 def test_what_was_noted_comes_out_again(*, over: bool) -> None:
     entry = DecisionLog().begin("Complete")
-    entry.decided(decision())
+    entry.hear(decision())
     entry.completed(END)
     if over:
         entry.ended("OK")
@@ -70,14 +70,14 @@ def test_who_failed_before_anything_was_decided_has_neither() -> None:
 def test_the_latest_decision_counts_under_the_id_that_the_caller_knows() -> None:
     entry = DecisionLog().begin("StreamComplete")
     first, second = decision("first"), decision("second", intent="code")
-    entry.decided(first)
-    entry.decided(second)
+    entry.hear(first)
+    entry.hear(second)
     assert entry.decision_id == "second"
 
     entry = DecisionLog().begin("StreamComplete")
-    entry.decided(first)
+    entry.hear(first)
     entry.told(first)
-    entry.decided(second)
+    entry.hear(second)
     known = entry.decision()
     assert known is not None
     assert (known.id, known.intent) == ("first", "code")
@@ -86,7 +86,7 @@ def test_the_latest_decision_counts_under_the_id_that_the_caller_knows() -> None
 def test_of_an_explained_decision_the_best_are_kept() -> None:
     others = tuple(candidate(score=score / 100) for score in range(40, 0, -1))
     entry = DecisionLog().begin("Complete")
-    entry.decided(decision("d", *others, explanation="x" * 10_000))
+    entry.hear(decision("d", *others, explanation="x" * 10_000))
     kept = entry.decision()
     assert kept is not None
     assert kept.candidates == (candidate(), *others)[:CANDIDATES]
@@ -105,7 +105,7 @@ def test_the_oldest_are_forgotten_and_numbers_go_on() -> None:
 
 def test_an_entry_that_is_over_holds_nothing_that_the_collector_looks_into() -> None:
     entry = DecisionLog().begin("Complete")
-    entry.decided(decision())
+    entry.hear(decision())
     entry.completed(END)
     entry.ended("OK")
     parts = [getattr(entry, name) for name in Entry.__slots__]

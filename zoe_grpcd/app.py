@@ -20,14 +20,18 @@ from zoe_grpcd.roster import Roster
 from zoe_grpcd.router import Around, Router
 from zoe_grpcd.rpc import admin, health, inference, reflection
 from zoe_grpcd.rpc.admin_encode import USABLE
+from zoe_grpcd.rpc.connections import connected
+from zoe_grpcd.rpc.counted import Calls
 from zoe_grpcd.rpc.doors import UNIX, Doors
 from zoe_grpcd.rpc.guard import Gate
 from zoe_grpcd.rpc.handover import Handover
 from zoe_grpcd.rpc.notice import Watchers
 from zoe_grpcd.rpc.selfcheck import SelfCheck
 from zoe_grpcd.rpc.server import Locks, Server, listen, make_server
+from zoe_grpcd.rpc.stats import Figures
 from zoe_grpcd.settings import Settings, settings_of
 from zoe_grpcd.stores import store_of
+from zoe_grpcd.vitals import watch_loop
 
 if TYPE_CHECKING:
     from zoe_grpcd.adapters.embeddings import Embeddings  # an extra
@@ -63,6 +67,7 @@ class Daemon:
         self._fleet.subscribe(lambda _name: self._waiting.stir())
         self._watchers = Watchers(self._fleet.subscribe)
         self._gate = Gate(config.server.max_request_time)
+        self._calls = Calls()
         self._resources = AsyncExitStack()
         self._roster = Roster(settings, self._fleet, self._monitor, self._resources)
         self._router = Router(
@@ -109,7 +114,7 @@ class Daemon:
                 ) as alive:
                     reporter = Reporter(self._status, alive)
                     log.info("ready on %s: %s", ", ".join(self.addresses), self._status())
-                    await self._until_stopped(self._search(), reporter.serving())
+                    await self._until_stopped(self._search(), reporter.serving(), watch_loop(self._lagged))
                 await self._drain(data, admin_server, reporter)
 
     async def _open_early(self, data: Server) -> None:
@@ -137,20 +142,26 @@ class Daemon:
         data_services = inference.InferenceServicer(
             self._router, self._gate, self._config.images.allow_http, understanding=self._embeddings
         ).handlers()
+        figures = Figures(self._gate.log, self._calls, lambda: connected(self.addresses))
         admin_services = admin.AdminServicer(
-            self._fleet, self._watchers, self._around, self._aliases, self._gate.log
+            self._fleet, self._watchers, self._around, self._aliases, figures.handlers()
         ).handlers()
         limits: Any = {
             "max_streams": server.max_concurrent_streams,
             "max_receive_bytes": server.max_receive_bytes,
         }
         data = make_server(
-            (data_services, healthy, *reflection.handlers((inference.SERVICE, health.SERVICE))),
+            self._calls.counted(
+                data_services, healthy, *reflection.handlers((inference.SERVICE, health.SERVICE))
+            ),
             beside_inherited=bool(self._doors),
             **limits,
         )
         administration = make_server(
-            (admin_services, healthy, *reflection.handlers((admin.SERVICE, health.SERVICE))), **limits
+            self._calls.counted(
+                admin_services, healthy, *reflection.handlers((admin.SERVICE, health.SERVICE))
+            ),
+            **limits,
         )
         return data, administration
 
@@ -175,6 +186,9 @@ class Daemon:
             await asyncio.sleep(SEARCH_INTERVAL)
             if not await self._roster.search():
                 return
+
+    def _lagged(self, seconds: float) -> None:
+        self._gate.log.statistics.lagged(seconds, self._gate.log.now())
 
     async def _drain(self, data: Server, administration: Server, reporter: Reporter) -> None:
         """New callers go to the next daemon or are told to come back; running calls may finish; admin goes last."""

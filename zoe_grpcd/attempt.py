@@ -215,6 +215,8 @@ class Attempts:
         outcome = after.outcome if transcript.first_at is None else Outcome.LOST
         attempt = transcript.attempt(len(run.attempts) + 1, run.started, now, outcome, error)
         run.attempts, run.faults = (*run.attempts, attempt), (*run.faults, error)
+        if question.ask.observer is not None:
+            question.ask.observer(attempt)
         if transcript.first_at is not None:
             self._keep(question, transcript, lease, run)
         counts = self._fleet.failed(lease, error, now) and after.counts
@@ -271,6 +273,7 @@ def _joint_of(call: Call) -> Joint | None:
 async def _open(decision: Decision, run: Run) -> None:
     """Tells the caller who answers, now that somebody does."""
     previous, run.announced = run.announced, decision
+    decision.seam = run.seam
     if run.seam is Seam.RESTART or (run.whole and not run.kept.begun):
         run.drop()
     if run.whole:

@@ -4,15 +4,17 @@ Rule: an entry keeps names and numbers, never a prompt, an answer or a key. When
 bytes: ten thousand entries are 11 MB then, the garbage collector does not look into them, and a request pays 5 us.
 """
 
+import logging
 import marshal
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
 from zoe_grpcd.core.domain import (
+    Ask,
     Attempt,
     Candidate,
     Completed,
@@ -26,7 +28,12 @@ from zoe_grpcd.core.domain import (
     Timings,
     Usage,
 )
+from zoe_grpcd.core.statistics import Statistics
+from zoe_grpcd.core.tally import Ended, Series
 
+log = logging.getLogger(__name__)
+
+ROUTE = "Route"
 CAPACITY = 10_000
 # Of a decision that was explained: the chosen one and the next best.
 CANDIDATES = 4
@@ -51,16 +58,35 @@ _usage = attrgetter(*(field.name for field in fields(Usage)))
 _timings = attrgetter(*(field.name for field in fields(Timings)))
 
 
+class Visit(Protocol):
+    """What a key holds while a request of it runs."""
+
+    def begin(self, ask: Ask, *, sends: bool) -> None:
+        """Narrows the request to what the key may do, and lets it in; `sends` False: it is not counted.
+
+        Raises Exhausted if the key has reached a limit.
+        """
+        ...
+
+    def close(self) -> None:
+        """The request is over, however it ended."""
+        ...
+
+
 class Entry:
     """One request. `code`: name of its gRPC status; empty while it runs. `error_reason`: empty with OK.
 
     `model` and `backend` are those of the latest decision, empty before there is one. `arrived` is unix seconds.
+    `seconds`: how long it took, once it is over.
     """
 
     __slots__ = (
         "_attempts",
-        "_decided",
+        "_began",
+        "_begun",
+        "_decisions",
         "_end",
+        "_log",
         "_packed",
         "_told",
         "arrived",
@@ -74,28 +100,41 @@ class Entry:
         "model",
         "number",
         "request_id",
+        "seconds",
+        "visit",
     )
 
-    def __init__(self, number: int, method: str, arrived: float) -> None:
+    def __init__(self, number: int, method: str, arrived: float, log: "DecisionLog | None" = None) -> None:
         self.number = number
         self.method = method
         self.arrived = arrived
         self.request_id = self.key_name = self.code = self.error_reason = ""
+        self.visit: Visit | None = None
         self.decision_id = self.model = self.backend = self.intent = ""
+        self.seconds = 0.0
+        self._log = log
+        self._began = self._begun = log.now() if log else 0.0
         self._told = False
         self._packed = b""
-        self._decided: tuple[Any, ...] = ()
-        self._attempts: tuple[Any, ...] = ()
-        self._end: tuple[Any, ...] = ()
+        self._decisions: tuple[Decision, ...] = ()
+        self._attempts: tuple[Attempt, ...] = ()
+        self._end: Completed | None = None
 
-    def decided(self, decision: Decision) -> None:
-        """A decision was made for it: the latest one counts, under the id that the caller was told."""
-        kept = tuple(_candidate_kept(candidate) for candidate in decision.candidates[:CANDIDATES])
-        self._decided = (_decision(decision), decision.explanation[:LONGEST_EXPLANATION], kept)
-        deployment = decision.chosen.deployment
-        self.model, self.backend, self.intent = deployment.model, deployment.backend, decision.intent
+    def hear(self, item: Decision | Attempt) -> None:
+        """A decision was made for it, of which the latest counts, under the id that the caller was told; or an attempt
+        has failed.
+        """
+        if isinstance(item, Attempt):
+            self._attempts = (*self._attempts, item)
+            return
+        self._decisions = (*self._decisions, item)
+        deployment = item.chosen.deployment
+        self.model, self.backend, self.intent = deployment.model, deployment.backend, item.intent
         if not self._told:
-            self.decision_id = decision.id
+            self.decision_id = item.id
+        if self._log is not None:
+            self._begun = now = self._log.now()
+            self._log.statistics.decided(item, now)
 
     def told(self, decision: Decision) -> None:
         """The caller has this decision."""
@@ -103,16 +142,47 @@ class Entry:
 
     def completed(self, end: Completed) -> None:
         """The answer came to its end."""
-        self._end = (end.model, end.finish.value, _usage(end.usage), _timings(end.timings), end.cost_usd)
-        self._attempts = tuple(map(_attempt, end.attempts))
+        self._end, self._attempts = end, end.attempts
 
     def ended(self, code: str, error_reason: str = "", attempts: tuple[Attempt, ...] = ()) -> None:
         """The call is over."""
         self.code, self.error_reason = code, error_reason
-        if attempts:
-            self._attempts = tuple(map(_attempt, attempts))
-        self._packed = marshal.dumps((self._decided, self._attempts, self._end))
-        self._decided = self._attempts = self._end = ()
+        if self._log is not None:
+            now = self._log.now()
+            self.seconds = now - self._began
+            self._attempts = attempts or self._attempts
+            if code != "OK" and self.method != ROUTE and len(self._decisions) > len(self._attempts):
+                self._attempts = (*self._attempts, self._broken_off(now))
+            self._log.over(self, self._counted(), now)
+            self._log = None
+        self._pack()
+
+    def _broken_off(self, now: float) -> Attempt:
+        """The attempt that ran when the request was ended by something else."""
+        chosen, number = self._decisions[-1].chosen, len(self._attempts) + 1
+        begun, took = self._begun - self._began, now - self._begun
+        return Attempt(number, chosen.deployment, chosen.kind, chosen.local, Outcome.CANCELLED, begun, took)
+
+    def _counted(self) -> Ended | None:
+        """What counts of it; None: a Route is no more than its decision."""
+        if self.method == ROUTE:
+            return None
+        series = Series(self.backend, self.model, self.key_name)
+        return Ended(series, self.code, self.error_reason, self._decisions, self._attempts, self._end)
+
+    def _pack(self) -> None:
+        end, decided = self._end, tuple[Any, ...]()
+        if self._decisions:
+            latest = self._decisions[-1]
+            kept = tuple(_candidate_kept(candidate) for candidate in latest.candidates[:CANDIDATES])
+            decided = (_decision(latest), latest.explanation[:LONGEST_EXPLANATION], kept)
+        ending = (
+            (end.model, end.finish.value, _usage(end.usage), _timings(end.timings), end.cost_usd)
+            if end
+            else ()
+        )
+        self._packed = marshal.dumps((decided, tuple(map(_attempt, self._attempts)), ending))
+        self._decisions, self._attempts, self._end = (), (), None
 
     @property
     def failed(self) -> bool:
@@ -123,8 +193,9 @@ class Entry:
 
     def decision(self) -> Decision | None:
         """The latest decision, with the candidates that were kept; None: it failed before there was one."""
-        decided, _, _ = self._parts()
-        if not decided:
+        if self._decisions:
+            return self._of_now(self._decisions[-1])
+        if not (decided := self._unpacked()[0]):
             return None
         (requested, intent, strategy, reason, seconds, generation), explanation, kept = decided
         candidates = tuple(_candidate_of(row) for row in kept)
@@ -141,25 +212,30 @@ class Entry:
             config_generation=generation,
         )
 
+    def _of_now(self, latest: Decision) -> Decision:
+        kept, text = latest.candidates[:CANDIDATES], latest.explanation[:LONGEST_EXPLANATION]
+        return replace(latest, id=self.decision_id, candidates=kept, explanation=text)
+
     def attempts(self) -> tuple[Attempt, ...]:
-        """Every attempt, in order."""
+        """Every attempt that is over, in order."""
+        if not self._packed:
+            return self._attempts
         return tuple(
             Attempt(number, Deployment(model, backend, ""), kind, local, Outcome(outcome), *rest)
-            for model, backend, kind, local, number, outcome, *rest in self._parts()[1]
+            for model, backend, kind, local, number, outcome, *rest in self._unpacked()[1]
         )
 
     def completion(self) -> Completed | None:
         """The end of the answer; None: there was none."""
-        _, _, end = self._parts()
-        if not end:
+        if not self._packed:
+            return self._end
+        if not (end := self._unpacked()[2]):
             return None
         model, finish, usage, timings, cost = end
         return Completed(model, FinishReason(finish), Usage(*usage), Timings(*timings), self.attempts(), cost)
 
-    def _parts(self) -> tuple[Any, ...]:
-        if self._packed:
-            return tuple(marshal.loads(self._packed))  # noqa: S302 - it is our own
-        return self._decided, self._attempts, self._end
+    def _unpacked(self) -> tuple[Any, ...]:
+        return tuple(marshal.loads(self._packed)) if self._packed else ((), (), ())  # noqa: S302 - it is our own
 
 
 def _candidate_kept(candidate: Candidate) -> tuple[Any, ...]:
@@ -186,19 +262,41 @@ def _candidate_of(kept: tuple[Any, ...]) -> Candidate:
 
 
 class DecisionLog:
-    """The ring. `clock` gives unix seconds."""
+    """The ring, and the set of those that run. `clock` gives unix seconds, `now` those of the statistics' clock."""
 
-    def __init__(self, capacity: int = CAPACITY, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        capacity: int = CAPACITY,
+        clock: Callable[[], float] = time.time,
+        now: Callable[[], float] = time.monotonic,
+        statistics: Statistics | None = None,
+    ) -> None:
         self._entries: deque[Entry] = deque(maxlen=capacity)
         self._clock = clock
         self._count = 0
+        self.now = now
+        self.statistics = statistics or Statistics(now(), time.process_time)
+        self.running: set[Entry] = set()
+        self.listeners: list[Callable[[Entry], None]] = []
 
     def begin(self, method: str) -> Entry:
         """A request has arrived; the oldest one is forgotten if there are too many."""
         self._count += 1
-        entry = Entry(self._count, method, self._clock())
+        entry = Entry(self._count, method, self._clock(), self)
         self._entries.append(entry)
+        self.running.add(entry)
         return entry
+
+    def over(self, entry: Entry, ended: Ended | None, now: float) -> None:
+        """A request is over: counted, and told to the listeners, who may read it but not fail it."""
+        self.running.discard(entry)
+        try:
+            if ended is not None:
+                self.statistics.ended(ended, now)
+            for listener in self.listeners:
+                listener(entry)
+        except Exception:
+            log.exception("a bug in what is told of requests that are over")
 
     def newest_first(self, before: int | None = None) -> list[Entry]:
         """All entries, or those with a lower number than `before`; numbers count requests from 1."""

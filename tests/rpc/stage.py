@@ -37,9 +37,12 @@ from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.router import Around, Reliability, Router, Rules
 from zoe_grpcd.rpc import admin, health, inference, reflection
+from zoe_grpcd.rpc.connections import connected
+from zoe_grpcd.rpc.counted import Calls
 from zoe_grpcd.rpc.guard import Gate
 from zoe_grpcd.rpc.notice import Watchers
 from zoe_grpcd.rpc.server import Locks, listen, make_server
+from zoe_grpcd.rpc.stats import Figures
 
 if TYPE_CHECKING:  # the generated types know them, the generated code does not
     from zoe.admin.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
@@ -87,6 +90,7 @@ class Puppet:
 class Stage:
     """Everything that a test wants to reach."""
 
+    calls: Calls
     fleet: Fleet
     puppets: dict[str, Puppet]
     gate: Gate
@@ -155,10 +159,14 @@ async def staged(setting: Setting | None = None) -> AsyncIterator[Stage]:
     watchers = Watchers(fleet.subscribe)
     rules = Rules(Resolver(setting.policy, configured({})), setting.policy, setting.reliability)
     router = setting.change_router(Router(fleet, rules, puppets, waiting, around))
+    calls, addresses = Calls(), list[str]()
+    figures = Figures(gate.log, calls, lambda: connected(addresses))
     server = make_server(
-        (
+        calls.counted(
             inference.InferenceServicer(router, gate, **setting.servicer).handlers(),
-            admin.AdminServicer(fleet, watchers, around, setting.policy.aliases, gate.log).handlers(),
+            admin.AdminServicer(
+                fleet, watchers, around, setting.policy.aliases, figures.handlers()
+            ).handlers(),
             health.HealthServicer(fleet, watchers, around).handlers(),
             *reflection.handlers((inference.SERVICE, admin.SERVICE, health.SERVICE)),
         ),
@@ -166,9 +174,10 @@ async def staged(setting: Setting | None = None) -> AsyncIterator[Stage]:
         max_receive_bytes=4 * 1024 * 1024,
     )
     target = listen(server, "127.0.0.1:0", Locks())
+    addresses.append(target)
     await server.start()
     async with grpc.aio.insecure_channel(target) as channel:
-        stage = Stage(fleet, puppets, gate, waiting, watchers, server, target, channel)
+        stage = Stage(calls, fleet, puppets, gate, waiting, watchers, server, target, channel)
         for backend in setting.backends:
             fleet.add(replace(backend, prefill=Prefill.CONTINUES), time.monotonic())
             stage.observe(backend.name, tiny())

@@ -118,7 +118,9 @@ def _calls(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def _tables(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     table = argparse.ArgumentParser(add_help=False)
     table.add_argument("--json", action="store_true", help="print JSON")
-    table.add_argument("--watch", action="store_true", help="go on printing at each change, until Ctrl-C")
+    table.add_argument(
+        "--watch", action="store_true", help="go on printing at each change, or every 2 s, until Ctrl-C"
+    )
     table.add_argument(
         "--admin-target", metavar="TARGET", help="default: the admin socket in $XDG_RUNTIME_DIR"
     )
@@ -126,6 +128,17 @@ def _tables(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "backends", parents=[table], help="the backends, their state and what they have loaded"
     )
     commands.add_parser("models", parents=[table], help="the models by the names that callers use")
+    stats = commands.add_parser(
+        "stats", parents=[table], help="requests, tokens, times and errors, and how they were routed"
+    )
+    stats.add_argument(
+        "--window",
+        type=seconds,
+        metavar="DURATION",
+        help="how far to look back, up to 1h; default: the start",
+    )
+
+
 
 
 def _drains(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

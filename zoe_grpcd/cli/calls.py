@@ -1,4 +1,4 @@
-"""route, complete, stream, backends, models: the commands that talk to a daemon, through the client package."""
+"""route, complete, stream, backends, models, stats: the commands that talk to a daemon, through the client package."""
 
 import argparse
 import json
@@ -16,6 +16,7 @@ from zoe_client import Client, Completed, Delta, RouteDecision, ZoeError, from_r
 from zoe_grpcd.cli import tables
 from zoe_grpcd.cli.draining import drain, undrain
 from zoe_grpcd.cli.explained import decided, explained
+from zoe_grpcd.cli.figures import stats
 
 ADMIN_TIMEOUT = 10.0
 
@@ -30,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
         "models": _models,
         "drain": drain,
         "undrain": undrain,
+        "stats": stats,
     }
     try:
         with _client(options) as client:

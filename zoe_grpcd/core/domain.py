@@ -362,7 +362,8 @@ class Ask:
     limits: Limits = NO_LIMITS  # when it came
     caller: str = ""  # whose it is, for a fair queue
     verdict: Verdict | None = None  # what it is about, where that was found before the decision
-    observer: Callable[["Decision"], None] | None = None  # hears of every decision that is acted on
+    # hears of every decision that is acted on, and of every attempt that failed
+    observer: Callable[["Decision | Attempt"], None] | None = None
 
     @property
     def max_output_tokens(self) -> int | None:
@@ -513,6 +514,7 @@ class Decision:
     config_generation: int = 1
     turn: Turn | None = None  # the one that it takes when it is sent
     doubtful: frozenset[str] = frozenset()  # backends to ask what they have in memory before it is acted on
+    seam: Seam | None = None  # at which the answer was joined to the one of a backend that was lost
 
 
 @dataclass(slots=True)

@@ -15,11 +15,9 @@ from zoe_grpcd.core.domain import Phase
 from zoe_grpcd.core.errors import NotFound, Unimplemented
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.views import BackendReport
-from zoe_grpcd.decisions import DecisionLog
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.router import Around
 from zoe_grpcd.rpc import admin_encode
-from zoe_grpcd.rpc.decision_list import listed
 from zoe_grpcd.rpc.guard import Context, Handler, streaming, unary
 from zoe_grpcd.rpc.notice import Notice, Watchers
 
@@ -33,13 +31,12 @@ LATER = (
     "ListLeases",
     "GetConfig",
     "ReloadConfig",
-    "GetStats",
 )
 """Methods of the contract whose time has not come."""
 
 
 class AdminServicer:
-    """`aliases`: name -> the models that it stands for; `log`: the last requests."""
+    """`aliases`: name -> the models that it stands for; `further`: methods that others answer, by name."""
 
     bookmark_interval = 60.0  # seconds; tells an idle watcher that its stream lives
 
@@ -49,12 +46,12 @@ class AdminServicer:
         watchers: Watchers,
         around: Around,
         aliases: Mapping[str, tuple[str, ...]],
-        log: DecisionLog,
+        further: Mapping[str, Handler],
     ) -> None:
         self._fleet = fleet
         self._watchers = watchers
         self._clock, self._nudge = around.clock, around.nudge
-        self._log = log
+        self._further = further
         self._aliases: dict[str, list[str]] = {}
         for alias, members in aliases.items():
             for model in members:
@@ -73,9 +70,9 @@ class AdminServicer:
             "UndrainBackend": unary(
                 self.undrain_backend, pb.UndrainBackendRequest, pb.UndrainBackendResponse
             ),
-            "ListDecisions": unary(self.list_decisions, pb.ListDecisionsRequest, pb.ListDecisionsResponse),
         }
         methods |= {name: unary(_later(name), *_messages(name)) for name in LATER}
+        methods |= {name: unary(handler, *_messages(name)) for name, handler in self._further.items()}
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     async def list_backends(
@@ -126,12 +123,6 @@ class AdminServicer:
         wanted = set(request.capabilities)
         models = admin_encode.models(reports, self._aliases)
         return pb.ListModelsResponse(models=[m for m in models if wanted <= set(m.capabilities)])
-
-    async def list_decisions(
-        self, request: pb.ListDecisionsRequest, context: Context
-    ) -> pb.ListDecisionsResponse:
-        """The last requests that match, newest first, with what was decided and what came of it."""
-        return await listed(self._log, request)
 
     async def watch_backends(self, request: pb.WatchBackendsRequest, context: Context) -> None:
         """A snapshot, or a bookmark if the caller is up to date; then each change; ends with the daemon."""

@@ -14,12 +14,13 @@ import socket
 import struct
 import termios
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+UNIX = "unix:"
 # length 8, type GOAWAY, stream 0; last stream 2^31-1, NO_ERROR
 GOAWAY = bytes((0, 0, 8, 7, 0, 0, 0, 0, 0)) + struct.pack(">II", 0x7FFFFFFF, 0)
 LOOK = 0.02  # how often connections are looked at (seconds)
@@ -73,7 +74,7 @@ class Farewell:
     def look(self) -> set[int]:
         """Tells those that can be told now; returns the inodes of all that are still there."""
         present = set()
-        for inode, sock in self._connections():
+        for inode, sock in self.connections():
             with sock:
                 present.add(inode)
                 if inode not in self.told and self._between_frames(inode, sock):
@@ -82,7 +83,8 @@ class Farewell:
                     self.told.add(inode)
         return present
 
-    def _connections(self) -> Iterator[tuple[int, socket.socket]]:
+    def connections(self) -> Iterator[tuple[int, socket.socket]]:
+        """Inode and a duplicate of each, to be closed by whoever takes it."""
         for entry in Path("/proc/self/fd").iterdir():
             with suppress(OSError):
                 if not str(entry.readlink()).startswith("socket:"):
@@ -112,6 +114,21 @@ class Farewell:
             return True  # which does not say whether anything was sent
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _DATA_SEGMENTS_OUT + 4)
         return bool(struct.unpack_from("I", info, _DATA_SEGMENTS_OUT)[0])
+
+
+def connected(addresses: Iterable[str]) -> int:
+    """How many clients have a connection to these addresses of ours, unix:/path or host:port."""
+    count = 0
+    for _, sock in Farewell([_where(address) for address in addresses]).connections():
+        sock.close()
+        count += 1
+    return count
+
+
+def _where(address: str) -> Where:
+    if address.startswith(UNIX):
+        return Where(path=address.removeprefix(UNIX))
+    return Where(port=int(address.rpartition(":")[2]))
 
 
 def _waiting_to_leave(sock: socket.socket) -> int:

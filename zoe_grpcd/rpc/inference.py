@@ -60,7 +60,7 @@ class InferenceServicer:
         """Decides only."""
         ask = await self._understood(self._ask(request, context, entry))
         decision = self.router.route(ask, explain=request.explain)
-        entry.decided(decision)
+        entry.hear(decision)
         context.set_trailing_metadata(_trailers(decision))
         response = pb.RouteResponse()
         encode.put_decision(response.decision, decision)
@@ -130,7 +130,7 @@ class InferenceServicer:
             ),
             notes=notes,
         )
-        ask.observer = entry.decided
+        ask.observer = entry.hear
         return ask
 
 

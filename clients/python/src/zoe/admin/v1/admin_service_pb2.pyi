@@ -885,7 +885,9 @@ class GetStatsResponse(_message.Message):
     PROCESS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
-        """The window that the counts cover; shorter than asked for soon after a start."""
+        """The window that the counts cover: up to 10 s more than was asked for, since they are kept in parts of 10 s; less
+        soon after a start.
+        """
 
     @_builtins.property
     def totals(self) -> _stats_pb2.RequestStats:
@@ -893,7 +895,7 @@ class GetStatsResponse(_message.Message):
 
     @_builtins.property
     def backends(self) -> _containers.RepeatedCompositeFieldContainer[_stats_pb2.NamedStats]:
-        """Requests by backend."""
+        """Requests by the backend that was chosen last. Those that failed before there was one are in totals alone."""
 
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[_stats_pb2.NamedStats]:

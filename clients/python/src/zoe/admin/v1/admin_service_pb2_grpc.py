@@ -239,6 +239,7 @@ class AdminServiceServicer(object):
     def GetStats(self, request, context):
         """Returns counts and quantiles of a window of time.
 
+        Errors: BAD_REQUEST for a window that is not above 0 and at most 1 h.
         Retry: safe at any time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -110,6 +110,7 @@ class AdminServiceStub:
     GetStats: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatsRequest, _admin_service_pb2.GetStatsResponse]
     """Returns counts and quantiles of a window of time.
 
+    Errors: BAD_REQUEST for a window that is not above 0 and at most 1 h.
     Retry: safe at any time.
     """
     ListDecisions: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListDecisionsRequest, _admin_service_pb2.ListDecisionsResponse]
@@ -201,6 +202,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     GetStats: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatsRequest, _admin_service_pb2.GetStatsResponse]  # type: ignore[assignment]
     """Returns counts and quantiles of a window of time.
 
+    Errors: BAD_REQUEST for a window that is not above 0 and at most 1 h.
     Retry: safe at any time.
     """
     ListDecisions: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListDecisionsRequest, _admin_service_pb2.ListDecisionsResponse]  # type: ignore[assignment]
@@ -367,6 +369,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_service_pb2.GetStatsResponse, _abc.Awaitable[_admin_service_pb2.GetStatsResponse]]:
         """Returns counts and quantiles of a window of time.
 
+        Errors: BAD_REQUEST for a window that is not above 0 and at most 1 h.
         Retry: safe at any time.
         """
 

@@ -24,7 +24,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class RequestStats(_message.Message):
-    """Inference requests of a window of time, counted when they end."""
+    """Complete and StreamComplete requests of a window of time, counted when they end. Tokens, cost and times are those of
+    answers that came to their end.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -104,7 +106,7 @@ Global___RequestStats: _TypeAlias = RequestStats  # noqa: Y015
 
 @_typing.final
 class Quantiles(_message.Message):
-    """Quantiles of a duration. All absent if `count` is 0."""
+    """Quantiles of a duration, off by 12 % at most. All absent if `count` is 0."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -241,15 +243,15 @@ class RoutingStats(_message.Message):
     decisions: _builtins.int
     """Decisions made, those of Route included."""
     exact_match_ratio: _builtins.float
-    """Part of the decisions where the caller named the model, 0 to 1."""
+    """Part of the decisions, those after a failed attempt left out, where the caller named the model, 0 to 1."""
     pattern_match_ratio: _builtins.float
-    """Part of the decisions made by a pattern, 0 to 1."""
+    """Part of the same decisions made by a pattern, 0 to 1."""
     fallback_ratio: _builtins.float
     """Part of the requests that needed more than one attempt, 0 to 1."""
     cache_hit_ratio: _builtins.float
     """Part of the cacheable requests that the cache answered, 0 to 1."""
     balance: _builtins.float
-    """Evenness of these parts, 0 (all on one) to 1 (all the same): their entropy over its maximum."""
+    """Evenness of these parts, 0 (all on one) to 1 (all the same): their entropy over its maximum (Pielou's index)."""
     midstream_switches: _builtins.int
     """Answers that went on from another backend after the first token."""
     @_builtins.property
