@@ -86,6 +86,8 @@ class Attempts:
                 run.attempts = run.attempts[:-1]
                 await self._finish(decision, transcript, run)
         finally:
+            if question.ask.licence is not None and transcript.first_at is not None:
+                question.ask.licence.spent(transcript.usage(), transcript.cost())
             self._fleet.release(lease, None, self._clock())  # nothing to do if it is back already
             if lease.cold:
                 self._nudge(lease.backend.name)

@@ -12,17 +12,21 @@ from dataclasses import dataclass, replace
 from zoe_grpcd.admission import Seat, WaitingRoom
 from zoe_grpcd.attempt import Attempts
 from zoe_grpcd.core.awaited import held_up, once_over, wait_in_words
+from zoe_grpcd.core.budget import most_usd
 from zoe_grpcd.core.domain import NO_LIMITS, Ask, Decision, Target
 from zoe_grpcd.core.eligible import Question, question_of
 from zoe_grpcd.core.errors import ContextTooLong, Fault, InvalidRequest, Violation, ZoeError
 from zoe_grpcd.core.explain import decision_of
 from zoe_grpcd.core.fallback import next_question, widened
+from zoe_grpcd.core.grants import catalogue, narrowed, refuse
 from zoe_grpcd.core.hold import hold_of
 from zoe_grpcd.core.line import RANKS
+from zoe_grpcd.core.naming import Models
 from zoe_grpcd.core.recovery import failure_of, lost_of, pauses
 from zoe_grpcd.core.refusal import late_of, lengths, refusal_of
-from zoe_grpcd.core.resolve import Policy, Resolver
+from zoe_grpcd.core.resolve import Policy, Resolution, Resolver
 from zoe_grpcd.core.scoring import Choice, choose
+from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.core.warmth import FRESH, in_doubt
 from zoe_grpcd.fleet import Fleet, Lease
 from zoe_grpcd.patience import Patience
@@ -88,8 +92,19 @@ class Router:
     def _question(self, ask: Ask) -> Question:
         if mistakes := tuple(self.mistakes(ask.target)):
             raise InvalidRequest(mistakes[0].description, violations=mistakes)
-        resolution = self._resolver.resolve(ask, self._fleet.models(), self._fleet.silent())
+        resolution = self._resolution(ask, self._fleet.models())
         return question_of(ask, resolution, drop_params=self._policy.drop_params)
+
+    def _resolution(self, ask: Ask, models: Models) -> Resolution:
+        if ask.licence is None:
+            return self._resolver.resolve(ask, models, self._fleet.silent())
+        try:
+            allowed = catalogue(ask.licence.grant, models)
+            resolution = self._resolver.resolve(ask, allowed, self._fleet.silent())
+        except ZoeError:
+            refuse(ask.licence.grant, ask.target.model)
+            raise
+        return narrowed(resolution, ask.licence)
 
     def _decide(
         self, question: Question, seat: Seat, *, explain: bool, sent: bool = False, sure: bool = True
@@ -98,6 +113,8 @@ class Router:
         has to wait first, and says so. `sure`: what backends have in memory is not doubted. `seat` is told the options.
         """
         started = self._clock()
+        if question.ask.licence is not None:
+            question.budget = question.ask.licence.left()
         snapshot = picture = self._queueing.picture(self._fleet.snapshot(started), seat)
         choice = choose(question, picture, self._policy)
         if choice is None and not sent and (later := once_over(question, picture)) is not None:
@@ -108,7 +125,7 @@ class Router:
             if choice is None:
                 raise late
         if choice is None:
-            raise refusal_of(question, snapshot, self._reliability.retry_delay)
+            raise self._refusal(question, snapshot)
         seat.options, seat.picture = choice.options, snapshot
         decision = decision_of(question, choice, picture, self._policy, explain=explain)
         if picture is not snapshot:
@@ -119,6 +136,15 @@ class Router:
         if not sure:
             decision.doubtful = self._doubtful(choice, started)
         return decision
+
+    def _refusal(self, question: Question, snapshot: Snapshot) -> Exception:
+        """Why nobody may serve: what is missing besides money, else the money of its key."""
+        licence = question.ask.licence
+        if licence is not None and question.budget is not None:
+            question = replace(question, budget=None)
+            if choose(question, snapshot, self._policy) is not None:
+                return licence.broke()
+        return refusal_of(question, snapshot, self._reliability.retry_delay)
 
     def _doubtful(self, choice: Choice, now: float) -> frozenset[str]:
         """The backends on whose memory a choice hangs, and that were not looked at just now."""
@@ -192,6 +218,9 @@ class Router:
         if question.ask.observer is not None:
             question.ask.observer(decision)
         now, chosen = self._clock(), decision.chosen
+        if (licence := question.ask.licence) is not None:
+            view = self._fleet.view(chosen.deployment, now)
+            licence.reserve(0.0 if view is None else most_usd(question.size, view))
         if not run.attempts:
             run.queued = now - run.started
         seat.started = True

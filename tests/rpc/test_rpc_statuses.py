@@ -44,6 +44,16 @@ TABLE: list[tuple[ZoeError, grpc.StatusCode, str, set[type[Any]]]] = [
         {ResourceInfo},
     ),
     (errors.NotFound("x", metadata={"backend": "a"}), Code.NOT_FOUND, "NOT_FOUND", {ResourceInfo}),
+    *(
+        (errors.Unauthenticated("x", cause=cause), Code.UNAUTHENTICATED, cause, set())
+        for cause in ("CREDENTIALS_MISSING", "CREDENTIALS_INVALID")
+    ),
+    (
+        errors.PermissionDenied("x", metadata={"key": "a", "model": "b"}),
+        Code.PERMISSION_DENIED,
+        "PERMISSION_DENIED",
+        set(),
+    ),
     (
         errors.NoCapableBackend("x", violations=(FIELD,)),
         Code.FAILED_PRECONDITION,
@@ -261,3 +271,10 @@ def test_an_error_is_always_below_four_kib(
         if isinstance(value, str):
             assert value.isascii()
             assert value.isprintable()
+
+
+@pytest.mark.parametrize(("metadata", "subject"), [({}, "backend"), ({"key": "app"}, "key:app")])
+def test_a_quota_failure_says_whose_limit_was_reached(metadata: dict[str, str], subject: str) -> None:
+    error = errors.Exhausted("too much", cause="RATE_LIMITED", retry_after=1.0, metadata=metadata)
+    (violation,) = unpacked(status_of(error))[QuotaFailure].violations
+    assert (violation.subject, violation.description) == (subject, "too much")

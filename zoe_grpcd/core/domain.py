@@ -10,7 +10,7 @@ Times are seconds (float), sizes are bytes, rates are seconds per token unless a
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from zoe_grpcd.core.turns import Turn
 
@@ -296,12 +296,16 @@ class Continuation:
 
 @dataclass(slots=True)
 class Call:
-    """One attempt, ready to be sent: the caller's values, then the deployment's bundle, then the intent's defaults."""
+    """One attempt, ready to be sent: the caller's values, then the deployment's bundle, then the intent's defaults.
+
+    `defaults`: names of the options that are the intent's, so that nobody misses them where a model does not take them.
+    """
 
     backend: Backend
     backend_model: str
     generation: Generation
     continues: Continuation | None = None
+    defaults: frozenset[str] = frozenset()
 
     @property
     def api_key(self) -> str:
@@ -333,6 +337,50 @@ class Limits(NamedTuple):
 NO_LIMITS = Limits()
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the operator allows a key. `name` is public, unlike the key. None: no limit.
+
+    `permits`: whether it may use a model, by its public name; None: all. `models`: the globs that say so, for people.
+    `rpm`, `tpm`: requests and tokens a minute. `cost_weight`: for requests that bring none, 0..1.
+    """
+
+    name: str
+    models: tuple[str, ...] = ("*",)
+    permits: Callable[[str], bool] | None = None
+    priority: str = "normal"  # the highest
+    locality: Locality = Locality.ANY  # the least strict
+    cost_weight: float | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    max_concurrent: int | None = None
+    daily_budget_usd: float | None = None
+    admin: bool = False
+
+
+class Licence(Protocol):
+    """What the key of a request lets it do, as its decisions ask, and what it has taken."""
+
+    grant: Grant
+    remarks: tuple[str, ...]  # what the grant changed of the request, in words
+
+    def left(self) -> float | None:
+        """US dollars that it may still cost; None: no limit."""
+        ...
+
+    def reserve(self, usd: float) -> None:
+        """An attempt begins that may cost so much."""
+        ...
+
+    def spent(self, usage: "Usage", usd: float) -> None:
+        """An attempt is over, and has used and cost this, whoever ended it."""
+        ...
+
+    def broke(self) -> Exception:
+        """What refuses a request that would cost more than is left."""
+        ...
+
+
 @dataclass(slots=True)
 class Ask:
     """One request, checked."""
@@ -361,6 +409,7 @@ class Ask:
     stream: bool = False
     limits: Limits = NO_LIMITS  # when it came
     caller: str = ""  # whose it is, for a fair queue
+    licence: Licence | None = None  # of its key; None: no keys are asked for
     verdict: Verdict | None = None  # what it is about, where that was found before the decision
     # hears of every decision that is acted on, and of every attempt that failed
     observer: Callable[["Decision | Attempt"], None] | None = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
+from zoe_grpcd.core.budget import most_usd
 from zoe_grpcd.core.deadlines import too_slow
 from zoe_grpcd.core.domain import NO_LIMITS, Ask, Backend, Estimate, Limits, Locality, Phase, Reason
 from zoe_grpcd.core.errors import Fault
@@ -47,7 +48,8 @@ class Question:
     `excluded` are the (backend, model) that already failed for it, `faults` why, `avoided` backends that had too many
     requests and get it only if nobody else can serve it. `window`: the caller sets it with the request
     (num_ctx), for kinds that allow that; 0: it does not. `min_window`: nothing smaller will do. `panic`: nobody may serve,
-    so that those may who fail too often. `limits`: what is left of its time.
+    so that those may who fail too often. `limits`: what is left of its time, `budget`: of its key's money (US dollars;
+    None: no limit).
     """
 
     ask: Ask
@@ -64,6 +66,7 @@ class Question:
     )
     panic: bool = False
     limits: Limits = NO_LIMITS
+    budget: float | None = None
 
 
 def question_of(ask: Ask, resolution: Resolution, *, drop_params: bool) -> Question:
@@ -207,6 +210,7 @@ def eligible_of(
     required = ask.needs | question.resolution.required
     features, limit, demanded = question.features, ask.max_cost_usd, question.resolution.require
     limits = None if question.limits is NO_LIMITS else question.limits
+    budget = question.budget
     roomy = inf if question.window else max(question.min_window, most_tokens(size))
     options = []
     for view in views:
@@ -230,7 +234,9 @@ def eligible_of(
             expected = estimate(size, view, gate.view)
         if limits is not None and too_slow(limits, view, expected):
             continue
-        if limit is None or expected.cost_usd <= limit:
+        if (limit is None or expected.cost_usd <= limit) and (
+            budget is None or most_usd(size, view) <= budget
+        ):
             options.append(_new(Option, (view, gate, expected)))
     return options
 
@@ -245,6 +251,14 @@ def too_long(question: Question, view: DeploymentView, backend: BackendView) -> 
         return True
     margin = LEARNED_MARGIN if view.bytes_known else GUESSED_MARGIN
     return prompt_tokens(question.size, view) > window * (1.0 if truncates else margin)
+
+
+def is_dear(question: Question, view: DeploymentView) -> bool:
+    """It is expected to cost more than the caller wants to pay, or may cost more than is left of its key's budget."""
+    limit, budget = question.ask.max_cost_usd, question.budget
+    if limit is not None and alone(question.size, view).cost_usd > limit:
+        return True
+    return budget is not None and most_usd(question.size, view) > budget
 
 
 def why_not(question: Question, view: DeploymentView, backend: BackendView) -> tuple[Reason, ...]:
@@ -267,8 +281,7 @@ def why_not(question: Question, view: DeploymentView, backend: BackendView) -> t
         reasons.append(Reason.MISSING_CAPABILITY)
     if too_long(question, view, backend):
         reasons.append(Reason.CONTEXT_TOO_LONG)
-    cost = alone(question.size, view).cost_usd
-    if ask.max_cost_usd is not None and cost > ask.max_cost_usd:
+    if is_dear(question, view):
         reasons.append(Reason.TOO_EXPENSIVE)
     if question.limits is not NO_LIMITS and too_slow(
         question.limits, view, estimate(question.size, view, backend)

@@ -5,6 +5,8 @@ ZoeError                      class = what the caller can do about it; `reason` 
 |- ContextTooLong             CONTEXT_TOO_LONG: shorten the prompt
 |- BackendRejected            BACKEND_REJECTED: the backend says that the request is wrong
 |- ModelNotFound              MODEL_NOT_FOUND: use another name, `did_you_mean`
+|- Unauthenticated            CREDENTIALS_MISSING or CREDENTIALS_INVALID: bring a key
+|- PermissionDenied           PERMISSION_DENIED: the key may not do this
 |- NotFound                   NOT_FOUND: something an operator named does not exist
 |- NoCapableBackend           NO_CAPABLE_BACKEND: nobody here can do it
 |- Unavailable                try again after `retry_after`
@@ -15,7 +17,8 @@ ZoeError                      class = what the caller can do about it; `reason` 
 |- Misconfigured              BACKEND_REJECTED: the operator must mend its key for a backend
 |- BackendLost                BACKEND_LOST: failed after the first token
 |- TooLate                    DEADLINE_EXCEEDED: took longer than the daemon allows; set a deadline
-|- Exhausted                  wait: RATE_LIMITED, QUEUE_FULL, QUEUE_TIMEOUT, DEADLINE_UNREACHABLE, SLOW_CONSUMER
+|- Exhausted                  wait: RATE_LIMITED, BUDGET_EXCEEDED, QUEUE_FULL, QUEUE_TIMEOUT, DEADLINE_UNREACHABLE,
+|                             SLOW_CONSUMER
 `- Unimplemented              NOT_IMPLEMENTED: a later version
 
 UpstreamError                 one attempt on one backend failed; the router decides what follows
@@ -86,6 +89,20 @@ class ModelNotFound(ZoeError):
     """No such model or alias."""
 
     reason = "MODEL_NOT_FOUND"
+
+
+class Unauthenticated(ZoeError):
+    """No key, or none that is known. `cause` is the contract's reason."""
+
+    def __init__(self, message: str, *, cause: str) -> None:
+        super().__init__(message)
+        self.reason = cause
+
+
+class PermissionDenied(ZoeError):
+    """The key is known, and may not do this."""
+
+    reason = "PERMISSION_DENIED"
 
 
 class NotFound(ZoeError):

@@ -48,6 +48,5 @@ def place_of(choice: Choice, by: str) -> str:
 def _follows_rule(question: Question, choice: Choice) -> bool:
     chosen, resolution = choice.options[choice.best], question.resolution
     backend = chosen.gate.view.backend
-    return bool(resolution.rules) and any(
-        selection.holds(chosen.view, backend) for selection in (*resolution.require, *resolution.prefer)
-    )
+    of_rules = [one for one in (*resolution.require, *resolution.prefer) if one.permits is None]
+    return bool(resolution.rules) and any(one.holds(chosen.view, backend) for one in of_rules)

@@ -83,6 +83,11 @@ def _free(obstacle: Obstacle) -> Situation:
     return with_view(obstacle.situation, obstacle.key, input_usd_per_token=0.0, output_usd_per_token=0.0)
 
 
+def _affordable(question: Question) -> float:
+    limits = (question.ask.max_cost_usd, question.budget)
+    return min(limit for limit in limits if limit is not None)
+
+
 def _in_no_hurry(obstacle: Obstacle) -> Situation:
     return obstacle.situation._replace(question=replace(obstacle.question, limits=NO_LIMITS))
 
@@ -108,7 +113,7 @@ LIFTED: Mapping[Reason, tuple[Callable[[Obstacle], Situation], Callable[[Obstacl
         lambda o: with_view(o.situation, o.key, context_tokens=_tokens(o)),
         lambda o: f"had a window of {_tokens(o)} tokens",
     ),
-    Reason.TOO_EXPENSIVE: (_free, lambda o: f"cost at most {o.question.ask.max_cost_usd:g} USD"),
+    Reason.TOO_EXPENSIVE: (_free, lambda o: f"cost at most {_affordable(o.question):g} USD"),
     Reason.TOO_SLOW: (_in_no_hurry, lambda _: "were given more time"),
     Reason.LOCALITY: (_at_home, lambda _: "were local"),
 }

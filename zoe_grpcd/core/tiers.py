@@ -19,7 +19,7 @@ class Selection:
     """Deployments by what they are: all that is given has to hold.
 
     `named`: whether a name is meant, asked with the model's public name and with the backend's own. `sizes`: of a size in
-    these bounds; one of unknown size is taken for large.
+    these bounds; one of unknown size is taken for large. `permits`: whether a public name is allowed.
     """
 
     backends: frozenset[str] = frozenset()
@@ -29,6 +29,7 @@ class Selection:
     local: bool | None = None
     named: Callable[[str], object] | None = None
     sizes: Bounds | None = None
+    permits: Callable[[str], bool] | None = None
 
     def has(self, backend: Backend) -> bool:
         """The backend is meant, whatever its models."""
@@ -43,6 +44,8 @@ class Selection:
         """The deployment is meant."""
         deployment = view.deployment
         if self.models and deployment.model not in self.models:
+            return False
+        if self.permits and not self.permits(deployment.model):
             return False
         if self.named and not (self.named(deployment.model) or self.named(deployment.backend_model)):
             return False

@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from zoe_grpcd.access import Access, Visit
 from zoe_grpcd.core.errors import CutShort, InvalidRequest, ShuttingDown, TooLate, Violation, ZoeError
 from zoe_grpcd.decisions import DecisionLog, Entry
 from zoe_grpcd.patience import Patience
@@ -28,10 +29,14 @@ Handler = Callable[..., Awaitable[Any]]
 DECIDING = {"Route", "Complete", "StreamComplete"}
 
 _BUG = "internal error; the daemon's log has the details"
+AUTHORIZATION = "authorization"
+
 
 
 class Gate:
-    """Whether new calls are let in, how many run, how long one may take without a deadline (seconds), what came of it."""
+    """Whether new calls are let in, whose, how many run, how long one may take without a deadline (seconds), what came of
+    it.
+    """
 
     def __init__(self, max_request_time: float = 600.0, log: DecisionLog | None = None) -> None:
         self.max_request_time = max_request_time
@@ -39,6 +44,7 @@ class Gate:
         self.draining = False
         self.running = 0
         self.ready = asyncio.Event()  # calls wait for it
+        self.access: Access | None = None  # None: no keys are asked for
         self.ready.set()
         self._ended = asyncio.Event()
         self._calls: set[asyncio.Task[Any]] = set()
@@ -126,7 +132,7 @@ def _method(request: type[Message]) -> str:
 
 def _guarded(handler: Handler, gate: Gate | None, method: str) -> Handler:
     """`gate` None: an admin or health method, which works while the daemon drains and has no limit of time."""
-    admitted = handler if gate is None else partial(_admitted, handler, gate, method)
+    admitted = partial(_read, handler) if gate is None else partial(_admitted, handler, gate, method)
 
     async def guarded(request: Any, context: Context) -> Any:
         try:
@@ -147,8 +153,6 @@ def _guarded(handler: Handler, gate: Gate | None, method: str) -> Handler:
 async def _answered(handler: Handler, request: Any, context: Context) -> Any:
     """The answer; an expected error ends the call here, so that a mistake in its status is a bug like any other."""
     try:
-        if isinstance(request, InvalidRequest):
-            raise request
         return await handler(request, context)
     except ZoeError as error:
         await _refuse(context, error)
@@ -156,12 +160,24 @@ async def _answered(handler: Handler, request: Any, context: Context) -> Any:
 
 async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, context: Context) -> Any:
     """The answer of a handler behind the gate, noted in the decision log if it decides anything."""
+async def _read(handler: Handler, request: Any, context: Context) -> Any:
+    """The answer of a handler that is behind no gate."""
+    if isinstance(request, InvalidRequest):
+        raise request
+    return await handler(request, context)
+
+
     if not gate.ready.is_set():
         await gate.ready.wait()
     gate.enter()
     entry = gate.log.begin(method) if method in DECIDING else Entry(0, method, 0.0)
+    caller = gate.access.identify(metadata_of(context, AUTHORIZATION)) if gate.access else None
+    if isinstance(request, InvalidRequest):
+        raise request
     try:
         answer = await _in_time(partial(handler, request, context, entry), gate, context)
+    if caller is not None:
+        entry.key_name, entry.visit = caller.name, Visit(caller)
         entry.ended("OK")
         return answer
     except BaseException as error:
@@ -173,6 +189,9 @@ async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, con
     finally:
         gate.leave()
 
+        if entry.visit is not None:
+            entry.visit.close()
+            entry.visit = None
 
 async def _in_time(call: Callable[[], Awaitable[Any]], gate: Gate, context: Context) -> Any:
     if context.time_remaining() is not None:

@@ -58,7 +58,7 @@ class InferenceServicer:
 
     async def route(self, request: pb.RouteRequest, context: Context, entry: Entry) -> pb.RouteResponse:
         """Decides only."""
-        ask = await self._understood(self._ask(request, context, entry))
+        ask = await self._understood(self._ask(request, context, entry, sends=False))
         decision = self.router.route(ask, explain=request.explain)
         entry.hear(decision)
         context.set_trailing_metadata(_trailers(decision))
@@ -115,6 +115,8 @@ class InferenceServicer:
         context: Context,
         entry: Entry,
         notes: Violations | None = None,
+        *,
+        sends: bool = True,
     ) -> Ask:
         ask = ask_of(
             request.spec,
@@ -130,6 +132,8 @@ class InferenceServicer:
             ),
             notes=notes,
         )
+        if entry.visit is not None:
+            entry.visit.begin(ask, sends=sends)
         ask.observer = entry.hear
         return ask
 

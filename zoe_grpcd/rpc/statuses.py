@@ -21,6 +21,8 @@ CODES: dict[type[ZoeError], grpc.StatusCode] = {
     errors.BackendRejected: grpc.StatusCode.INVALID_ARGUMENT,
     errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
     errors.NoCapableBackend: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.BackendLost: grpc.StatusCode.ABORTED,
@@ -107,10 +109,7 @@ def _details(error: ZoeError, kept: int) -> list[Any]:
         encode.put_duration(retry.retry_delay, error.retry_after)
         details.append(retry)
     if error.reason in ("RATE_LIMITED", "BUDGET_EXCEEDED"):
-        quota = error_details_pb2.QuotaFailure.Violation(
-            subject="backend", description=_bounded(error.message, MAX_TEXT)
-        )
-        details.append(error_details_pb2.QuotaFailure(violations=[quota]))
+        details.append(_quota(error))
     if error.attempts:
         sent = error.output_tokens_sent if isinstance(error, errors.BackendLost) else 0
         detail = error_pb2.AttemptsDetail(output_tokens_sent=sent)
@@ -118,6 +117,15 @@ def _details(error: ZoeError, kept: int) -> list[Any]:
             encode.put_attempt(detail.attempts.add(), attempt)
         details.append(detail)
     return details
+
+
+def _quota(error: ZoeError) -> error_details_pb2.QuotaFailure:
+    """Whose limit was reached: that of the caller's key, or those of the backends."""
+    name = error.metadata.get("key")
+    subject = "backend" if name is None else f"key:{_bounded(name, MAX_TEXT)}"
+    text = _bounded(error.message, MAX_TEXT)
+    violation = error_details_pb2.QuotaFailure.Violation(subject=subject, description=text)
+    return error_details_pb2.QuotaFailure(violations=[violation])
 
 
 def _info(error: ZoeError) -> error_details_pb2.ErrorInfo:
