@@ -28,9 +28,9 @@ Handler = Callable[..., Awaitable[Any]]
 """Takes a request and its context; one behind the gate takes its entry in the decision log, too."""
 DECIDING = {"Route", "Complete", "StreamComplete"}
 
-_BUG = "internal error; the daemon's log has the details"
 AUTHORIZATION = "authorization"
 
+_BUG = "internal error; the daemon's log has the details"
 
 
 class Gate:
@@ -42,9 +42,9 @@ class Gate:
         self.max_request_time = max_request_time
         self.log = log or DecisionLog()
         self.draining = False
+        self.access: Access | None = None  # None: no keys are asked for
         self.running = 0
         self.ready = asyncio.Event()  # calls wait for it
-        self.access: Access | None = None  # None: no keys are asked for
         self.ready.set()
         self._ended = asyncio.Event()
         self._calls: set[asyncio.Task[Any]] = set()
@@ -158,8 +158,6 @@ async def _answered(handler: Handler, request: Any, context: Context) -> Any:
         await _refuse(context, error)
 
 
-async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, context: Context) -> Any:
-    """The answer of a handler behind the gate, noted in the decision log if it decides anything."""
 async def _read(handler: Handler, request: Any, context: Context) -> Any:
     """The answer of a handler that is behind no gate."""
     if isinstance(request, InvalidRequest):
@@ -167,17 +165,19 @@ async def _read(handler: Handler, request: Any, context: Context) -> Any:
     return await handler(request, context)
 
 
+async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, context: Context) -> Any:
+    """The answer of a handler behind the gate, noted in the decision log if it decides anything."""
     if not gate.ready.is_set():
         await gate.ready.wait()
-    gate.enter()
-    entry = gate.log.begin(method) if method in DECIDING else Entry(0, method, 0.0)
     caller = gate.access.identify(metadata_of(context, AUTHORIZATION)) if gate.access else None
     if isinstance(request, InvalidRequest):
         raise request
-    try:
-        answer = await _in_time(partial(handler, request, context, entry), gate, context)
+    gate.enter()
+    entry = gate.log.begin(method) if method in DECIDING else Entry(0, method, 0.0)
     if caller is not None:
         entry.key_name, entry.visit = caller.name, Visit(caller)
+    try:
+        answer = await _in_time(partial(handler, request, context, entry), gate, context)
         entry.ended("OK")
         return answer
     except BaseException as error:
