@@ -89,7 +89,7 @@ async def test_without_a_good_key_no_method_answers(
 
 async def test_who_has_no_key_is_not_told_what_is_wrong_with_its_request(stage: Stage) -> None:
     grant(stage)
-    raw = stage.channel.unary_unary("/zoe.inference.v1.InferenceService/Complete")
+    raw: Any = stage.channel.unary_unary("/zoe.inference.v1.InferenceService/Complete")
     assert (await failed(raw(BAD))).info.reason == "CREDENTIALS_MISSING"
     assert (await failed(raw(BAD, metadata=bearer()))).info.reason == "BAD_REQUEST"
 

@@ -187,11 +187,11 @@ async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, con
             raise
         raise cause from None
     finally:
-        gate.leave()
-
         if entry.visit is not None:
             entry.visit.close()
             entry.visit = None
+        gate.leave()
+
 
 async def _in_time(call: Callable[[], Awaitable[Any]], gate: Gate, context: Context) -> Any:
     if context.time_remaining() is not None:
