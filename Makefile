@@ -10,10 +10,10 @@ unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench simulate chaos lock proto clean
+.PHONY: help install demo test test-backends check bench simulate chaos lock proto clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## .venv with all that the tests need, and llama-server and Ollama
 	@$(PY) -m zoe_grpcd.localbackends
@@ -23,6 +23,9 @@ demo: install  ## a streamed answer from one of three real local servers, and wh
 
 test: install  ## every test, on real servers
 	@$(PY) -m pytest
+
+test-backends: install  ## the tests on servers that are installed for them: llama-cpp-python
+	@$(PY) -m pytest tests/backends
 
 check: $(INSTALLED)  ## format, lint, types, import contracts, proto lint and drift
 	@$(VENV)/bin/ruff format --check .

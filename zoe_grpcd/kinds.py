@@ -7,6 +7,7 @@ import aiohttp
 
 from zoe_grpcd.adapters.dialects import CLOUD, DIALECTS
 from zoe_grpcd.adapters.llamacpp import LlamaCppProbe
+from zoe_grpcd.adapters.llamacpppython import LlamaCppPythonProbe
 from zoe_grpcd.adapters.ollama import OllamaProbe
 from zoe_grpcd.adapters.openai import OpenAIProbe
 from zoe_grpcd.core.domain import Backend, Prefill
@@ -22,6 +23,8 @@ class Kind:
     Attributes:
         probe: makes the probe; None: health shows in use alone.
         assumed: capabilities that its models are taken to have, as the server does not tell.
+        named: must not be asked for its models, which are those that the operator names.
+        max_in_flight: requests that it may get at the same time, unless the operator says otherwise; None: no limit.
         loads_in_turn: loads one model after the other, and whoever waits for memory holds up all behind it.
         usual_slots: requests that it works on at the same time, where the server does not tell.
         truncates: cuts a prompt that is too long, silently.
@@ -32,7 +35,9 @@ class Kind:
 
     probe: ProbeMaker | None
     assumed: frozenset[str] = frozenset()
+    named: bool = False
     usual_slots: int = 1
+    max_in_flight: int | None = None
     loads_in_turn: bool = False
     truncates: bool = False
     prefill: Prefill | None = None
@@ -40,11 +45,15 @@ class Kind:
     direct: bool = True
 
 
+_LLAMA = frozenset({"completion", "json_schema", "grammar", "logprobs"})
 _OPENAI = frozenset({"tools", "json_schema", "logprobs"})
 _CLOUD = _OPENAI | {"vision", "reasoning"}
 
 KINDS: Mapping[str, Kind] = {
     "llamacpp": Kind(LlamaCppProbe, prefill=Prefill.REPEATS, takes_tokens=True),
+    "llama-cpp-python": Kind(
+        LlamaCppPythonProbe, _LLAMA, named=True, max_in_flight=1, prefill=Prefill.CLOSES
+    ),
     "ollama": Kind(OllamaProbe, truncates=True, loads_in_turn=True),
     "openai": Kind(OpenAIProbe, _OPENAI, usual_slots=4),
     "anthropic": Kind(None, _CLOUD, usual_slots=64, prefill=Prefill.CLOSES, direct=False),
@@ -61,6 +70,7 @@ def with_kind(backend: Backend) -> Backend:
         refuses=dialect.refuses if dialect else frozenset(),
         assumed=kind.assumed,
         usual_slots=kind.usual_slots,
+        max_in_flight=backend.max_in_flight or kind.max_in_flight,
         loads_in_turn=kind.loads_in_turn,
         truncates=kind.truncates,
         prefill=kind.prefill,

@@ -19,7 +19,8 @@ from zoe_grpcd.adapters.inquiry import together
 from zoe_grpcd.adapters.listed import ListedProbe
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
-from zoe_grpcd.adapters.passive import PassiveProbe
+from zoe_grpcd.adapters.llamacpppython import LlamaCppPythonDispatcher
+from zoe_grpcd.adapters.passive import NamedProbe, PassiveProbe
 from zoe_grpcd.adapters.resuming import ResumingDispatcher
 from zoe_grpcd.core.domain import Backend, Observation, Phase
 from zoe_grpcd.fleet import Fleet
@@ -65,6 +66,8 @@ class Roster:
         if chat := self._direct.get("llamacpp"):
             completion = TransformDispatcher(calls, resuming.DIALECT, resuming.Completions())
             self._direct["llamacpp"] = ResumingDispatcher(calls, chat, completion)
+        if streams := self._direct.get("llama-cpp-python"):
+            self._direct["llama-cpp-python"] = LlamaCppPythonDispatcher(calls, streams)
         gc.collect()
         gc.freeze()  # LiteLLM leaves half a million objects: a full collection over them takes 200 ms
         await self.search()
@@ -124,11 +127,13 @@ class Roster:
         dispatcher = self._direct.get(backend.kind) if kind.direct else None
         assert self._full is not None
         self.dispatchers[backend.name] = dispatcher or self._full
+        named = [d.backend_model for d in self._deployments if d.backend == backend.name]
         probe: Probe
         if kind.probe is None:
-            probe = PassiveProbe(d.backend_model for d in self._deployments if d.backend == backend.name)
+            probe = PassiveProbe(named)
         else:
             probe = kind.probe(self._session, backend, backend.api_key)
+            probe = NamedProbe(probe, named or [backend.name]) if kind.named else probe
         if not backend.local:
             probe = ListedProbe(probe, backend, self._params.get(backend.name))
         self._monitor.watch(backend, probe)

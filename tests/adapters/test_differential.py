@@ -42,7 +42,7 @@ EXPECTED = {  # name -> text, tool calls, finish: what a person reads in the fil
 
 
 def kind_of(recording: Path) -> str:
-    return recording.name.partition("-")[0]
+    return max((kind for kind in DIALECTS if recording.name.startswith(f"{kind}-")), key=len)
 
 
 def read(recording: Path, pieces: list[bytes], *, by_litellm: bool = False) -> Heard:

@@ -68,13 +68,13 @@ async def test_an_openai_server_is_found_after_everything_else(
     assert server.asked[-1] == "/v1/models"
 
 
-async def test_llama_cpp_python_is_noted_and_never_asked_for_its_models(
+async def test_llama_cpp_python_is_found_and_never_asked_for_its_models(
     session: aiohttp.ClientSession, puppet: Any
 ) -> None:
     server = await puppet({"/openapi.json": PYTHON_SERVER, "/v1/models": MODELS})
     found = await discover(session, [server.port], environ={})
-    assert found.backends == ()
-    assert found.notes == (f"{server.url} is llama-cpp-python, which is not supported yet",)
+    assert named(found.backends) == {"llama-cpp-python": server.url}
+    assert found.notes == (f"{server.url} is a llama-cpp-python",)
     assert "/v1/models" not in server.asked
 
 

@@ -66,6 +66,29 @@ REFUSALS = [
     ("ollama", 400, '{"error":"registry.ollama.ai/library/m does not support tools"}', Fault.REJECTED),
     ("ollama", 500, '{"error":"failed to process inputs: image: unknown format"}', Fault.REJECTED),
     ("ollama", 500, '{"error":"an error was encountered while running the model"}', Fault.SERVER),
+    (
+        "llama-cpp-python",
+        400,
+        (
+            '{"error":{"message":"This model\'s maximum context length is 2048 tokens. However, you requested 4009",'
+            '"type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}'
+        ),
+        Fault.CONTEXT_TOO_LONG,
+    ),
+    (
+        "llama-cpp-python",
+        500,
+        '{"error":{"message":"1 validation error:\\n  {\'type\': \'float_parsing\'","type":"internal_server_error"}}',
+        Fault.REJECTED,
+    ),
+    (
+        "llama-cpp-python",
+        500,
+        '{"error":{"message":"can only concatenate str (not \\"list\\") to str"}}',
+        Fault.REJECTED,
+    ),
+    ("llama-cpp-python", 500, "Internal Server Error", Fault.SERVER),
+    ("llama-cpp-python", 401, '{"detail":"Invalid API key"}', Fault.UNAUTHORIZED),
     ("openai", 429, '{"error":{"message":"Rate limit reached"}}', Fault.RATE_LIMITED),
     (
         "openai",

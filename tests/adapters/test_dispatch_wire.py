@@ -27,6 +27,7 @@ pytestmark = [
 HERE = Path(__file__).parent / "recordings"
 REPLY = {
     "llamacpp": HERE / "llamacpp-stop.sse",
+    "llama-cpp-python": HERE / "llama-cpp-python-text.sse",
     "openai": HERE / "openai-no-usage.sse",
     "ollama": HERE / "ollama-stop.ndjson",
 }
@@ -103,7 +104,7 @@ OPTIONS: list[tuple[str, Any, str, dict[str, tuple[str, Any]]]] = [
         "repetition_penalty",
         1.5,
         "sampling.repetition_penalty",
-        {"llamacpp": ("repeat_penalty", 1.5), "ollama": ("options.repeat_penalty", 1.5)},
+        {"*": ("repeat_penalty", 1.5), "ollama": ("options.repeat_penalty", 1.5)},
     ),
     ("seed", 11, "sampling.seed", {"*": ("seed", 11), "ollama": ("options.seed", 11)}),
     ("logit_bias", {5: -1.0}, "sampling.logit_bias", {"*": ("logit_bias", {"5": -1.0})}),
@@ -135,7 +136,7 @@ OPTIONS: list[tuple[str, Any, str, dict[str, tuple[str, Any]]]] = [
             "ollama": ("think", True),
         },
     ),
-    ("grammar", 'root ::= "a"', "response_format.grammar", {"llamacpp": ("grammar", 'root ::= "a"')}),
+    ("grammar", 'root ::= "a"', "response_format.grammar", {"*": ("grammar", 'root ::= "a"')}),
 ]
 
 
@@ -198,6 +199,21 @@ async def test_a_named_tool_is_the_only_one_that_llama_server_may_call(way: Way)
     assert (body["tools"], body["tool_choice"]) == ([WEATHER], "required")
 
 
+async def test_llama_cpp_python_is_held_to_its_only_tool_by_name_and_sent_texts_in_one_piece(
+    way: Way,
+) -> None:
+    parts = [{"type": "text", "text": "What"}, {"type": "text", "text": "?"}]
+    messages = ({"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts})
+    body = await body_of(
+        way, "llama-cpp-python", Generation(messages, tools=(WEATHER,), tool_choice="required")
+    )
+    assert body["tool_choice"] == NAMED
+    assert body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What?"},
+    ]
+
+
 async def test_openai_is_sent_the_choice_as_it_is(way: Way) -> None:
     generation = Generation(
         HELLO, tools=(OTHER, WEATHER), tool_choice=NAMED, options={"parallel_tool_calls": False}
@@ -217,6 +233,8 @@ async def test_the_wanted_format_is_sent(way: Way, kind: str, wanted: Json) -> N
     body = await body_of(way, kind, Generation(HELLO, response_format=wanted))
     if kind == "ollama":
         assert body["format"] == ("json" if wanted["type"] == "json_object" else SCHEMA)
+    elif kind == "llama-cpp-python" and wanted is JSON_SCHEMA:
+        assert body["response_format"] == {"type": "json_object", "schema": SCHEMA}
     else:
         assert body["response_format"] == wanted
 
@@ -312,6 +330,19 @@ async def test_an_answer_without_an_end_is_cut_either_way(way: Way, kind: str) -
         with pytest.raises(UpstreamError) as caught:
             await hear(way(kind), call(kind, server.url))
     assert caught.value.fault is Fault.CUT
+
+
+async def test_an_answer_that_went_wrong_leaves_no_connection_for_the_next_one(
+    sent: aiohttp.ClientSession,
+) -> None:
+    # llama-cpp-python 0.3.35 closes it after the proper end of an answer with nothing in it
+    async with playing(Playback(b"")) as server:
+        with pytest.raises(UpstreamError):
+            await hear(
+                TransformDispatcher(sent, DIALECTS["llama-cpp-python"]), call("llama-cpp-python", server.url)
+            )
+    assert sent.connector is not None
+    assert not sum(map(len, sent.connector._conns.values()))
 
 
 async def test_a_connection_that_the_server_closed_meanwhile_is_replaced_once(

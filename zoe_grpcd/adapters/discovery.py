@@ -118,7 +118,7 @@ async def _recognise(server: Inquiry, url: str) -> _Server | None:
         return _Server(url, f"{url} is an Ollama {version}", "ollama")
     schema = await _reply(server, "/openapi.json")
     if LLAMA_CPP_PYTHON in schema.body:
-        return _Server(url, f"{url} is llama-cpp-python, which is not supported yet")
+        return _Server(url, f"{url} is a llama-cpp-python", "llama-cpp-python")
     return await _openai(server, url)
 
 

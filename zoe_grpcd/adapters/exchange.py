@@ -29,6 +29,10 @@ class Reply:
         """Gives the connection back. The connector closes it, at once, if anything of the answer is still to come."""
         self._connection.release()
 
+    def drop(self) -> None:
+        """Closes the connection: a server whose answer went wrong is about to do so, and would do so to the next one."""
+        self._connection.close()
+
 
 class Address:
     """Where requests of one kind go, and all that they have in common: headers, and the seconds that a connection may take.

@@ -89,6 +89,8 @@ class TransformDispatcher:
             finished = reading.over and reading.error is None
             if finished:
                 self._kept[call.backend.url] = perf_counter()
+            if reading.error is not None:
+                reply.drop()
             await _leave(reply, finished=finished)
 
     async def resumed(self, call: Call) -> Call:

@@ -63,7 +63,7 @@ class OpenAIProbe:
         schema = await self._server.ask("/openapi.json")
         if schema.status == 200 and LLAMA_CPP_PYTHON in schema.body:
             raise Unusable(
-                "it is llama-cpp-python, which cuts running answers short and is not supported yet"
+                "it is a llama-cpp-python, which takes kind llama-cpp-python: others cut its answers short"
             )
         self._known_harmless = True
 

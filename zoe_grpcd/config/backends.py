@@ -30,7 +30,9 @@ from zoe_grpcd.config.values import (
     Url,
 )
 
-Kind = Literal["auto", "llamacpp", "ollama", "vllm", "openai", "anthropic", "triton", "litellm"]
+Kind = Literal[
+    "auto", "llamacpp", "llama-cpp-python", "ollama", "vllm", "openai", "anthropic", "triton", "litellm"
+]
 Strategy = Literal[
     "usage_based",
     "round_robin",

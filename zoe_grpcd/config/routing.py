@@ -30,7 +30,7 @@ from zoe_grpcd.config.values import (
 
 Priority = Literal["batch", "low", "normal", "high", "critical"]
 Priorities = Annotated[tuple[Priority, ...], Field(min_length=1), *one_or_more(*get_args(Priority))]
-Kind = Literal["llamacpp", "ollama", "vllm", "openai", "anthropic", "triton", "litellm"]
+Kind = Literal["llamacpp", "llama-cpp-python", "ollama", "vllm", "openai", "anthropic", "triton", "litellm"]
 Kinds = Annotated[tuple[Kind, ...], Field(min_length=1), *one_or_more(*get_args(Kind))]
 
 

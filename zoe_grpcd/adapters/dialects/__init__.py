@@ -5,6 +5,7 @@ from typing import Final
 
 from zoe_grpcd.adapters.dialects.cloud import Anthropic, LiteLLM
 from zoe_grpcd.adapters.dialects.llamacpp import LlamaCpp
+from zoe_grpcd.adapters.dialects.llamacpppython import LlamaCppPython
 from zoe_grpcd.adapters.dialects.ollama import Ollama
 from zoe_grpcd.adapters.dialects.openai import OpenAI
 from zoe_grpcd.core.options import forbidden, normalise
@@ -12,6 +13,7 @@ from zoe_grpcd.ports import Dialect
 
 DIALECTS: Final[Mapping[str, Dialect]] = {
     "llamacpp": LlamaCpp(),
+    "llama-cpp-python": LlamaCppPython(),
     "ollama": Ollama(),
     "openai": OpenAI(),
 }
