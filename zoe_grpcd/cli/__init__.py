@@ -4,6 +4,7 @@ Exit status: 0 ok, 1 the call failed, 2 usage, 78 bad configuration, 130 interru
 """
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -28,28 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    match options.command:
-        case "config":
-            from zoe_grpcd.cli import configs
+    module = importlib.import_module(f"{__name__}.{MODULES.get(options.command, 'calls')}")
+    status: int = module.run(options)
+    return status
 
-            return configs.run(options)
-        case "systemd":
-            from zoe_grpcd.cli import units
 
-            return units.run(options)
-        case "serve" | "check":
-            from zoe_grpcd.cli import daemon
-
-            return daemon.run(options)
-        case "replay":
-            from zoe_grpcd.cli import replaying
-
-            return replaying.run(options)
-        case "demo":
-            from zoe_grpcd.cli import demo
-
-            return demo.run(keep=options.keep)
-        case _:
-            from zoe_grpcd.cli import calls
-
-            return calls.run(options)
+MODULES = {
+    "check": "daemon",
+    "config": "configs",
+    "demo": "demo",
+    "replay": "replaying",
+    "serve": "daemon",
+    "systemd": "units",
+    "top": "top",
+}
+"""Where a command is; `calls` has all others."""

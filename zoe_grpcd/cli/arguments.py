@@ -32,6 +32,7 @@ def parser(version: str) -> argparse.ArgumentParser:
     _tools(commands)
     _calls(commands)
     _tables(commands)
+    _top(commands)
     _drains(commands)
     return root
 
@@ -139,6 +140,20 @@ def _tables(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
 
 
+
+
+def _top(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    top = commands.add_parser(
+        "top", help="watch backends and decisions live in the terminal; ? there has the keys"
+    )
+    top.add_argument(
+        "--interval",
+        type=seconds,
+        default=2.0,
+        metavar="DURATION",
+        help="between two looks at decisions and totals; backends are told of as they change; default: 2s",
+    )
+    top.add_argument("--admin-target", metavar="TARGET", help="default: the admin socket in $XDG_RUNTIME_DIR")
 
 
 def _drains(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,5 +1,6 @@
 """`zoe-grpcd demo`: real backends, a real daemon, one routed streamed answer. Leaves nothing behind."""
 
+import argparse
 import asyncio
 import os
 import signal
@@ -25,8 +26,8 @@ PROMPT = "Tell me a short story about a river and a clock."
 START_LIMIT = 30.0
 
 
-def run(*, keep: bool = False) -> int:
-    """Shows it; with `keep` serves on until Ctrl-C. Returns the exit status."""
+def run(options: argparse.Namespace) -> int:
+    """Shows it; with `--keep` serves on until Ctrl-C. Returns the exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it so wants nothing left, either
     with ExitStack() as open_things, suppress(KeyboardInterrupt):
         folder = Path(open_things.enter_context(tempfile.TemporaryDirectory(prefix="zoe-grpcd-demo-")))
@@ -43,7 +44,7 @@ def run(*, keep: bool = False) -> int:
         except ZoeError as error:
             print(f"zoe-grpcd: {error}", file=sys.stderr)
             return 1
-        if keep:
+        if options.keep:
             print(f"\nserving on {target}; Ctrl-C ends it", flush=True)
             signal.pause()
     return 0

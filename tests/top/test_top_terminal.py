@@ -1,0 +1,207 @@
+"""`zoe-grpcd top` in a terminal, before a real daemon and a real server."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import Daemon, config_of, entry, environment, short_folder
+from top.pseudoterminal import LIMIT, PseudoTerminal
+from waiting import wait_until
+
+from zoe_client import ZoeError
+from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
+
+TOP = [sys.executable, "-m", "zoe_grpcd", "top"]
+BROKEN = """
+import sys
+from zoe_grpcd.cli import main
+from zoe_grpcd.cli.top import session
+
+def broken(*seen):
+    raise RuntimeError("this cannot be drawn")
+
+session.screen = broken
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@dataclass
+class World:
+    """A daemon with a backend that answers and one that is down, and two requests that it has seen."""
+
+    daemon: Daemon
+    config: dict[str, Any]
+
+    @contextmanager
+    def top(self, *options: str, argv: list[str] | None = None, **screen: Any) -> Iterator[PseudoTerminal]:
+        argv = [*(argv or TOP), "--admin-target", self.daemon.admin_target, "--interval", "200ms", *options]
+        with PseudoTerminal(argv, environment(LC_ALL="C.UTF-8"), **screen) as terminal:
+            yield terminal
+
+
+@pytest.fixture(scope="module", name="world")
+def _world(tools: Any, quick_gguf: Path) -> Iterator[World]:
+    with (
+        short_folder() as folder,
+        start_llama_server(tools, folder, LlamaServerOptions(quick_gguf, alias="quick", slots=2)) as server,
+    ):
+        down = {"name": "attic", "kind": "llamacpp", "url": "http://127.0.0.1:9"}
+        config = config_of(folder, backends=[entry("jetson", server), down])
+        with Daemon(folder, config, environment()) as daemon:
+            client = daemon.client()
+            client.complete("Tell me a short story.", max_output_tokens=5)
+            with suppress(ZoeError):
+                client.complete("Hello", model="nobody")
+            yield World(daemon, config)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
+def test_the_fleet_and_its_decisions_are_seen(world: World, size: tuple[int, int]) -> None:
+    with world.top(size=size) as top:
+        text = top.shows("1 of 2 backends ready", "attic", "quick @ jetson", "creative", "no healthy backend")
+    assert "● ready" in next(line for line in text.splitlines() if "jetson" in line)
+    assert "connection refused"[:12] in next(line for line in text.splitlines() if "attic" in line)
+    assert "q quit" in text.splitlines()[-1]
+    assert ("ENDPOINT" in text) is (size == (200, 50))
+
+
+@pytest.mark.parametrize("kind", ["screen", "linux", "vt100", "xterm-that-nobody-knows"])
+def test_any_terminal_that_can_move_its_cursor_will_do(world: World, kind: str) -> None:
+    with world.top(term=kind) as top:
+        top.shows("backends ready", "quick @ jetson")
+        top.press("q")
+        assert top.ended() == 0
+
+
+def test_a_terminal_without_unicode_gets_other_signs(world: World) -> None:
+    with world.top("--interval", "1s", argv=["env", "LC_ALL=POSIX", "PYTHONCOERCECLOCALE=0", *TOP]) as top:
+        text = top.shows("* ready", "jetson")
+    assert text.isascii()
+
+
+def test_the_screen_follows_the_size_of_the_window(world: World) -> None:
+    with world.top() as top:
+        top.shows("quick @ jetson")
+        top.resize(200, 50)
+        top.shows("ENDPOINT", "quit")
+        assert len(top.lines) == 50
+        top.resize(70, 12)
+        wait_until(lambda: "quit" in top.lines[-1] and "ENDPOINT" not in top.text, LIMIT)
+        top.resize(30, 5)
+        top.shows("top needs 60x10")
+
+
+def test_a_clock_that_moves_on_costs_a_few_bytes(world: World) -> None:
+    with world.top(size=(200, 50)) as top:
+        top.shows("quick @ jetson")
+        clock = top.lines[0][-10:]
+        wait_until(lambda: top.lines[0][-10:] != clock, LIMIT)
+        before, clock = top.bytes, top.lines[0][-10:]
+        wait_until(lambda: top.lines[0][-10:] != clock, LIMIT)
+        assert top.bytes - before < 400
+
+
+def test_what_is_typed_filters(world: World) -> None:
+    with world.top() as top:
+        top.shows("attic", "quick @ jetson")
+        top.press("/jetson\r")
+        top.shows_no_more("attic")
+        top.press("\x1b")
+        top.shows("attic")
+
+
+def test_details_and_help_are_a_key_away(world: World) -> None:
+    with world.top() as top:
+        top.shows("quick @ jetson")
+        top.press("j\r")
+        top.shows("endpoint", "last probe", "CONTEXT")
+        top.press("\r\t\x1bOB\r")
+        top.shows("CANDIDATE", "why", "creative")
+        top.press("?")
+        top.shows("take a drained backend back")
+
+
+def test_a_backend_is_drained_and_taken_back(world: World) -> None:
+    with world.top() as top:
+        top.shows("quick @ jetson")
+        top.press("jd")
+        top.shows("drain jetson, because:")
+        top.press("new disk\r")
+        top.shows("jetson drains", "● draining", "new disk")
+        assert world.daemon.state("jetson") == "DRAINING"
+        top.press("u")
+        top.shows("● ready")
+    assert world.daemon.state("jetson") == "READY"
+
+
+@pytest.mark.parametrize(
+    ("by", "status"), [("q", 0), (signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)]
+)
+def test_it_leaves_the_terminal_as_it_was(world: World, by: str | signal.Signals, status: int) -> None:
+    with world.top() as top:
+        top.shows("quick @ jetson")
+        assert top.attributes != top.before
+        if isinstance(by, str):
+            top.press(by)
+        else:
+            top.process.send_signal(by)
+        assert top.ended() == status
+        assert top.attributes == top.before
+        wait_until(lambda: top.left, LIMIT)
+        assert "Traceback" not in top.text
+
+
+def test_it_leaves_the_terminal_as_it_was_when_it_breaks(world: World) -> None:
+    with world.top(argv=[sys.executable, "-c", BROKEN, "top"]) as top:
+        assert top.ended() == 1
+        top.shows("RuntimeError: this cannot be drawn")
+        assert top.attributes == top.before
+        assert top.left
+
+
+def test_a_terminal_that_cannot_move_its_cursor_is_told_so(world: World) -> None:
+    with world.top(term="dumb") as top:
+        assert top.ended() == 2
+        top.shows("cannot move the cursor", "backends --watch")
+
+
+def test_what_is_no_terminal_is_told_so(world: World) -> None:
+    done = subprocess.run(
+        [*TOP, "--admin-target", world.daemon.admin_target],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "zoe-grpcd: top needs a terminal; `zoe-grpcd backends --watch` does without one\n"
+
+
+def test_without_a_daemon_it_says_so_and_ends(tmp_path: Path) -> None:
+    with PseudoTerminal([*TOP, "--admin-target", f"unix:{tmp_path}/none"], environment()) as top:
+        assert top.ended() == 1
+        top.shows("zoe-grpcd: ")
+        assert top.attributes == top.before
+
+
+def test_a_daemon_that_goes_is_told_of_and_its_successor_is_found(world: World) -> None:
+    """The last test: it ends the daemon that the others share."""
+    folder = world.daemon.folder
+    with world.top() as top:
+        top.shows("quick @ jetson")
+        world.daemon.stop()
+        top.shows("the daemon is gone", "trying again", "jetson")
+        (folder / "notify").unlink()
+        with Daemon(folder, world.config, environment()):
+            top.shows_no_more("the daemon is gone")
+            top.shows("1 of 2 backends ready", "no request yet")
+            top.press("q")
+            assert top.ended() == 0
