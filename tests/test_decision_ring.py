@@ -98,8 +98,8 @@ def test_the_oldest_are_forgotten_and_numbers_go_on() -> None:
     running = log.begin("Route")
     for _ in range(4):
         log.begin("Complete")
-    assert [entry.number for entry in log.newest_first()] == [5, 4, 3]
-    assert [entry.number for entry in log.newest_first(before=5)] == [4, 3]
+    assert [entry.number for entry in log.newest_first()] == [8, 7, 6]
+    assert [entry.number for entry in log.newest_first(before=8)] == [7, 6]
     running.ended("OK")  # what is forgotten may end, too
 
 

@@ -7,17 +7,40 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import eventually
 
 from zoe_grpcd.adapters.store_memory import MemoryStore
 from zoe_grpcd.adapters.store_sqlite import SqliteStore
-from zoe_grpcd.core.domain import Backend, Deployment, ModelStatus, Observation, Usage
+from zoe_grpcd.core.domain import (
+    Backend,
+    Candidate,
+    Completed,
+    Decision,
+    Deployment,
+    FinishReason,
+    ModelStatus,
+    Observation,
+    Reason,
+    ScoreTerm,
+    Timings,
+    Usage,
+)
 from zoe_grpcd.core.learning import Lesson
+from zoe_grpcd.decisions import DecisionLog
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.keeper import FORGOTTEN, Clocks, Keeper
 from zoe_grpcd.stores import store_of, usual_file
 
 DESK = Backend("desk", "llamacpp", "http://desk:8080", local=True)
 SMALL = Deployment("small", "desk", "small.gguf", auto=True)
+
+END = Completed("small", FinishReason.STOP, Usage(1, 2), Timings(1, 2, 3, 4, 5, 6, 7), (), 0.5)
+
+
+def decision() -> Decision:
+    place = Deployment("small", "desk", "")
+    chosen = Candidate(place, "llamacpp", local=True, eligible=True, terms=(ScoreTerm("latency", 0.2, 0.4),))
+    return Decision(chosen, (chosen,), "auto", "chat", "usage_based", Reason.INTENT, "since", id="d1")
 
 
 @dataclass
@@ -30,7 +53,9 @@ class Daemon:
 
     def __post_init__(self) -> None:
         self.fleet = Fleet()
-        self.keeper = Keeper(self.fleet, self.store, Clocks(lambda: self.began, lambda: self.wall))
+        clocks = Clocks(lambda: self.began, lambda: self.wall)
+        self.decisions = DecisionLog(clock=clocks.wall)
+        self.keeper = Keeper(self.fleet, self.decisions, self.store, clocks)
         self.keeper.restore()
         self.fleet.add(DESK, self.began)
         small = ModelStatus("small.gguf", alias="small")
@@ -121,6 +146,80 @@ async def test_two_daemons_at_once_leave_what_the_later_one_has_learned(tmp_path
     third = Daemon(SqliteStore(tmp_path / "state.db"), 0.0, new.wall)
     assert third.token == pytest.approx(new.token, rel=0.01)
     await third.store.close()
+
+
+# ---------------------------------------------------------------------------------------------------------- decisions
+
+
+def ask(daemon: Daemon, request_id: str, code: str = "OK") -> None:
+    """A request that comes and ends."""
+    daemon.pass_time(1.0)
+    entry = daemon.decisions.begin("Complete")
+    entry.request_id = request_id
+    entry.hear(decision())
+    entry.completed(END)
+    entry.ended(code)
+
+
+def ids(daemon: Daemon) -> list[str]:
+    return [entry.request_id for entry in daemon.decisions.newest_first()]
+
+
+async def test_the_last_decisions_are_there_after_a_restart() -> None:
+    store = MemoryStore()
+    first = Daemon(store, 100.0, 1e9)
+    for name in "abc":
+        ask(first, name)
+    running = first.decisions.begin("Complete")
+    await first.end()
+    running.ended("CANCELLED")
+    second = Daemon(store, 5.0, first.wall)
+    second.keeper.open()
+    ask(second, "d")
+    await eventually(lambda: ids(second) == ["d", "c", "b", "a"], 5.0)
+    before, after = first.decisions.newest_first()[1], second.decisions.newest_first()[1]
+    for name in ("method", "arrived", "seconds", "code", "model", "backend", "intent", "decision_id"):
+        assert getattr(after, name) == getattr(before, name)
+    assert (after.decision(), after.completion()) == (before.decision(), before.completion())
+    numbers = [entry.number for entry in second.decisions.newest_first()]
+    assert numbers == sorted(set(numbers), reverse=True)
+    await second.keeper.close()
+    third = Daemon(store, 5.0, second.wall)
+    third.keeper.open()
+    await eventually(lambda: ids(third) == ["d", "c", "b", "a"], 5.0)
+    await third.keeper.close()
+
+
+async def test_no_more_decisions_are_kept_than_the_ring_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoe_grpcd.keeper.CAPACITY", 3)
+    store = MemoryStore()
+    first = Daemon(store, 100.0, 1e9)
+    for name in "abcde":
+        ask(first, name)
+    await first.end()
+    assert len(store.read("decision")) == 3
+    second = Daemon(store, 5.0, first.wall)
+    second.keeper.open()
+    await eventually(lambda: ids(second) == ["e", "d", "c"], 5.0)
+    ask(second, "f")
+    await second.keeper.close()
+    assert len(store.read("decision")) == 3
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[[], []]", '[["Complete", "x"], [[], [], []]]', "[1, 2]"])
+async def test_a_decision_that_is_not_understood_is_dropped(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    first = Daemon(store, 100.0, 1e9)
+    ask(first, "a")
+    await first.end()
+    store.put("decision", "5.0-1", text)
+    second = Daemon(store, 5.0, first.wall)
+    second.keeper.open()
+    await eventually(lambda: ids(second) == ["a"] and len(store.read("decision")) == 1, 5.0)
+    await second.keeper.close()
+    assert "is not understood" in caplog.text
 
 
 # ------------------------------------------------------------------------------------------------------------- places

@@ -76,7 +76,7 @@ class Daemon:
         self._embeddings = _embeddings_of(config, settings)
         self._store = store_of(config.state.url.get_secret_value() if config.state.url else "")
         self._resources.push_async_callback(self._store.close)
-        self._keeper = Keeper(self._fleet, self._store)
+        self._keeper = Keeper(self._fleet, self._gate.log, self._store)
         self._keeper.restore()
         self._locks = Locks()
         self._doors = Doors(inherited_sockets())

@@ -4,6 +4,7 @@ Rule: an entry keeps names and numbers, never a prompt, an answer or a key. When
 bytes: ten thousand entries are 11 MB then, the garbage collector does not look into them, and a request pays 5 us.
 """
 
+import json
 import logging
 import marshal
 import time
@@ -39,6 +40,19 @@ CAPACITY = 10_000
 CANDIDATES = 4
 LONGEST_EXPLANATION = 2000
 
+_head = attrgetter(
+    "method",
+    "arrived",
+    "seconds",
+    "code",
+    "error_reason",
+    "request_id",
+    "key_name",
+    "decision_id",
+    "model",
+    "backend",
+    "intent",
+)
 _SERVED_BY = ("deployment.model", "deployment.backend", "kind", "local")
 _candidate = attrgetter(*_SERVED_BY, "eligible", "score")
 _decision = attrgetter(
@@ -184,6 +198,25 @@ class Entry:
         self._packed = marshal.dumps((decided, tuple(map(_attempt, self._attempts)), ending))
         self._decisions, self._attempts, self._end = (), (), None
 
+    def dump(self) -> str:
+        """What is kept of it over a restart; it is over."""
+        return json.dumps([_head(self), self._unpacked()], separators=(",", ":"))
+
+    @classmethod
+    def restored(cls, number: int, text: str) -> "Entry":
+        """What `dump` gave. Raises ValueError if it is not that."""
+        try:
+            (method, arrived, seconds, *names), parts = json.loads(text)
+            entry = cls(number, str(method), float(arrived))
+            entry.seconds = float(seconds)
+            entry.code, entry.error_reason, entry.request_id, entry.key_name, *names = map(str, names)
+            entry.decision_id, entry.model, entry.backend, entry.intent = names
+            entry._packed = marshal.dumps(parts)
+            entry.decision(), entry.completion()  # reads all of it
+        except (TypeError, IndexError, KeyError, AttributeError) as error:
+            raise ValueError(f"it is no decision: {error}") from None
+        return entry
+
     @property
     def failed(self) -> bool:
         """It is over, and not as it should be."""
@@ -272,8 +305,9 @@ class DecisionLog:
         statistics: Statistics | None = None,
     ) -> None:
         self._entries: deque[Entry] = deque(maxlen=capacity)
+        self._capacity = capacity
         self._clock = clock
-        self._count = 0
+        self._count = capacity  # those of earlier daemons have lower numbers
         self.now = now
         self.statistics = statistics or Statistics(now(), time.process_time)
         self.running: set[Entry] = set()
@@ -298,6 +332,11 @@ class DecisionLog:
         except Exception:
             log.exception("a bug in what is told of requests that are over")
 
+    def restore(self, entry: Entry) -> None:
+        """Takes in a request of an earlier daemon; the latest first. Those that came since stand before it."""
+        if len(self._entries) < self._capacity:
+            self._entries.appendleft(entry)
+
     def newest_first(self, before: int | None = None) -> list[Entry]:
-        """All entries, or those with a lower number than `before`; numbers count requests from 1."""
+        """All entries, or those with a lower number than `before`."""
         return [entry for entry in reversed(self._entries) if before is None or entry.number < before]
