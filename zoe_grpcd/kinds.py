@@ -10,6 +10,7 @@ from zoe_grpcd.adapters.llamacpp import LlamaCppProbe
 from zoe_grpcd.adapters.llamacpppython import LlamaCppPythonProbe
 from zoe_grpcd.adapters.ollama import OllamaProbe
 from zoe_grpcd.adapters.openai import OpenAIProbe
+from zoe_grpcd.adapters.vllm import VLLMProbe
 from zoe_grpcd.core.domain import Backend, Prefill
 from zoe_grpcd.ports import Probe
 
@@ -31,6 +32,7 @@ class Kind:
         prefill: what they make of an answer that has begun; None: it depends, and is found out.
         takes_tokens: goes on with an answer from token ids.
         direct: may be dispatched through our own session; False: through LiteLLM's own calls.
+        differs: as a cloud service, it takes other parameters for each model, which only LiteLLM's own calls know.
     """
 
     probe: ProbeMaker | None
@@ -43,6 +45,7 @@ class Kind:
     prefill: Prefill | None = None
     takes_tokens: bool = False
     direct: bool = True
+    differs: bool = False
 
 
 _LLAMA = frozenset({"completion", "json_schema", "grammar", "logprobs"})
@@ -55,10 +58,17 @@ KINDS: Mapping[str, Kind] = {
         LlamaCppPythonProbe, _LLAMA, named=True, max_in_flight=1, prefill=Prefill.CLOSES
     ),
     "ollama": Kind(OllamaProbe, truncates=True, loads_in_turn=True),
-    "openai": Kind(OpenAIProbe, _OPENAI, usual_slots=4),
+    "vllm": Kind(VLLMProbe, _OPENAI, usual_slots=16, prefill=Prefill.CONTINUES, takes_tokens=True),
+    "openai": Kind(OpenAIProbe, _OPENAI, usual_slots=4, differs=True),
     "anthropic": Kind(None, _CLOUD, usual_slots=64, prefill=Prefill.CLOSES, direct=False),
     "litellm": Kind(None, _CLOUD, usual_slots=64, prefill=Prefill.CLOSES, direct=False),
 }
+
+
+def is_direct(backend: Backend) -> bool:
+    """Whether its calls may go through our own session."""
+    kind = KINDS[backend.kind]
+    return kind.direct and (backend.local or not kind.differs)
 
 
 def with_kind(backend: Backend) -> Backend:

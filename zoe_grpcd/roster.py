@@ -7,12 +7,14 @@ import asyncio
 import gc
 import logging
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 import aiohttp
 
-from zoe_grpcd.adapters import litellm_setup, resuming
+from zoe_grpcd.adapters import litellm_setup, resuming, resuming_vllm
 from zoe_grpcd.adapters.dialects import DIALECTS
 from zoe_grpcd.adapters.discovery import discover, recognise
 from zoe_grpcd.adapters.inquiry import together
@@ -22,9 +24,10 @@ from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_sessi
 from zoe_grpcd.adapters.llamacpppython import LlamaCppPythonDispatcher
 from zoe_grpcd.adapters.passive import NamedProbe, PassiveProbe
 from zoe_grpcd.adapters.resuming import ResumingDispatcher
+from zoe_grpcd.adapters.resuming_vllm import VLLMDispatcher
 from zoe_grpcd.core.domain import Backend, Observation, Phase
 from zoe_grpcd.fleet import Fleet
-from zoe_grpcd.kinds import KINDS, with_kind
+from zoe_grpcd.kinds import KINDS, is_direct, with_kind
 from zoe_grpcd.monitor import Monitor
 from zoe_grpcd.ports import Dispatcher, Probe
 from zoe_grpcd.settings import Settings
@@ -32,13 +35,19 @@ from zoe_grpcd.settings import Settings
 log = logging.getLogger(__name__)
 
 
+class Found(NamedTuple):
+    """What a look at a server that is not enlisted yet has shown; `seen` None: it was recognised, but not probed."""
+
+    kind: str
+    seen: Observation | None
+
+
 class Roster:
     """Which backends there are, and what speaks to each: configured, recognised, or discovered."""
 
     def __init__(self, settings: Settings, fleet: Fleet, monitor: Monitor, resources: AsyncExitStack) -> None:
-        self._backends = settings.backends
-        self._deployments = settings.deployments
-        self._params = settings.litellm_params
+        self._settings = settings
+        self._params = dict(settings.litellm_params)
         self._fleet = fleet
         self._monitor = monitor
         self._resources = resources
@@ -47,6 +56,7 @@ class Roster:
         self._settled: dict[str, str] = {}  # the kind of each configured backend, once it is known
         self.own_ports: set[int] = set()
         self.dispatchers: dict[str, Dispatcher] = {}
+        fleet.subscribe(self._let_go)
 
     async def open(self) -> None:
         """Loads LiteLLM beside the event loop, and enlists every backend that is known by now."""
@@ -66,6 +76,9 @@ class Roster:
         if chat := self._direct.get("llamacpp"):
             completion = TransformDispatcher(calls, resuming.DIALECT, resuming.Completions())
             self._direct["llamacpp"] = ResumingDispatcher(calls, chat, completion)
+        if chat := self._direct.get("vllm"):
+            completion = TransformDispatcher(calls, resuming_vllm.DIALECT, resuming_vllm.TokenCompletions())
+            self._direct["vllm"] = VLLMDispatcher(calls, chat, completion)
         if streams := self._direct.get("llama-cpp-python"):
             self._direct["llama-cpp-python"] = LlamaCppPythonDispatcher(calls, streams)
         gc.collect()
@@ -74,15 +87,18 @@ class Roster:
 
     async def search(self) -> bool:
         """Enlists what is new; True if somebody may still turn up, or turn into something else."""
-        if not self._backends:
+        backends = self._settings.backends
+        if not backends:
             await self._discover()
             return True
-        await together(*(self._enlist_configured(backend) for backend in self._backends))
-        return any(backend.kind == "auto" for backend in self._backends)
+        await together(*(self._enlist_configured(backend) for backend in backends))
+        return any(backend.kind == "auto" for backend in backends)
 
     async def _discover(self) -> None:
         """Enlists every server of this machine; another kind on a known port is another backend."""
         found = await discover(self._session, own_ports=self.own_ports)
+        if self._settings.backends:
+            return  # others are configured meanwhile
         names = set(self._fleet.names())
         known = [self._fleet.backend(name) for name in names]
         taken = {(backend.url, backend.kind) for backend in known}
@@ -99,6 +115,8 @@ class Roster:
             return
         if kind == "auto":
             found = await recognise(self._session, backend.url, backend.api_key)
+            if backend not in self._settings.backends:
+                return  # others are configured meanwhile
             if found is None or not found.backends:
                 self._note_unknown(backend, found.notes if found else ("nothing answers there",))
                 return
@@ -121,13 +139,24 @@ class Roster:
             log.warning("backend %s: its kind is not known yet: %s", backend.name, why)
         self._fleet.observe(backend.name, Observation(ok=False, error=why), time.monotonic())
 
-    def _enlist(self, backend: Backend) -> None:
+    def _enlist(self, backend: Backend, seen: Observation | None = None) -> None:
         backend = with_kind(backend)
-        kind = KINDS[backend.kind]
-        dispatcher = self._direct.get(backend.kind) if kind.direct else None
+        self.dispatchers[backend.name] = self._dispatcher_of(backend)
+        self._monitor.watch(backend, self._probe_of(backend, self._settings), seen)
+        log.info("backend %s: %s at %s", backend.name, backend.kind, backend.url)
+
+    def _let_go(self, name: str) -> None:
+        if name not in self._fleet.names():
+            self.dispatchers.pop(name, None)
+
+    def _dispatcher_of(self, backend: Backend) -> Dispatcher:
+        direct = self._direct.get(backend.kind) if is_direct(backend) else None
         assert self._full is not None
-        self.dispatchers[backend.name] = dispatcher or self._full
-        named = [d.backend_model for d in self._deployments if d.backend == backend.name]
+        return direct or self._full
+
+    def _probe_of(self, backend: Backend, settings: Settings) -> Probe:
+        kind = KINDS[backend.kind]
+        named = [d.backend_model for d in settings.deployments if d.backend == backend.name]
         probe: Probe
         if kind.probe is None:
             probe = PassiveProbe(named)
@@ -135,9 +164,68 @@ class Roster:
             probe = kind.probe(self._session, backend, backend.api_key)
             probe = NamedProbe(probe, named or [backend.name]) if kind.named else probe
         if not backend.local:
-            probe = ListedProbe(probe, backend, self._params.get(backend.name))
-        self._monitor.watch(backend, probe)
-        log.info("backend %s: %s at %s", backend.name, backend.kind, backend.url)
+            probe = ListedProbe(probe, backend, settings.litellm_params.get(backend.name))
+        return probe
+
+    # ------------------------------------------------------------------------------------------- other settings
+
+    async def look_ahead(self, settings: Settings, limit: float) -> dict[str, Found]:
+        """Looks at the servers that other settings have and the present ones have not, for so many seconds at most."""
+        known = {_server(backend) for backend in self._settings.backends}
+        new = [backend for backend in settings.backends if _server(backend) not in known]
+        found: dict[str, Found] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                await together(*(self._look_at(backend, settings, found) for backend in new))
+        return found
+
+    async def _look_at(self, backend: Backend, settings: Settings, found: dict[str, Found]) -> None:
+        kind = backend.kind
+        if kind == "auto":
+            recognised = await recognise(self._session, backend.url, backend.api_key)
+            if recognised is None or not recognised.backends:
+                return
+            kind = recognised.backends[0].kind
+        if kind in KINDS:
+            probe = self._probe_of(with_kind(replace(backend, kind=kind)), settings)
+            found[backend.name] = Found(kind, None)
+            found[backend.name] = Found(kind, await probe())
+
+    def refit(self, settings: Settings, found: Mapping[str, Found]) -> None:
+        """Puts other settings in force, at once. `found` is what `look_ahead` has seen.
+
+        Who is no longer configured gets nothing new; the same servers go on with what is known of them.
+        """
+        before, self._settings = self._settings, settings
+        self._params.clear()
+        self._params.update(settings.litellm_params)
+        self._fleet.refit(settings.facts, settings.deployments, settings.caution, time.monotonic())
+        same = {_server(b) for b in before.backends} & {_server(b) for b in settings.backends}
+        kept = {name for name, _, _ in same}
+        if before.backends or settings.backends:
+            for name in set(self._fleet.names()) - {b.name for b in settings.backends}:
+                self._fleet.retire(name, time.monotonic())
+        self._settled = {name: kind for name, kind in self._settled.items() if name in kept}
+        for backend in settings.backends:
+            if backend.name not in kept:
+                self._enlist_found(backend, found.get(backend.name))
+            elif kind := self._settled.get(backend.name):
+                self._change(replace(backend, kind=kind))
+
+    def _enlist_found(self, backend: Backend, found: Found | None) -> None:
+        """A new one; whoever was not found yet is looked for again soon."""
+        if found is None and backend.kind == "auto":
+            self._note_unknown(backend, ("nothing answers there",))
+            return
+        kind = found.kind if found else backend.kind
+        self._settled[backend.name] = kind
+        if kind in KINDS:
+            self._enlist(replace(backend, kind=kind), found.seen if found else None)
+
+    def _change(self, backend: Backend) -> None:
+        if backend.kind in KINDS:
+            backend = with_kind(backend)
+            self._monitor.change(backend, self._probe_of(backend, self._settings))
 
 
 def _probe_session() -> aiohttp.ClientSession:
@@ -147,3 +235,9 @@ def _probe_session() -> aiohttp.ClientSession:
 
 def _unused(name: str, names: set[str]) -> str:
     return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 1000))) if n not in names)
+
+
+
+def _server(backend: Backend) -> tuple[str, str, str]:
+    """What makes it the same server, as it is configured."""
+    return backend.name, backend.kind, backend.url

@@ -3,13 +3,15 @@
 The one rule: LiteLLM retries nothing, limits nothing and invents no finish reason here; the router and this file see to it.
 """
 
+import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from zoe_grpcd.adapters.answer import Answer
 from zoe_grpcd.adapters.dialects import CLOUD, DIALECTS
 from zoe_grpcd.adapters.dialects.openai import counted
-from zoe_grpcd.adapters.dialects.refusals import scrub
+from zoe_grpcd.adapters.dialects.refusals import said, scrub
 from zoe_grpcd.core.continuation import from_text
 from zoe_grpcd.core.domain import Call, Event, Json, Measured, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
@@ -52,7 +54,7 @@ class FullDispatcher:
     async def stream(self, call: Call) -> AsyncGenerator[list[Event]]:
         """See `Dispatcher.stream`. An empty list comes first, when the backend has accepted the request."""
         dialect = DIALECTS.get(call.backend.kind) or CLOUD[call.backend.kind]
-        upstream = await _opened(self._arguments(call, dialect), dialect)
+        upstream = await self._opened(call, dialect)
         try:
             yield []
             answer = Answer(call.generation.options.get("top_logprobs"))
@@ -80,6 +82,24 @@ class FullDispatcher:
         from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
 
         await close_litellm_async_clients()
+
+    async def _opened(self, call: Call, dialect: Dialect) -> Any:
+        """LiteLLM's stream, once the backend has accepted the call.
+
+        Which values a model does not take, LiteLLM knows for each, and says before it sends anything: those that nobody
+        asked for, it can do without.
+        """
+        import litellm
+
+        try:
+            try:
+                return await litellm.acompletion(**self._arguments(call, dialect))
+            except litellm.UnsupportedParamsError:
+                if not call.defaults:
+                    raise
+            return await litellm.acompletion(**self._arguments(_without_defaults(call), dialect))
+        except Exception as error:  # of any class: foreign code
+            raise _translated(error, dialect, begun=False) from error
 
     def _arguments(self, call: Call, dialect: Dialect) -> Json:
         parameters, fields = dialect.spell(call)
@@ -113,22 +133,17 @@ class FullDispatcher:
         return arguments | dict(self._params.get(call.backend.name, {}))
 
 
+def _without_defaults(call: Call) -> Call:
+    asked = {name: value for name, value in call.generation.options.items() if name not in call.defaults}
+    return replace(call, generation=replace(call.generation, options=asked), defaults=frozenset())
+
+
 def _timeout(call: Call, dialect: Dialect) -> Any:
     if dialect.provider != "openai":
         return SILENCE  # LiteLLM would take the longest of the phases for all
     from httpx import Timeout
 
     return Timeout(SILENCE, connect=call.backend.connect_timeout)
-
-
-async def _opened(arguments: Json, dialect: Dialect) -> Any:
-    """LiteLLM's stream, once the backend has accepted the call."""
-    import litellm
-
-    try:
-        return await litellm.acompletion(**arguments)
-    except Exception as error:  # of any class: foreign code
-        raise _translated(error, dialect, begun=False) from error
 
 
 async def _chunks(upstream: Any, dialect: Dialect) -> AsyncGenerator[Any]:
@@ -151,7 +166,7 @@ def _translated(error: Exception, dialect: Dialect, *, begun: bool) -> UpstreamE
     """One table for all that LiteLLM raises; what the class doesn't tell, the dialect finds in status and text."""
     error = getattr(error, "original_exception", None) or error
     names = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
-    text = scrub(str(getattr(error, "message", None) or error))
+    text = _plain(str(getattr(error, "message", None) or error))
     status = getattr(error, "status_code", None) or 0
     if begun:
         return UpstreamError(Fault.CUT, text, http_status=status)
@@ -163,6 +178,18 @@ def _translated(error: Exception, dialect: Dialect, *, begun: bool) -> UpstreamE
     if known is not None and known is not told.fault:
         return UpstreamError(known, text, http_status=status, retry_after=told.retry_after)
     return told
+
+
+_WRAPPING: Final = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception|Timeout)(?:: | - ))+")
+_ADVICE: Final = re.compile(r" To drop unsupported .*", re.DOTALL)  # for whoever writes Python
+_BODY: Final = re.compile(r"^b?(['\"]?)(\{.*\})\1", re.DOTALL)
+
+
+def _plain(text: str) -> str:
+    """What the server said, without the names and quotes that LiteLLM puts around it."""
+    text = _ADVICE.sub("", _WRAPPING.sub("", text))
+    body = _BODY.match(text)
+    return said(body[2]) if body else scrub(text)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

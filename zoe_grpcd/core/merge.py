@@ -5,6 +5,8 @@ from dataclasses import replace
 from zoe_grpcd.core.domain import Ask, Backend, Call, Decision, Generation
 from zoe_grpcd.core.resolve import Resolution
 
+NONE: frozenset[str] = frozenset()
+
 
 def call_of(ask: Ask, resolution: Resolution, decision: Decision, backend: Backend) -> Call:
     """The call of one attempt. Plain requests pass through without a copy of their messages."""
@@ -20,7 +22,8 @@ def call_of(ask: Ask, resolution: Resolution, decision: Decision, backend: Backe
         generation = replace(generation, messages=(system, *asked.messages))
     if decision.dropped:
         generation = _without(generation, decision.dropped)
-    return Call(backend, deployment.backend_model, generation)
+    defaults = frozenset(decision.defaults) if decision.defaults else NONE
+    return Call(backend, deployment.backend_model, generation, priority=ask.priority, defaults=defaults)
 
 
 def stands_in(ask: Ask, resolution: Resolution) -> bool:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from json import JSONDecodeError, loads
 from time import time
@@ -81,15 +83,54 @@ def scrub(text: str) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that `Retry-After` asks for, given as seconds or as a date; None: not a word. Never negative."""
-    value = headers.get("Retry-After") or headers.get("retry-after")
-    if not value:
-        return None
+    """Seconds until the server wants to be asked again; None: not a word. Never negative.
+
+    `Retry-After`, as seconds or as a date, comes first; then `retry-after-ms`; then the last of those limits to be reset
+    of which nothing remains, as OpenAI (`x-ratelimit-reset-tokens: 6m0s`) and Anthropic
+    (`anthropic-ratelimit-tokens-reset: 2026-01-02T03:04:05Z`) tell them.
+    """
+    told = {name.lower(): value for name, value in headers.items()}
+    if value := told.get("retry-after"):
+        return _seconds_until(value)
+    if (value := told.get("retry-after-ms")) and (milliseconds := _seconds_until(value)) is not None:
+        return milliseconds / 1000
+    resets = (_seconds_until(told.get(_reset_of(name), "")) for name in told if _is_used_up(name, told[name]))
+    return max((seconds for seconds in resets if seconds is not None), default=None)
+
+
+_LIMIT: Final = re.compile(r"(?:anthropic|x)-ratelimit-")
+_DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:([\d.]+)s)?(?:(\d+)ms)?")
+
+
+def _is_used_up(name: str, value: str) -> bool:
+    return "remaining" in name and bool(_LIMIT.match(name)) and value.strip() == "0"
+
+
+def _reset_of(name: str) -> str:
+    """`x-ratelimit-remaining-tokens` -> `x-ratelimit-reset-tokens`; Anthropic has the words the other way round."""
+    return name.replace("remaining", "reset")
+
+
+def _seconds_until(value: str) -> float | None:
+    """Seconds of a number, a duration such as `1m30.5s` or `20ms`, or until a date in either of its forms."""
+    seconds: float | None
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time()
-        except ValueError:
-            return None
-    return max(0.0, seconds) if seconds < float("inf") else None
+        seconds = _of_duration(value) if value[:1].isdigit() and value[-1:] == "s" else _until_date(value)
+    return max(0.0, seconds) if seconds is not None and seconds < float("inf") else None
+
+
+def _of_duration(value: str) -> float | None:
+    found = _DURATION.fullmatch(value)
+    if found is None:
+        return None
+    hours, minutes, seconds, milliseconds = (float(part or 0) for part in found.groups())
+    return 3600 * hours + 60 * minutes + seconds + milliseconds / 1000
+
+
+def _until_date(value: str) -> float | None:
+    for parse in (parsedate_to_datetime, datetime.fromisoformat):
+        with suppress(ValueError):
+            return parse(value).timestamp() - time()
+    return None
