@@ -79,16 +79,15 @@ def _won(contest: Contest, strategy: str, step: int) -> Choice:
 
 
 def _totals(options: list[Option], scores: Scores) -> list[float]:
-    """The weighted mean of the terms, times the standing. By column, those in which all are equal at once: that is three
-    times as fast.
-    """
+    """The weighted mean of the terms, times the standing. By column: that is twice as fast."""
     scale = 1.0 / (sum(scores.weights) or 1.0)  # nothing counts: all are equal
-    shares = [weight * scale for weight in scores.weights]
-    equal = [column.count(column[0]) == len(column) for column in scores.columns]
-    level = sum([share * c[0] for share, c, same in zip(shares, scores.columns, equal, strict=True) if same])
-    totals = [level] * len(options)
-    for share, column, same in zip(shares, scores.columns, equal, strict=True):
-        if not same:
+    totals = [0.0] * len(options)
+    for weight, column in zip(scores.weights, scores.columns, strict=True):
+        share = weight * scale
+        if column.count(first := column[0]) == len(column):  # as where nothing costs
+            share *= first
+            totals = [sum_ + share for sum_ in totals]
+        else:
             totals = [sum_ + share * value for sum_, value in zip(totals, column, strict=True)]
     return totals if scores.standing is None else list(map(mul, totals, scores.standing))
 
