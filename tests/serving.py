@@ -234,6 +234,7 @@ def config_of(folder: Path, **sections: Any) -> dict[str, Any]:
     server = {
         "listen": ["127.0.0.1:0", f"unix:{folder}/grpcd.sock"],
         "admin_listen": f"unix:{folder}/admin.sock",
+        "metrics_listen": "off",  # several daemons run at the same time
         "drain_timeout": "60s",  # which an idle daemon does not need: `stop` waits for less
         **sections.pop("server", {}),
     }

@@ -5,6 +5,7 @@ before the next is asked. Who comes meanwhile and could take it as well waits fo
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
@@ -12,7 +13,7 @@ from typing import NamedTuple, Self
 
 from zoe_grpcd.core.eligible import Option
 from zoe_grpcd.core.errors import Exhausted, ShuttingDown
-from zoe_grpcd.core.line import AGEING, BATCH, Line, Ticket
+from zoe_grpcd.core.line import AGEING, BATCH, RANKS, Line, Ticket
 from zoe_grpcd.core.timetable import Task
 from zoe_grpcd.core.views import Snapshot
 
@@ -60,6 +61,11 @@ class WaitingRoom:
 
     def __len__(self) -> int:
         return len(self._seats)
+
+    def depths(self) -> dict[str, int]:
+        """How many wait, by priority."""
+        ranks = Counter(ticket.rank for ticket in self._seats)
+        return {priority: ranks[rank] for priority, rank in RANKS.items()}
 
     @property
     def is_full(self) -> bool:

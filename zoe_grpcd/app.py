@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zoe_grpcd.adapters.systemd import Reporter, inherited_sockets
 from zoe_grpcd.admission import WaitingRoom
 from zoe_grpcd.config import Config
+from zoe_grpcd.core.calls import Calls
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.keeper import Keeper
 from zoe_grpcd.monitor import Monitor
@@ -21,7 +22,7 @@ from zoe_grpcd.router import Around, Router
 from zoe_grpcd.rpc import admin, health, inference, reflection
 from zoe_grpcd.rpc.admin_encode import USABLE
 from zoe_grpcd.rpc.connections import connected
-from zoe_grpcd.rpc.counted import Calls
+from zoe_grpcd.rpc.counted import counted
 from zoe_grpcd.rpc.doors import UNIX, Doors
 from zoe_grpcd.rpc.guard import Gate
 from zoe_grpcd.rpc.handover import Handover
@@ -31,6 +32,7 @@ from zoe_grpcd.rpc.server import Locks, Server, listen, make_server
 from zoe_grpcd.rpc.stats import Figures
 from zoe_grpcd.settings import Settings, settings_of
 from zoe_grpcd.stores import store_of
+from zoe_grpcd.telemetry import Telemetry, open_port
 from zoe_grpcd.vitals import watch_loop
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ class Daemon:
                 self._recorder.start()
                 self._resources.push_async_callback(asyncio.to_thread, self._recorder.close)
             self._listen(data, admin_server)
+            await self._open_port()
             if self._doors:
                 await self._open_early(data)
             await asyncio.gather(self._roster.open(), self._open_embeddings())
@@ -142,7 +145,7 @@ class Daemon:
         data_services = inference.InferenceServicer(
             self._router, self._gate, self._config.images.allow_http, understanding=self._embeddings
         ).handlers()
-        figures = Figures(self._gate.log, self._calls, lambda: connected(self.addresses))
+        figures = Figures(self._gate.log, self._calls, lambda: connected(self._all_addresses()))
         admin_services = admin.AdminServicer(
             self._fleet, self._watchers, self._around, self._aliases, figures.handlers()
         ).handlers()
@@ -151,15 +154,15 @@ class Daemon:
             "max_receive_bytes": server.max_receive_bytes,
         }
         data = make_server(
-            self._calls.counted(
-                data_services, healthy, *reflection.handlers((inference.SERVICE, health.SERVICE))
+            counted(
+                self._calls, data_services, healthy, *reflection.handlers((inference.SERVICE, health.SERVICE))
             ),
             beside_inherited=bool(self._doors),
             **limits,
         )
         administration = make_server(
-            self._calls.counted(
-                admin_services, healthy, *reflection.handlers((admin.SERVICE, health.SERVICE))
+            counted(
+                self._calls, admin_services, healthy, *reflection.handlers((admin.SERVICE, health.SERVICE))
             ),
             **limits,
         )
@@ -174,6 +177,16 @@ class Daemon:
             listen(administration, self._config.server.admin_listen, self._locks)
         ports = (a.rpartition(":")[2] for a in self.addresses if not a.startswith(UNIX))
         self._roster.own_ports |= {int(port) for port in ports}
+
+    def _all_addresses(self) -> list[str]:
+        administration = self._config.server.admin_listen
+        return [*self.addresses, *([administration] if administration else [])]
+
+    async def _open_port(self) -> None:
+        server, shown = self._config.server, Telemetry(self._fleet, self._waiting, self._gate, self._calls)
+        port = shown.port()
+        self._resources.push_async_callback(port.close)
+        await open_port(port, server.metrics_listen, asked_for="metrics_listen" in server.model_fields_set)
 
     async def _open_embeddings(self) -> None:
         if self._embeddings is not None:

@@ -235,10 +235,6 @@ def test_what_was_loaded_tells_its_source(loaded: Load, tmp_path: Path) -> None:
     [
         ("cache: {ttl: 1m}", "1: cache: is not in effect yet: no answer is kept"),
         (
-            "server:\n  metrics_listen: 127.0.0.1:1",
-            "2: server.metrics_listen: is not in effect yet: no metrics are served",
-        ),
-        (
             "state: {url: 'redis://h'}",
             "1: state.url: is not in effect yet: state is kept in a file, and nothing is shared with other daemons",
         ),

@@ -18,6 +18,7 @@ from zoe.inference.v1 import message_pb2 as msg
 from zoe.inference.v1 import spec_pb2 as spec
 from zoe.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 from zoe_grpcd.admission import WaitingRoom
+from zoe_grpcd.core.calls import Calls
 from zoe_grpcd.core.domain import (
     Backend,
     Call,
@@ -38,7 +39,7 @@ from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.router import Around, Reliability, Router, Rules
 from zoe_grpcd.rpc import admin, health, inference, reflection
 from zoe_grpcd.rpc.connections import connected
-from zoe_grpcd.rpc.counted import Calls
+from zoe_grpcd.rpc.counted import counted
 from zoe_grpcd.rpc.guard import Gate
 from zoe_grpcd.rpc.notice import Watchers
 from zoe_grpcd.rpc.server import Locks, listen, make_server
@@ -162,7 +163,8 @@ async def staged(setting: Setting | None = None) -> AsyncIterator[Stage]:
     calls, addresses = Calls(), list[str]()
     figures = Figures(gate.log, calls, lambda: connected(addresses))
     server = make_server(
-        calls.counted(
+        counted(
+            calls,
             inference.InferenceServicer(router, gate, **setting.servicer).handlers(),
             admin.AdminServicer(
                 fleet, watchers, around, setting.policy.aliases, figures.handlers()

@@ -60,7 +60,10 @@ class Server(Section):
     admin_listen: SwitchableAddress = option(
         f"{_SOCKETS}/admin.sock", "Address for administration, or off. The socket is for its owner alone."
     )
-    metrics_listen: SwitchableAddress = option("127.0.0.1:9464", "Address for Prometheus, or off.")
+    metrics_listen: SwitchableAddress = option(
+        "127.0.0.1:9464",
+        "Address for Prometheus and the status page, or off. The default one may be taken; another one must be free.",
+    )
     tls: Tls | None = option(None, "TLS on the addresses with a port. Unset: none.")
     drain_timeout: Seconds = option(
         "30s", "Time for running requests to end after the daemon is told to stop."

@@ -18,7 +18,6 @@ ERROR, WARNING = "error", "warning"
 NOT_YET: dict[str, tuple[str, str]] = {
     "auth.keys": (ERROR, "calls would be answered without any key"),
     "server.tls": (ERROR, "traffic would not be encrypted"),
-    "server.metrics_listen": (WARNING, "no metrics are served"),
     "backends.[].kind=triton": (WARNING, "it gets no requests"),
     "backends.[].kind=vllm": (WARNING, "it gets no requests; kind openai speaks to the same server"),
     "cache": (WARNING, "no answer is kept"),

@@ -166,6 +166,14 @@ class Count:
         """All requests together."""
         return self.grouped(lambda _series: "all").get("all") or Tally()
 
+    def served(self) -> dict[tuple[str, str], Tally]:
+        """The requests by backend and model, of those that had both."""
+        groups: dict[tuple[str, str], Tally] = {}
+        for (backend, model, _), tally in self.tallies.items():
+            if backend:
+                groups.setdefault((backend, model), Tally()).merge(tally)
+        return groups
+
     def grouped(self, name: Callable[[Series], str]) -> dict[str, Tally]:
         """The requests by a name out of their series, in order of the names; those without one are left out."""
         groups: dict[str, Tally] = {}

@@ -4,15 +4,13 @@ Rule: only methods that exist are counted, so that no caller makes a new label.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 
-from zoe_grpcd.core.histogram import Histogram
+from zoe_grpcd.core.calls import Calls, Method
 from zoe_grpcd.rpc.statuses import is_late
 
 # Whether requests and responses are streams -> the kind of a method, and where its handler keeps it.
@@ -23,55 +21,6 @@ KINDS = {
     (True, True): ("bidi_stream", "stream_stream"),
 }
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class Method(NamedTuple):
-    """A method of a service. `kind`: unary, server_stream, client_stream or bidi_stream."""
-
-    kind: str
-    service: str
-    name: str
-
-
-@dataclass(slots=True)
-class Calls:
-    """Calls that began, calls that ended by the name of their code, and how long they took."""
-
-    started: Counter[Method] = field(default_factory=Counter)
-    handled: Counter[tuple[Method, str]] = field(default_factory=Counter)
-    seconds: dict[Method, Histogram] = field(default_factory=dict)
-
-    @property
-    def active(self) -> int:
-        """Calls that run now."""
-        return self.started.total() - self.handled.total()
-
-    def counted(self, *handlers: grpc.GenericRpcHandler) -> tuple[grpc.GenericRpcHandler, ...]:
-        """Generic handlers, counted here."""
-        return tuple(Counted(handler, self) for handler in handlers)
-
-    def counting(self, method: Method, handle: Callable[[Any, Context], Any]) -> Callable[..., Any]:
-        """A method's handler, counted."""
-        seconds = self.seconds.setdefault(method, Histogram())
-
-        async def counted(request: Any, context: Context) -> Any:
-            self.started[method] += 1
-            began, code = perf_counter(), "UNKNOWN"
-            try:
-                answer = await handle(request, context)
-                code = "OK"
-                return answer
-            except asyncio.CancelledError:
-                code = "DEADLINE_EXCEEDED" if is_late(context.time_remaining()) else "CANCELLED"
-                raise
-            except grpc.aio.AbortError:
-                code = _name_of(context.code())
-                raise
-            finally:
-                self.handled[method, code] += 1
-                seconds.add(perf_counter() - began)
-
-        return counted
 
 
 class Counted(grpc.GenericRpcHandler):
@@ -95,8 +44,33 @@ class Counted(grpc.GenericRpcHandler):
     def _counted(self, path: str, found: Any) -> Any:
         service, _, name = path.strip("/").rpartition("/")
         kind, attribute = KINDS[found.request_streaming, found.response_streaming]
-        handle = self._calls.counting(Method(kind, service, name), getattr(found, attribute))
+        handle = _counting(self._calls, Method(kind, service, name), getattr(found, attribute))
         return found._replace(**{attribute: handle})  # it is a named tuple
+
+
+def counted(calls: Calls, *handlers: grpc.GenericRpcHandler) -> tuple[grpc.GenericRpcHandler, ...]:
+    """Generic handlers whose calls are counted."""
+    return tuple(Counted(handler, calls) for handler in handlers)
+
+
+def _counting(calls: Calls, method: Method, handle: Callable[[Any, Context], Any]) -> Callable[..., Any]:
+    async def counting(request: Any, context: Context) -> Any:
+        calls.started[method] += 1
+        began, code = perf_counter(), "UNKNOWN"
+        try:
+            answer = await handle(request, context)
+            code = "OK"
+            return answer
+        except asyncio.CancelledError:
+            code = "DEADLINE_EXCEEDED" if is_late(context.time_remaining()) else "CANCELLED"
+            raise
+        except grpc.aio.AbortError:
+            code = _name_of(context.code())
+            raise
+        finally:
+            calls.ended(method, code, perf_counter() - began)
+
+    return counting
 
 
 def _name_of(code: Any) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from zoe.admin.v1 import admin_service_pb2 as pb
 from zoe.admin.v1 import stats_pb2
 from zoe_grpcd import __version__
+from zoe_grpcd.core.calls import Calls
 from zoe_grpcd.core.domain import Reason
 from zoe_grpcd.core.errors import InvalidRequest, Violation
 from zoe_grpcd.core.histogram import Histogram
@@ -14,7 +15,6 @@ from zoe_grpcd.core.statistics import HOUR, Span
 from zoe_grpcd.core.tally import Count, Tally, balance_of
 from zoe_grpcd.decisions import ROUTE, DecisionLog, Entry
 from zoe_grpcd.rpc.admin_encode import duration, timestamp
-from zoe_grpcd.rpc.counted import Calls
 from zoe_grpcd.rpc.decision_list import listed
 from zoe_grpcd.rpc.guard import Context, Handler
 from zoe_grpcd.vitals import rss_bytes
