@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from zoe_grpcd.core.domain import Backend, Phase
+from zoe_grpcd.core.domain import Backend, Observation, Phase
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.ports import Probe
 
@@ -48,11 +48,25 @@ class Monitor:
         self._phases: dict[str, Phase] = {}  # as they were logged
         fleet.subscribe(self._tell)
 
-    def watch(self, backend: Backend, probe: Probe) -> None:
-        """Adds a backend to the fleet and looks at it from now on, in place of one of the same name."""
+    def watch(self, backend: Backend, probe: Probe, seen: Observation | None = None) -> None:
+        """Adds a backend to the fleet and looks at it from now on, in place of one of the same name.
+
+        `seen`: what a probe has seen of it before.
+        """
+        now = self._clock()
+        self._fleet.add(backend, now)
+        if seen is not None:
+            self._fleet.observe(backend.name, seen, now)
+        self._begin(backend, probe)
+
+    def change(self, backend: Backend, probe: Probe) -> None:
+        """Other settings for a backend that is watched; it is the same server."""
+        self._fleet.change(backend, self._clock())
+        self._begin(backend, probe)
+
+    def _begin(self, backend: Backend, probe: Probe) -> None:
         if former := self._watches.get(backend.name):
             former.end()
-        self._fleet.add(backend, self._clock())
         watch = self._watches[backend.name] = Watch(backend, probe, asyncio.Event(), asyncio.Event())
         watch.task = asyncio.create_task(self._loop(watch), name=f"probe {backend.name}")
 
@@ -118,7 +132,13 @@ class Monitor:
             log.exception("the probe of %s failed", name)
 
     def _tell(self, name: str) -> None:
-        """Logs a change of phase, whoever has found it."""
+        """Logs a change of phase, whoever has found it; ends the watch over a backend that is gone."""
+        if name not in self._fleet.names():
+            if watch := self._watches.pop(name, None):
+                watch.end()
+            self._phases.pop(name, None)
+            log.info("backend %s: gone, as it is no longer configured", name)
+            return
         before, after = self._phases.get(name, Phase.UNKNOWN), self._fleet.phase(name)
         if after is not before:
             self._phases[name] = after

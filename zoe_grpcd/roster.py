@@ -237,7 +237,6 @@ def _unused(name: str, names: set[str]) -> str:
     return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 1000))) if n not in names)
 
 
-
 def _server(backend: Backend) -> tuple[str, str, str]:
     """What makes it the same server, as it is configured."""
     return backend.name, backend.kind, backend.url

@@ -89,6 +89,49 @@ class Fleet:
         self._models = self._silent = self._gallery = None
         self._changed(host)
 
+    def refit(
+        self,
+        facts: Mapping[str, ModelFacts],
+        deployments: Sequence[Deployment],
+        caution: Caution,
+        now: float,
+    ) -> None:
+        """Takes other facts, deployments and rules. What was learned stays, and so does what runs; what is held against
+        a backend ends by the rules by which it began.
+        """
+        self._facts, self._deployments, self._caution = dict(facts), tuple(deployments), caution
+        for host in self._hosts.values():
+            self._refit(host, now)
+
+    def change(self, backend: Backend, now: float) -> None:
+        """Takes other settings for a backend that is there; it is the same server."""
+        host = self._hosts[backend.name]
+        host.backend = backend
+        self._refit(host, now)
+        if host.retired:
+            host.retired = False
+            self._signal(host, "not probed since it was taken back", now, Signal.UNDRAIN)
+
+    def retire(self, name: str, now: float) -> None:
+        """Sends a backend nothing new, for good: it is gone when its last request has ended."""
+        host = self._hosts[name]
+        host.retired = True
+        self._signal(host, "no longer configured", now, Signal.DRAIN)
+        self._note_empty(host, now)
+
+    def _refit(self, host: Host, now: float) -> None:
+        self.memory.keep(host, now)
+        former, host.doubted = host.served, self._caution.degraded_weight
+        host.configured = tuple(d for d in self._deployments if d.backend == host.backend.name)
+        host.served = {d.model: self._serve(d) for d in host.configured}
+        if host.observation is not None:
+            self._take_models(host, host.observation, now)
+        for model in host.served.keys() & former.keys():
+            host.served[model].succeed(former[model])
+        host.rescale()
+        self._models = self._silent = self._gallery = None
+        self._changed(host)
+
     def observe(self, name: str, observation: Observation, now: float) -> None:
         """Takes in what a probe saw."""
         host = self._hosts[name]
@@ -147,12 +190,14 @@ class Fleet:
         host.gone = host.phase is Phase.DOWN
 
     def signal(self, name: str, signal: Signal, detail: str, now: float) -> None:
-        """Takes in what the operator, or an attempt, showed of a backend."""
-        self._signal(self._hosts[name], detail, now, signal)
+        """Takes in what the operator, or an attempt, showed of a backend. Who is no longer configured stays so."""
+        host = self._hosts[name]
+        if not (host.retired and signal is Signal.UNDRAIN):
+            self._signal(host, detail, now, signal)
 
     def answered(self, lease: Lease, now: float, *, doubt: bool = False) -> None:
         """An attempt has had its whole answer; `doubt`: one that looks wrong."""
-        host, model = self._hosts.get(lease.backend.name), lease.deployment.model
+        host, model = self._host_of(lease), lease.deployment.model
         if host is None:
             return
         revision, ended = self.revision, doubt
@@ -169,7 +214,7 @@ class Fleet:
 
         False: it says nothing against anybody, since its model still loads. To be told before the lease is released.
         """
-        host, after = self._hosts.get(lease.backend.name), AFTER[error.fault]
+        host, after = self._host_of(lease), AFTER[error.fault]
         if host is None:
             return False
         host.gone = host.gone or error.gone
@@ -347,7 +392,7 @@ class Fleet:
     def first_token(self, lease: Lease, now: float) -> None:
         """The deployment answers: it is warm, and its backend is no longer given up for this request."""
         lease.abandon = lease.go_on = None
-        host = self._hosts.get(lease.backend.name)
+        host = self._host_of(lease)
         if host is not None:
             host.begin_answer(lease, now)
             host.view = None
@@ -363,8 +408,8 @@ class Fleet:
 
     def release(self, lease: Lease, lesson: Lesson | None, now: float) -> None:
         """Counts a request out and learns from it; `lesson` None: it taught nothing (cancelled, the caller's mistake)."""
-        host = self._hosts.get(lease.backend.name)
-        if host is None or lease not in host.leases:
+        host = self._host_of(lease)
+        if host is None:
             return
         for breaker in lease.trials:
             breaker.trying = False
@@ -376,7 +421,7 @@ class Fleet:
         host.ended.append(now)
         host.view = None
         self._snapshot = None
-        self._note_empty(host)
+        self._note_empty(host, now)
         served = host.served.get(lease.deployment.model)
         if served is None:
             return
@@ -399,10 +444,21 @@ class Fleet:
                 served.learned.spread.learn(lease.expected.total, now - lease.started)
                 host.service.add(max(0.01, seconds_of_service(lesson, served.learned.load.value)), now)
 
-    def _note_empty(self, host: Host) -> None:
+    def _host_of(self, lease: Lease) -> Host | None:
+        """Where a request is counted; None: another server has that name by now."""
+        host = self._hosts.get(lease.backend.name)
+        return host if host is not None and lease in host.leases else None
+
+    def _note_empty(self, host: Host, now: float) -> None:
         """A drained backend has ended its last request."""
-        if host.phase is Phase.DRAINING and not host.leases:
-            self._changed(host)
+        if host.phase is not Phase.DRAINING or host.leases:
+            return
+        if host.retired:
+            host.leave(now)
+            self.memory.keep(host, now)
+            del self._hosts[host.backend.name]
+            self._models = self._silent = self._gallery = None
+        self._changed(host)
 
     @staticmethod
     def _give_up_load(host: Host, served: Served) -> None:
@@ -500,7 +556,8 @@ class Fleet:
 
     def load_fraction(self, deployment: Deployment, now: float) -> float:
         """How much of the load of a model is done, 0..1, as its server tells or by how long it usually takes."""
-        served = self._hosts[deployment.backend].served.get(deployment.model)
+        host = self._hosts.get(deployment.backend)
+        served = host.served.get(deployment.model) if host is not None else None
         if served is None or not served.learned.load.value:
             return 0.0
         return max(0.0, 1.0 - load_left(served, now) / served.learned.load.value)

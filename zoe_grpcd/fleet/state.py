@@ -138,6 +138,14 @@ class Served:
         self.asked = Decayed(DEMAND_HALF_LIFE)
         self.used_at = 0.0
 
+    def succeed(self, former: "Served") -> None:
+        """Takes over what is under way from the one before it, if that was the same model, set up otherwise."""
+        if former.deployment.backend_model != self.deployment.backend_model:
+            return
+        self.status = self.status or former.status
+        self.served, self.used_at = former.served, former.used_at
+        self.loading_since, self.prefill = former.loading_since, former.prefill
+
     def has_begun(self, now: float) -> bool:
         """Its load is under way, as far as we know."""
         if self.loading_since is None or self.loading_since > now:
@@ -199,6 +207,7 @@ class Host:
         self.reading: dict[int, int] = {}  # how far its prompts were at the last look: task -> tokens
         self.gone = False  # the last probe, or an attempt since, found no server
         self.doubted = 1.0  # factor on its weight after a silent probe
+        self.retired = False  # it is no longer configured, and gone when nothing runs there any more
 
     @property
     def slots(self) -> int:
