@@ -3,7 +3,7 @@
 It reports how it ended in `Run` and decides nothing about what follows.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
 from functools import partial
 
@@ -12,7 +12,6 @@ from zoe_grpcd.core.continuation import Loss, continued, stops_of
 from zoe_grpcd.core.domain import (
     Backend,
     Call,
-    Candidate,
     Decision,
     Event,
     Finish,
@@ -22,21 +21,21 @@ from zoe_grpcd.core.domain import (
     Outcome,
     Phase,
     Prefill,
-    Progress,
     Seam,
     Switched,
 )
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault, UpstreamError
-from zoe_grpcd.core.firsttoken import budget_of
 from zoe_grpcd.core.hold import Hold, sift
 from zoe_grpcd.core.joint import Joint
 from zoe_grpcd.core.merge import call_of
 from zoe_grpcd.core.oddity import looks_wrong
+from zoe_grpcd.core.progress import no_further_back
 from zoe_grpcd.core.recovery import AFTER
 from zoe_grpcd.core.transcript import Transcript
 from zoe_grpcd.core.views import DeploymentView
 from zoe_grpcd.fleet import Fleet, Lease
+from zoe_grpcd.opening import Hedge, Opening, Try, transcript_of
 from zoe_grpcd.ports import Dispatcher
 from zoe_grpcd.run import Around, Item, Reliability, Run
 
@@ -60,22 +59,33 @@ class Attempts:
         self._reliability = reliability
         self._dispatchers = dispatchers
         self._waiting = waiting
+        self._opening = Opening(fleet, reliability, dispatchers, waiting, around)
         self._clock = around.clock
         self._nudge = around.nudge
 
-    async def make(self, question: Question, decision: Decision, lease: Lease, run: Run) -> None:
-        """One attempt. Sets `run.done` at the proper end; raises only what ends the request."""
-        transcript = _transcript_of(question, decision, lease, run)
+    async def make(
+        self, question: Question, decision: Decision, lease: Lease, run: Run, hedge: Hedge | None = None
+    ) -> None:
+        """One attempt, or two at once. Sets `run.done` at the proper end; raises only what ends the request."""
+        transcript = transcript_of(question, decision, lease, run)
         try:
             if run.eager and not run.seen:
-                for item in _announcement(decision, lease, run):
-                    await run.deliver(item)
+                await self._announce(decision, lease, run)
             call = call_of(question.ask, question.resolution, decision, lease.backend)
             if run.kept.text:
                 call = await self._resumed(call, transcript, question.ask.minimum_seam, run)
             transcript.limit = call.generation.options.get("max_output_tokens")
-            async with aclosing(self._dispatchers[lease.backend.name].stream(call)) as upstream:
-                await self._answer(upstream, _joint_of(call), transcript, (decision, lease, run))
+            upstream = self._dispatchers[lease.backend.name].stream(call)
+            one = Try(question, decision, lease, transcript, upstream)
+            first: Awaitable[list[Event]]
+            if hedge is None and not (run.eager and not run.seen):
+                first = self._opening.first(one, run.patience)
+            else:
+                one, first = await self._opening.attended(one, run, hedge, self._failed)
+                question, decision, lease, transcript = one.question, one.decision, one.lease, one.transcript
+                transcript.spent = run.spent
+            async with aclosing(one.upstream):
+                await self._answer(one, first, _joint_of(call), run)
             self._ended(transcript, lease)
             await self._finish(decision, transcript, run)
         except UpstreamError as error:
@@ -93,12 +103,23 @@ class Attempts:
                 self._nudge(lease.backend.name)
             self._waiting.stir(lease.backend.name)
 
+    async def _announce(self, decision: Decision, lease: Lease, run: Run) -> None:
+        """What an eager caller hears before the first token: the choice, or the change of it, and what is waited for."""
+        previous, run.announced = run.announced, decision
+        if previous is None:
+            await run.deliver(decision)
+        elif previous.chosen.deployment != decision.chosen.deployment:
+            await run.deliver(_change(previous, decision, run))
+        news = self._fleet.progress(lease, self._clock())
+        run.told = news if run.told is None or run.attempts else no_further_back(news, run.told)
+        await run.deliver(run.told)
+
     async def _resumed(self, call: Call, transcript: Transcript, worst: Seam, run: Run) -> Call:
         """The call that goes on with what the caller has, at the seam that the backend can really offer."""
         assert run.seam is not None
         repeats = self._fleet.prefill(transcript.chosen.deployment) is not Prefill.CONTINUES
         call = continued(call, run.draft, run.seam, repeats=repeats)
-        limit = self._budget(transcript.chosen, call.backend)
+        limit = self._opening.budget(transcript.chosen, call.backend)
         try:
             with run.patience(limit):
                 call = await self._dispatchers[call.backend.name].resumed(call)
@@ -110,20 +131,14 @@ class Attempts:
             raise UpstreamError(Fault.REJECTED, "it cannot go on from just these tokens")
         return call
 
-    async def _answer(
-        self,
-        upstream: AsyncGenerator[list[Event]],
-        joint: Joint | None,
-        transcript: Transcript,
-        attempt: tuple[Decision, Lease, Run],
-    ) -> None:
+    async def _answer(self, one: Try, first: Awaitable[list[Event]], joint: Joint | None, run: Run) -> None:
         """Delivers an answer as it comes, and what belongs before it; what has to wait goes to `run.held`."""
-        decision, lease, run = attempt
-        batch: list[Event] | None = await self._first(upstream, lease, transcript, run)
+        lease, transcript = one.lease, one.transcript
+        batch: list[Event] | None = await first
         self._fleet.first_token(lease, self._clock())
         lease.written = transcript.written
         lease.abandon = partial(run.patience.shorten, LAST_WORDS)
-        await _open(decision, run)
+        await _open(one.decision, run)
         while batch is not None:
             if joint is not None:
                 batch = joint.fit(batch)
@@ -134,45 +149,7 @@ class Attempts:
                 run.held += held
             if events:
                 await run.deliver(events)
-            batch = None if transcript.finish else await self._more(upstream, lease.backend, run)
-
-    async def _first(
-        self, upstream: AsyncGenerator[list[Event]], lease: Lease, transcript: Transcript, run: Run
-    ) -> list[Event]:
-        """The first batch with something in it, within the first-token budget.
-
-        Given up at once when a probe, or another request, finds the backend dead.
-        """
-        budget = self._budget(transcript.chosen, lease.backend)
-        lease.abandon = run.patience.lose
-        lease.go_on = partial(self._go_on, lease, run, budget)
-        try:
-            with run.patience(budget):
-                async for batch in upstream:
-                    transcript.accepted(self._clock())
-                    if batch:
-                        return batch
-        except TimeoutError:
-            name, text = lease.backend.name, "no first token in time"
-            if self._fleet.phase(name) is Phase.DOWN:
-                text = f"given up before the first token: {self._fleet.detail(name)}"
-            raise UpstreamError(Fault.TIMEOUT, text) from None
-        finally:
-            lease.abandon = lease.go_on = None
-        raise UpstreamError(Fault.CUT, "the answer ended before its first token")
-
-    def _budget(self, chosen: Candidate, backend: Backend) -> float:
-        """Seconds that a first token may take: the backend's own limit, else what is sized to its work."""
-        if backend.first_token_timeout is not None:
-            return backend.first_token_timeout
-        timed = self._fleet.timed(chosen.deployment, self._clock())
-        return budget_of(chosen.estimate, timed, self._reliability.first_token)
-
-    def _go_on(self, lease: Lease, run: Run, budget: float) -> None:
-        """The backend is at work on a prompt: it is slow, and does not hang."""
-        if lease.backend.first_token_timeout is None:
-            left = lease.started + self._reliability.first_token.ceiling - self._clock()
-            run.patience.extend(min(budget, left))
+            batch = None if transcript.finish else await self._more(one.upstream, lease.backend, run)
 
     async def _more(
         self, upstream: AsyncGenerator[list[Event]], backend: Backend, run: Run
@@ -205,7 +182,7 @@ class Attempts:
             await run.deliver(decision)
         if run.held:
             await run.deliver(run.held)
-        await run.deliver(transcript.completed(run.attempts, run.started, run.queued, self._clock()))
+        await run.deliver(transcript.completed(run.reported, run.started, run.queued, self._clock()))
 
     # ------------------------------------------------------------------------------------------------ recovering
 
@@ -215,7 +192,7 @@ class Attempts:
         """Observes and reports a failed attempt, and keeps what the caller has of it."""
         name, now, after = lease.backend.name, self._clock(), AFTER[error.fault]
         outcome = after.outcome if transcript.first_at is None else Outcome.LOST
-        attempt = transcript.attempt(len(run.attempts) + 1, run.started, now, outcome, error)
+        attempt = transcript.attempt(run.made + 1, run.started, now, outcome, error)
         run.attempts, run.faults = (*run.attempts, attempt), (*run.faults, error)
         if question.ask.observer is not None:
             question.ask.observer(attempt)
@@ -249,20 +226,6 @@ class Attempts:
         run.advance(draft, Loss(view or unknown, lease.backend))
 
 
-def _transcript_of(question: Question, decision: Decision, lease: Lease, run: Run) -> Transcript:
-    return Transcript(
-        decision.chosen,
-        question.size,
-        lease.started,
-        lease.cold,
-        lease.waited,
-        lease.price,
-        kept=run.kept,
-        opened=run.opened,
-        spent=run.spent,
-    )
-
-
 def _joint_of(call: Call) -> Joint | None:
     """What fits an answer to the text before it; None: there is none, or nothing to fit."""
     if call.continues is None:
@@ -286,24 +249,11 @@ async def _open(decision: Decision, run: Run) -> None:
         kept = run.kept.tokens
         await run.deliver(Switched(previous.chosen, decision.chosen, run.lost, run.seam, kept))
     elif previous.chosen.deployment != decision.chosen.deployment:
-        await run.deliver(Switched(previous.chosen, decision.chosen, run.attempts[-1]))
+        await run.deliver(_change(previous, decision, run))
 
 
 def _change(previous: Decision, decision: Decision, run: Run) -> Item:
-    """It goes on elsewhere, or starts elsewhere than it was told while it waited."""
-    if not run.attempts:
+    """It goes on elsewhere after a failure, or starts elsewhere than it was told while it waited."""
+    if not run.attempts or run.attempts[-1].deployment != previous.chosen.deployment:
         return Moved(previous.chosen, decision.chosen)
     return Switched(previous.chosen, decision.chosen, run.attempts[-1])
-
-
-def _announcement(decision: Decision, lease: Lease, run: Run) -> list[Item]:
-    """What an eager caller hears before the first token: the choice, or the change of it, and what is waited for."""
-    previous, run.announced = run.announced, decision
-    items: list[Item] = [decision]
-    if previous is not None:
-        moved = previous.chosen.deployment != decision.chosen.deployment
-        items = [_change(previous, decision, run)] if moved else []
-    expected = decision.chosen.estimate
-    loads = expected is not None and expected.load > 0
-    state = "LOADING" if loads else "QUEUED" if lease.waited else "PREFILLING"
-    return [*items, Progress(state, expected.time_to_first_token if expected else 0.0)]

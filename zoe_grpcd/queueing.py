@@ -14,6 +14,7 @@ from zoe_grpcd.core.domain import NO_LIMITS, Decision, Limits, Progress, Reason
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.line import BEGUN, RANKS, Ticket
+from zoe_grpcd.core.progress import no_further_back
 from zoe_grpcd.core.timetable import Task
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.fleet import Fleet
@@ -138,15 +139,3 @@ class Queueing:
             news = no_further_back(news, told)
         run.told, run.told_at = news, self._clock()
         await run.deliver(news)
-
-
-def no_further_back(news: Progress, told: Progress) -> Progress:
-    """What is new, as far as it is no step back from what was told."""
-    if told.state == "LOADING" and news.state == "QUEUED":
-        return told
-    return replace(
-        news,
-        ahead=min(news.ahead, told.ahead),
-        expected_wait=min(news.expected_wait or 0.0, told.expected_wait or 0.0),
-        fraction=max(news.fraction, told.fraction if told.state == news.state else 0.0),
-    )

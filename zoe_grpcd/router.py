@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from zoe_grpcd.admission import Seat, WaitingRoom
 from zoe_grpcd.attempt import Attempts
@@ -29,6 +30,8 @@ from zoe_grpcd.core.scoring import Choice, choose
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.core.warmth import FRESH, in_doubt
 from zoe_grpcd.fleet import Fleet, Lease
+from zoe_grpcd.hedging import Hedging
+from zoe_grpcd.opening import Hedge
 from zoe_grpcd.patience import Patience
 from zoe_grpcd.ports import Dispatcher
 from zoe_grpcd.queueing import Queueing
@@ -69,6 +72,7 @@ class Router:
         self._look = around.look
         self._chance = around.chance
         self._queueing = Queueing(fleet, rules.reliability, waiting, around)
+        self._hedging = Hedging(fleet, rules.reliability, waiting, around)
         self._succession = Succession(fleet, rules.reliability, dispatchers, around)
         self._attempts = Attempts(fleet, rules.reliability, dispatchers, waiting, around)
 
@@ -167,19 +171,21 @@ class Router:
         """
         run = Run(self._clock(), Patience(), deliver, eager, whole, explain, hold_of(ask, whole=whole))
         self._succession.budget.earn(run.started)
+        self._hedging.budget.earn(run.started)
         question = self._question(ask)
         try:
             self._queueing.shed(question)
             while True:
                 asked, decision, lease = await self._start(question, run)
+                made = len(run.attempts)
                 with self._waiting.running(RANKS[ask.priority], lease.backend.name):
-                    await self._attempts.make(asked, decision, lease, run)
+                    await self._attempts.make(asked, decision, lease, run, self._hedge(asked, decision, run))
                 if run.done:
                     self._succession.look_ahead(asked, decision, lease)
                     return
-                question = self._next(question, decision, run)
+                question = self._next(question, run, made)
         except ZoeError as error:
-            error.attempts = error.attempts or run.attempts
+            error.attempts = run.reported if run.beaten else error.attempts or run.attempts
             raise
         finally:
             run.patience.close()
@@ -275,14 +281,41 @@ class Router:
         await asyncio.sleep(pause)
         return replace(question, excluded=question.excluded - {k for k, v in waits.items() if v <= pause})
 
-    def _next(self, question: Question, decision: Decision, run: Run) -> Question:
-        """The question for the next attempt, without what failed; raises when trying on would not help."""
-        failed, fault = decision.chosen.deployment, run.faults[-1].fault
-        if run.draft.begun and fault is Fault.REJECTED:
-            fault = Fault.CUT  # the request is good, as was seen: this backend does not go on with an answer
-        following = None
-        if self._succession.may_try(question, run):
-            following = next_question(question, failed, fault, self._fleet.snapshot(self._clock()))
+    def _hedge(self, question: Question, decision: Decision, run: Run) -> Hedge | None:
+        """Another one that is asked if the chosen one is slow; None: nobody is."""
+        after = self._hedging.after(question, decision, run)
+        return None if after is None else Hedge(after, partial(self._another, question, decision, run))
+
+    def _another(
+        self, question: Question, decision: Decision, run: Run
+    ) -> tuple[Question, Decision, Lease] | None:
+        """Decides and leases once more, among those who have nothing to do."""
+        asked = self._hedging.narrowed(question, decision)
+        if asked is None:
+            return None
+        try:
+            seat = self._queueing.seat(asked, run)
+            another = self._decide(asked, seat, explain=run.explain, sent=True)
+        except ZoeError:
+            return None
+        now, chosen = self._clock(), another.chosen
+        if not self._hedging.budget.spend(now):
+            return None
+        another.id = decision.id
+        return asked, another, self._fleet.lease(chosen.deployment, now, chosen.estimate, another.turn)
+
+    def _next(self, question: Question, run: Run, made: int) -> Question:
+        """The question for the next attempt, without what failed since so many; raises when trying on would not help."""
+        following: Question | None = question if self._succession.may_try(question, run) else None
+        for attempt, error in zip(run.attempts[made:], run.faults[made:], strict=True):
+            fault = error.fault
+            if run.draft.begun and fault is Fault.REJECTED:
+                fault = (
+                    Fault.CUT
+                )  # the request is good, as was seen: this backend does not go on with an answer
+            if following is not None:
+                snapshot = self._fleet.snapshot(self._clock())
+                following = next_question(following, attempt.deployment, fault, snapshot)
         if following is None or (run.seen and not self._succession.ways(question, run)):
             raise self._failure(question, run)
         return self._succession.without_grudge(following, run)

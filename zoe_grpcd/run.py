@@ -28,6 +28,8 @@ class Reliability:
     max_attempts: int = 3
     retry_delay: float = 0.5
     first_token: Bounds = USUAL
+    hedge: bool = False  # everybody's requests, not only those whose callers want it
+    hedge_share: float = 0.1  # of recent requests that may be asked of a second backend
     longest_pause: float = 10.0  # a backend that wants a longer one is not waited for; the caller is told
     return_time: float = 3.0  # a server that died in the middle of an answer may be back by then
 
@@ -68,6 +70,7 @@ class Run:
     queued: float = 0.0
     attempts: tuple[Attempt, ...] = ()
     faults: tuple[UpstreamError, ...] = ()
+    beaten: tuple[Attempt, ...] = ()  # that were ended since another one answered first
     draft: Draft = NOTHING_YET
     loss: Loss | None = None
     lost: Attempt | None = None
@@ -88,6 +91,16 @@ class Run:
         return self.draft.begun and not self.whole
 
     @property
+    def made(self) -> int:
+        """Attempts that have ended."""
+        return len(self.attempts) + len(self.beaten)
+
+    @property
+    def reported(self) -> tuple[Attempt, ...]:
+        """Those, as they ended."""
+        return tuple(sorted((*self.attempts, *self.beaten), key=_number)) if self.beaten else self.attempts
+
+    @property
     def kept(self) -> Draft:
         """What the present attempt goes on from."""
         return self.draft if self.seam in (Seam.EXACT_TOKENS, Seam.TEXT_PREFILL) else NOTHING_YET
@@ -101,3 +114,7 @@ class Run:
         """The answer begins anew."""
         self.draft, self.loss, self.opened, self.advances = NOTHING_YET, None, None, 0
         self.held.clear()
+
+
+def _number(attempt: Attempt) -> int:
+    return attempt.number

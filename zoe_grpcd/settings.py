@@ -51,7 +51,10 @@ def settings_of(config: Config, generation: int = 1) -> Settings:
     intents = configured(
         {name: intent.model_dump(exclude_unset=True) for name, intent in routing.intents.items()}
     )
-    reliability = Reliability(config.reliability.max_attempts, config.reliability.retry_delay)
+    given = config.reliability
+    reliability = Reliability(
+        given.max_attempts, given.retry_delay, hedge=given.hedge, hedge_share=given.hedge_share
+    )
     return Settings(
         tuple(_backend(section) for section in config.backends),
         tuple(_deployment(model.name, d) for model in config.models for d in model.deployments),

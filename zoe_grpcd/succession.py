@@ -91,7 +91,7 @@ class Succession:
 
     def may_try(self, question: Question, run: Run) -> bool:
         """Whether one more is within the limits; what brought the answer forward counts for the caller's own only."""
-        made, chain = len(run.attempts), question.resolution.chain
+        made, chain = run.made, question.resolution.chain
         if question.ask.max_attempts:
             return made < question.ask.max_attempts
         limit = (chain and chain.max_attempts) or self._reliability.max_attempts

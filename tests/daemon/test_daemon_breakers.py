@@ -214,6 +214,24 @@ async def test_who_limits_our_rate_is_left_alone_for_as_long_as_it_says(house: H
         assert "twin: it limits our rate; next request in" in _detail(daemon)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_second_server_is_asked_while_the_first_is_silent(house: House, streamed: bool) -> None:
+    house.proxy.strike(Fault(How.BLACKHOLE))
+    with house.serve() as daemon:
+        async with daemon.aclient() as client:
+            if streamed:
+                answer = await client.stream(
+                    PROMPT, model="twin", max_output_tokens=4, hedge_after=0.05
+                ).final()
+            else:
+                answer = await asked(client, hedge_after=0.05)
+            assert tried([answer]) == {("sick", "CANCELLED"): 1, ("well", "OK"): 1}
+            assert answer.decision.chosen.backend == "well"
+            await eventually(lambda: house.proxy.open == 0, 1)
+        assert all(backend.load.in_flight == 0 for backend in daemon.backends().values())
+        assert daemon.state("sick") == "READY"
+
+
 async def test_a_server_that_was_killed_and_is_back_need_not_cool_down(house: House) -> None:
     with house.serve() as daemon:
         async with daemon.aclient() as client:

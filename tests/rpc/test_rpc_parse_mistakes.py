@@ -250,24 +250,16 @@ WRONG: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
             ("spec.routing.failover.minimum_seam", "must be EXACT_TOKENS, TEXT_PREFILL, RESTART or NONE"),
         ],
     ),
-    "what this version does not keep": (
+    "times": (
         {
             "routing": {
-                "failover": {"hedge_after": "1s"},
+                "latency_target": {"time_to_first_token": "-1s", "total": "-2s"},
+                "failover": {"hedge_after": "-1s"},
             }
         },
         [
-            (
-                "spec.routing.failover.hedge_after",
-                "must be left out: this version asks one backend at a time",
-            ),
-        ],
-    ),
-    "times": (
-        {"routing": {"latency_target": {"time_to_first_token": "-1s", "total": "-2s"}}},
-        [
-            (f"spec.routing.latency_target.{name}", "must be a duration, and not negative")
-            for name in ("time_to_first_token", "total")
+            (f"spec.routing.{name}", "must be a duration, and not negative")
+            for name in ("failover.hedge_after", "latency_target.time_to_first_token", "latency_target.total")
         ],
     ),
     "costs": (

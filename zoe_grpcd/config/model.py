@@ -117,6 +117,14 @@ class Reliability(Section):
     rate_limit_cooldown: Seconds = option(
         "60s", "Time without requests for a model on a backend after a 429 that does not say how long."
     )
+    hedge: Flag = option(
+        OFF,
+        "Whether a second backend is asked, too, when the first is slower with its first token than 95 of 100 times.",
+    )
+    hedge_share: Share = option(
+        0.1,
+        "Share of the recent requests that may be asked of a second backend, by hedge or by the caller's wish.",
+    )
 
 
 class Admission(Section):

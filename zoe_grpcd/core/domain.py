@@ -401,6 +401,7 @@ class Ask:
     max_cost_usd: float | None = None
     max_queue_time: float | None = None  # seconds; None: the configured one
     max_attempts: int | None = None
+    hedge_after: float | None = None  # seconds of silence after which a second backend is asked; None: never
     allow_different_model: bool = False
     minimum_seam: Seam = Seam.TEXT_PREFILL  # the worst that is acceptable after the first token
     include_reasoning: bool = False

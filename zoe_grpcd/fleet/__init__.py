@@ -20,6 +20,7 @@ from zoe_grpcd.core.domain import (
     Observation,
     Phase,
     Prefill,
+    Progress,
 )
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.learning import Lesson, Timed, seconds_of_service
@@ -31,7 +32,7 @@ from zoe_grpcd.fleet.machine import Machine, machine_of
 from zoe_grpcd.fleet.memory import Memory
 from zoe_grpcd.fleet.pictures import Gallery, backend_view_of, gallery_of, report_of, view_of
 from zoe_grpcd.fleet.probes import foreign_of, is_meant, signal_of
-from zoe_grpcd.fleet.state import Host, Lease, Served, load_left
+from zoe_grpcd.fleet.state import COLD, Host, Lease, Served, load_left
 from zoe_grpcd.fleet.trouble import Trouble
 
 NO_FACTS = ModelFacts()
@@ -561,6 +562,15 @@ class Fleet:
         if served is None or not served.learned.load.value:
             return 0.0
         return max(0.0, 1.0 - load_left(served, now) / served.learned.load.value)
+
+    def progress(self, lease: Lease, now: float) -> Progress:
+        """What a request waits for that was sent and has no first token yet."""
+        host, passed, expected = self._hosts.get(lease.backend.name), now - lease.started, lease.expected
+        served = host.served.get(lease.deployment.model) if host else None
+        left = max(0.0, expected.time_to_first_token - passed)
+        if served is not None and served.state in (*COLD, LoadState.LOADING):
+            return Progress("LOADING", left, fraction=self.load_fraction(lease.deployment, now))
+        return Progress("QUEUED" if passed < expected.queue else "PREFILLING", left)
 
     def timed(self, deployment: Deployment, now: float) -> Timed:
         """How long its loads and first tokens take at most, but for one in twenty."""

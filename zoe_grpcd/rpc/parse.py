@@ -310,6 +310,9 @@ def _preferences(routing: routing_pb2.RoutingPreferences, notes: Violations) -> 
         "cost_weight": routing.cost.weight or None,
         "max_cost_usd": limit,
         "max_attempts": routing.failover.max_attempts or None,
+        "hedge_after": seconds_of(
+            "spec.routing.failover.hedge_after", routing.failover, "hedge_after", notes
+        ),
         "allow_different_model": routing.failover.allow_different_model,
         "minimum_seam": SEAMS.get(routing.failover.minimum_seam, Seam.TEXT_PREFILL),
         "max_queue_time": seconds_of("spec.routing.max_queue_time", routing, "max_queue_time", notes),
@@ -347,8 +350,6 @@ def _check_failover(failover: routing_pb2.FailoverPolicy, notes: Violations) -> 
         notes.add(f"{path}.max_attempts", f"must be at most {MAX_ATTEMPTS}")
     if failover.minimum_seam not in SEAMS:
         notes.add(f"{path}.minimum_seam", "must be EXACT_TOKENS, TEXT_PREFILL, RESTART or NONE")
-    if failover.HasField("hedge_after"):
-        notes.add(f"{path}.hedge_after", "must be left out: this version asks one backend at a time")
 
 
 def seconds_of(path: str, message: Any, field: str, notes: Violations) -> float | None:

@@ -156,7 +156,7 @@ class AttemptsDetail(_message.Message):
     """Tokens of the answer that had been sent to the caller. 0: none."""
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_decision_pb2.Attempt]:
-        """Every attempt, in order. Shortened if the error would exceed 4 KiB."""
+        """Every attempt, in the order in which they ended. Shortened if the error would exceed 4 KiB."""
 
     def __init__(
         self,

@@ -151,7 +151,7 @@ class CompleteResponse(_message.Message):
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_decision_pb2.Attempt]:
-        """Every attempt, in order."""
+        """Every attempt, in the order in which they ended."""
 
     @_builtins.property
     def logprobs(self) -> _containers.RepeatedCompositeFieldContainer[_response_pb2.TokenLogprob]:

@@ -189,7 +189,9 @@ class Progress(_message.Message):
     """Part of the state that is done, 0 to 1. 0: not known."""
     @_builtins.property
     def expected_wait(self) -> _duration_pb2.Duration:
-        """Expected time to the first token. Absent: not known. Neither this nor the position rises from one event to the next."""
+        """Expected time to the first token. Absent: not known. Neither this nor the position rises from one event to the next,
+        and the state only goes on, until an attempt has failed.
+        """
 
     def __init__(
         self,
@@ -284,7 +286,7 @@ class Completed(_message.Message):
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_decision_pb2.Attempt]:
-        """Every attempt, in order."""
+        """Every attempt, in the order in which they ended: the last one answered."""
 
     def __init__(
         self,

@@ -447,8 +447,9 @@ class FailoverPolicy(_message.Message):
     """
     @_builtins.property
     def hedge_after(self) -> _duration_pb2.Duration:
-        """A second backend is asked too if the first is silent for this long; the first answer wins. Absent: never. Refused
-        by this version.
+        """A second backend is asked too if the first is silent for this long; the first answer wins, and the other attempt is
+        CANCELLED at its first token. Only one that has the same model in memory and nothing to do is asked, while nobody
+        waits and the extra work is a small share of the recent requests; never for BATCH. Absent: as configured.
         """
 
     def __init__(
