@@ -40,12 +40,13 @@ class Telemetry:
 
     def readings(self) -> Readings:
         """All figures at this moment, since the start."""
+        running = Counter(entry.backend for entry in self.log.running)
         return Readings(
             __version__,
             self.calls.copy(),
             self.log.statistics.since_start(),
             self.reports(),
-            Counter(entry.backend for entry in self.log.running if entry.backend),
+            {name: running[name] for name in self.fleet.names()},
             self.waiting.depths(),
         )
 
