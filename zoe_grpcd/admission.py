@@ -13,13 +13,13 @@ from typing import NamedTuple, Self
 
 from zoe_grpcd.core.eligible import Option
 from zoe_grpcd.core.errors import Exhausted, ShuttingDown
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.line import AGEING, BATCH, RANKS, Line, Ticket
 from zoe_grpcd.core.timetable import Task
 from zoe_grpcd.core.views import Snapshot
 
-ANYWHERE: frozenset[tuple[str, str]] = frozenset()
+ANYWHERE: frozenset[Key] = frozenset()
 NO_ACCOUNT = nullcontext()
-Key = tuple[str, str]
 HasRoom = Callable[[Key], bool]
 # Who waits for one backend though another is free looks that often whether it still is the better one (seconds).
 LOOK_AGAIN = 1.0

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from zoe_grpcd.admission import LOOK_AGAIN, Intent, Seat, WaitingRoom
-from zoe_grpcd.core.awaited import Key, behind, key_of
+from zoe_grpcd.core.awaited import behind
 from zoe_grpcd.core.domain import NO_LIMITS, Decision, Limits, Progress, Reason
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.estimate import prompt_tokens
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.line import BEGUN, RANKS, Ticket
 from zoe_grpcd.core.progress import no_further_back
 from zoe_grpcd.core.timetable import Task
@@ -74,11 +75,11 @@ class Queueing:
 
     def admits(self, seat: Seat, decision: Decision) -> bool:
         """Whether a request may start where it was decided, now."""
-        return self._waiting.admits(seat, key_of(decision.chosen.deployment))
+        return self._waiting.admits(seat, decision.chosen.deployment.key)
 
     async def wait_for_room(self, question: Question, decision: Decision, run: Run, seat: Seat) -> Question:
         """Waits for a place among the options of a decision. Who would not wait takes one that is free instead."""
-        keys = {key_of(option.view.deployment) for option in seat.options}
+        keys = {option.view.key for option in seat.options}
         free = frozenset(key for key in keys if self._fleet.has_room(key))
         if question.ask.max_queue_time == 0 and free and question.only != free:
             return replace(question, only=free)

@@ -7,12 +7,13 @@ import random
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
-from zoe_grpcd.core.continuation import NOTHING_YET, Draft, Key, Loss
+from zoe_grpcd.core.continuation import NOTHING_YET, Draft, Loss
 from zoe_grpcd.core.domain import Attempt, Completed, Decision, Event, Moved, Progress, Seam, Switched
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import UpstreamError
 from zoe_grpcd.core.firsttoken import USUAL, Bounds
 from zoe_grpcd.core.hold import Hold
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.patience import Patience
 

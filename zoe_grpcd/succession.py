@@ -7,10 +7,11 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
-from zoe_grpcd.core.continuation import Key, Unfinished, Way, size_with, ways
+from zoe_grpcd.core.continuation import Unfinished, Way, size_with, ways
 from zoe_grpcd.core.domain import Decision, Seam
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.merge import call_of
 from zoe_grpcd.core.recovery import AFTER, RetryBudget
 from zoe_grpcd.fleet import Fleet, Lease

@@ -14,6 +14,7 @@ from benchmarks.simulation.traces import Request
 from benchmarks.simulation.world import World
 from zoe_grpcd.core.domain import Deployment, LoadState
 from zoe_grpcd.core.eligible import Option
+from zoe_grpcd.core.key import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +25,6 @@ class Moment:
     request: Request
     options: list[Option]
     world: World  # the truth, for the oracle
-
-
-Key = tuple[str, str]
-
-
-def key(deployment: Deployment) -> Key:
-    """Backend and model."""
-    return deployment.backend, deployment.model
 
 
 class Rival(Protocol):
@@ -134,14 +127,14 @@ class LowestLatency(Blind):
         group = moment.request.target
 
         def mean(option: Option) -> float:
-            last = self._last.get((group, key(option.view.deployment)))
+            last = self._last.get((group, option.view.key))
             return sum(last) / len(last) if last else 0.0
 
         return min(moment.options, key=mean).view.deployment
 
     def learn(self, request: Request, deployment: Deployment, seconds: float, now: float) -> None:
         """Seconds by completion tokens."""
-        self._last[request.target, key(deployment)].append(seconds / request.output_tokens(deployment.model))
+        self._last[request.target, deployment.key].append(seconds / request.output_tokens(deployment.model))
 
 
 class LowestUsage(Blind):
@@ -157,14 +150,14 @@ class LowestUsage(Blind):
         self.random.shuffle(moment.options)
 
         def used(option: Option) -> int:
-            return self._tokens.get((minute, key(option.view.deployment)), 0)
+            return self._tokens.get((minute, option.view.key), 0)
 
         return min(moment.options, key=used).view.deployment
 
     def learn(self, request: Request, deployment: Deployment, seconds: float, now: float) -> None:
         """Tokens of prompt and answer, once it is there."""
         tokens = request.prompt_tokens + request.output_tokens(deployment.model)
-        self._tokens[int(now // 60), key(deployment)] += tokens
+        self._tokens[int(now // 60), deployment.key] += tokens
 
 
 class WarmScore(Blind):
@@ -188,19 +181,19 @@ class WarmScore(Blind):
         deployment = option.view.deployment
         box, _ = moment.world.servers[deployment.backend]
         depth = option.gate.view.in_flight
-        seconds = sorted(self._seconds.get(key(deployment), ()))
+        seconds = sorted(self._seconds.get(deployment.key, ()))
         wait = depth * seconds[3 * len(seconds) // 4] if seconds else 0.0
         heat = 10.0
         if option.view.state is LoadState.LOADED:
             heat = 50.0
-        elif moment.now - self._used.get(key(deployment), -1e9) < 1800.0:
+        elif moment.now - self._used.get(deployment.key, -1e9) < 1800.0:
             heat = 30.0
         return heat - min(30.0, 6.0 * depth) - min(25.0, wait) + 25.0 * box.gigabytes / most
 
     def learn(self, request: Request, deployment: Deployment, seconds: float, now: float) -> None:
         """How long it took."""
-        self._seconds[key(deployment)].append(seconds)
-        self._used[key(deployment)] = now
+        self._seconds[deployment.key].append(seconds)
+        self._used[deployment.key] = now
 
 
 class Oracle(Blind):

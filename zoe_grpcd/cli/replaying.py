@@ -13,7 +13,8 @@ from zoe_grpcd import config
 from zoe_grpcd.cli.configs import BAD_CONFIG
 from zoe_grpcd.cli.tables import table
 from zoe_grpcd.core.domain import Json
-from zoe_grpcd.recording.lines import FORMAT, Key
+from zoe_grpcd.core.key import Key
+from zoe_grpcd.recording.lines import FORMAT
 from zoe_grpcd.replay import Expected, Replay
 from zoe_grpcd.replay.summary import Gain, Summary, summed_up
 from zoe_grpcd.settings import settings_of

@@ -10,18 +10,18 @@ from math import ceil
 from zoe_grpcd.core.domain import Candidate, Deployment, Phase, Reason
 from zoe_grpcd.core.eligible import Question, held_for
 from zoe_grpcd.core.estimate import MANY
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.scoring import WAITED_FOR, ineligible
 from zoe_grpcd.core.timetable import Task
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
-Key = tuple[str, str]
 SHORT_PAUSE = 10.0  # seconds: a backend that asks us to stay away for longer is not waited for
 
 
 def held_up(question: Question, snapshot: Snapshot) -> dict[Key, tuple[Reason, ...]]:
     """Who would serve if it were not for what ends by itself, and what that is."""
     found = ineligible(question, snapshot)
-    return {key_of(c.deployment): c.reasons for c in found if _passes_soon(question, c, snapshot)}
+    return {c.deployment.key: c.reasons for c in found if _passes_soon(question, c, snapshot)}
 
 
 def _passes_soon(question: Question, candidate: Candidate, snapshot: Snapshot) -> bool:
@@ -52,9 +52,7 @@ def once_over(question: Question, snapshot: Snapshot) -> Snapshot | None:
 
 def _without_pauses(snapshot: Snapshot, keys: set[Key]) -> Snapshot:
     def free(views: Sequence[DeploymentView]) -> tuple[DeploymentView, ...]:
-        return tuple(
-            replace(v, barred=None, until=None) if key_of(v.deployment) in keys else v for v in views
-        )
+        return tuple(replace(v, barred=None, until=None) if v.key in keys else v for v in views)
 
     by_model = {model: free(views) for model, views in snapshot.by_model.items()}
     return replace(snapshot, by_model=by_model, auto=free(snapshot.auto))
@@ -87,11 +85,6 @@ def wait_in_words(deployment: Deployment, snapshot: Snapshot) -> str:
         return "others wait already, and the request would be served after them"
     taken = "its only place is taken" if places == 1 else f"all {places} of its places are taken"
     return f"{taken}, and the request would wait for one"
-
-
-def key_of(deployment: Deployment) -> Key:
-    """Names a deployment."""
-    return deployment.backend, deployment.model
 
 
 def _opened(view: BackendView) -> BackendView:

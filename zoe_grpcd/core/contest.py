@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from zoe_grpcd.core.eligible import Option, Question
 from zoe_grpcd.core.resolve import Policy
-from zoe_grpcd.core.turns import Key, Owed, Round, Scope, round_of
+from zoe_grpcd.core.turns import Owed, Round, Scope, round_of
 
 WARM = 10.0  # weight of being warm, beside a term of weight 1: it decides first
 TIE = 1e-6  # weight of what decides between equals alone
@@ -41,12 +41,6 @@ class Scores(NamedTuple):
     columns: tuple[list[float], ...]
     standing: list[float] | None = None
     round: Round | None = None
-
-
-def key_of(option: Option) -> Key:
-    """Its name: backend and model."""
-    deployment = option.view.deployment
-    return deployment.backend, deployment.model
 
 
 def standing(options: list[Option]) -> list[float]:
@@ -89,7 +83,7 @@ def in_turn(contest: Contest, strategy: str, weights: list[float]) -> tuple[list
     """0..1 for each option by what it is owed, and the round; those without weight are no part of it, unless all are."""
     if not any(weights):
         weights = [1.0] * len(weights)
-    keys = [key_of(option) for option in contest.options]
+    keys = [option.view.key for option in contest.options]
     scope = (strategy, frozenset(model for _, model in keys))
     round_ = round_of(scope, contest.owing.get(scope, {}), keys, weights)
     owed = [round_.owed[key] if weight > 0 else None for key, weight in zip(keys, weights, strict=True)]

@@ -9,10 +9,8 @@ from typing import NamedTuple
 
 from zoe_grpcd.core.domain import Ask, Backend, Call, Continuation, Generation, Json, Prefill, Seam, Usage
 from zoe_grpcd.core.estimate import Size
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.views import DeploymentView, Snapshot
-
-Key = tuple[str, str]
-"""(backend, public model)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.turns import Turn
 
 Json = dict[str, Any]
@@ -187,6 +188,11 @@ class Deployment:
     auto: bool = True  # False: reachable by its exact name only, since a configured name stands for it
     price: Price | None = None  # where it differs from that of the model elsewhere
     any_name: bool = False  # a server's sole model is meant, whatever the server calls it
+
+    @property
+    def key(self) -> Key:
+        """Its name."""
+        return self.backend, self.model
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from zoe_grpcd.core.estimate import (
     prompt_tokens,
     size_of,
 )
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.resolve import Resolution
 from zoe_grpcd.core.tiers import Selection, Tier
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
@@ -56,14 +57,12 @@ class Question:
     resolution: Resolution
     size: Size
     features: frozenset[str] = frozenset()
-    excluded: frozenset[tuple[str, str]] = frozenset()
+    excluded: frozenset[Key] = frozenset()
     window: int = 0
     min_window: int = 0
     faults: tuple[Fault, ...] = ()
     avoided: frozenset[str] = frozenset()
-    only: frozenset[tuple[str, str]] | None = (
-        None  # the (backend, model) that can go on with an answer; None: all
-    )
+    only: frozenset[Key] | None = None  # the (backend, model) that can go on with an answer; None: all
     panic: bool = False
     limits: Limits = NO_LIMITS
     budget: float | None = None

@@ -12,14 +12,13 @@ from math import ceil, floor, inf, log10
 from typing import NamedTuple
 
 from zoe_grpcd.core.eligible import Option
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.quantities import (
     OF_DEPLOYMENT,
     OF_POLICY,
     WEIGHT,
-    Key,
     Quantity,
     Situation,
-    key_of,
     only,
 )
 from zoe_grpcd.core.scoring import Choice, choose, ranking
@@ -68,14 +67,14 @@ class Knob(NamedTuple):
 def winner_of(situation: Situation) -> Key | None:
     """Who is chosen in a situation."""
     choice = choose(*situation)
-    return key_of(choice.options[choice.best].view) if choice else None
+    return choice.options[choice.best].view.key if choice else None
 
 
 def applied(situation: Situation, choice: Choice, flip: Flip) -> Situation:
     """The situation with the change made."""
     if flip.owner is None:
         return OF_POLICY[flip.quantity][1](situation, flip.value)
-    option = next(option for option in choice.options if key_of(option.view) == flip.owner)
+    option = next(option for option in choice.options if option.view.key == flip.owner)
     return NAMED[flip.quantity].write(situation, option, flip.value)
 
 
@@ -83,7 +82,7 @@ def flips(situation: Situation, choice: Choice) -> list[Flip]:
     """For each of the best of the others, the smallest change that would have made it the chosen one, if there is one."""
     ranked = ranking(choice)
     few = situation._replace(
-        snapshot=only(situation.snapshot, {key_of(choice.options[index].view) for index in ranked[:AMONG]})
+        snapshot=only(situation.snapshot, {choice.options[index].view.key for index in ranked[:AMONG]})
     )
     found = (_smallest(situation, few, choice, choice.options[i]) for i in ranked[1 : 1 + TOLD])
     return [flip for flip in found if flip is not None]
@@ -94,7 +93,7 @@ def _smallest(situation: Situation, few: Situation, choice: Choice, other: Optio
 
     What the other one lacks comes first, then what the chosen one has more of, and weights only if no figure does it.
     """
-    wanted, chosen = key_of(other.view), choice.options[choice.best]
+    wanted, chosen = other.view.key, choice.options[choice.best]
     for knobs in (
         list(_figures(situation, other, better=True)),
         list(_figures(situation, chosen, better=False)),
@@ -132,7 +131,7 @@ def _knob_of(quantity: Quantity, option: Option, now: float, *, rises: bool) -> 
     def write(situation: Situation, value: float) -> Situation:
         return quantity.write(situation, option, value)
 
-    return Knob(key_of(option.view), quantity.name, now, rises, quantity.most, write)
+    return Knob(option.view.key, quantity.name, now, rises, quantity.most, write)
 
 
 def _threshold(few: Situation, knob: Knob, wanted: Key, farthest: float) -> float | None:

@@ -1,6 +1,5 @@
 """On which grounds a choice was made: the step of the hierarchy that decided, as a reason and in words."""
 
-from zoe_grpcd.core.contest import key_of
 from zoe_grpcd.core.domain import Reason
 from zoe_grpcd.core.eligible import Question, views_of
 from zoe_grpcd.core.scoring import Choice
@@ -39,7 +38,7 @@ def place_of(choice: Choice, by: str) -> str:
     if not equals:
         return place
     options = zip(choice.options, choice.totals, strict=True)
-    (_, own), (backend, model) = sorted(key_of(option) for option, total in options if total == score)[:2]
+    (_, own), (backend, model) = sorted(option.view.key for option, total in options if total == score)[:2]
     name = backend if model == own else f"{model} @ {backend}"
     others = f" and {equals - 1} more" if equals > 1 else ""
     return f"{place}, as has {name}{others}, which comes later by name"

@@ -2,7 +2,7 @@
 
 from zlib import crc32
 
-from zoe_grpcd.core.turns import Key
+from zoe_grpcd.core.key import Key
 
 _BITS = 2**64 - 1
 

@@ -12,7 +12,8 @@ from zoe_grpcd.core.domain import NO_LIMITS, Candidate, Phase, Reason
 from zoe_grpcd.core.eligible import Question, held_for
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.flip import winner_of
-from zoe_grpcd.core.quantities import Key, Situation, key_of, with_backend, with_view
+from zoe_grpcd.core.key import Key
+from zoe_grpcd.core.quantities import Situation, with_backend, with_view
 from zoe_grpcd.core.views import BackendView, DeploymentView
 
 # Of how many backends one deployment is looked at, and how many are told of.
@@ -34,7 +35,7 @@ class Obstacle(NamedTuple):
     @property
     def key(self) -> Key:
         """Which deployment it is about."""
-        return key_of(self.view)
+        return self.view.key
 
 
 def _up(obstacle: Obstacle) -> Situation:

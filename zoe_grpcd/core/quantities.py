@@ -9,12 +9,10 @@ from math import inf
 from typing import Any, NamedTuple
 
 from zoe_grpcd.core.eligible import Option, Question
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.strategies import quality_of
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
-
-Key = tuple[str, str]
-"""Backend, model."""
 
 
 class Situation(NamedTuple):
@@ -40,16 +38,11 @@ class Quantity(NamedTuple):
     none: str = ""
 
 
-def key_of(view: DeploymentView) -> Key:
-    """Which deployment it is."""
-    return view.deployment.backend, view.deployment.model
-
-
 def only(snapshot: Snapshot, keys: set[Key]) -> Snapshot:
     """The snapshot with these deployments alone."""
 
     def kept(views: tuple[DeploymentView, ...]) -> tuple[DeploymentView, ...]:
-        return tuple(view for view in views if key_of(view) in keys)
+        return tuple(view for view in views if view.key in keys)
 
     by_model = {model: views for model, all_ in snapshot.by_model.items() if (views := kept(all_))}
     return replace(snapshot, by_model=by_model, auto=kept(snapshot.auto))
@@ -58,7 +51,7 @@ def only(snapshot: Snapshot, keys: set[Key]) -> Snapshot:
 def with_view(situation: Situation, key: Key, **fields: Any) -> Situation:
     """The situation with other facts of one deployment."""
     snapshot, model = situation.snapshot, key[1]
-    old = next(view for view in snapshot.by_model[model] if key_of(view) == key)
+    old = next(view for view in snapshot.by_model[model] if view.key == key)
     new = replace(old, **fields)
 
     def changed(views: tuple[DeploymentView, ...]) -> tuple[DeploymentView, ...]:
@@ -76,11 +69,11 @@ def with_backend(situation: Situation, name: str, **fields: Any) -> Situation:
 
 
 def _field(name: str) -> Callable[[Situation, Option, float], Situation]:
-    return lambda situation, option, value: with_view(situation, key_of(option.view), **{name: value})
+    return lambda situation, option, value: with_view(situation, option.view.key, **{name: value})
 
 
 def _rate(name: str) -> Callable[[Situation, Option, float], Situation]:
-    return lambda situation, option, value: with_view(situation, key_of(option.view), **{name: 1.0 / value})
+    return lambda situation, option, value: with_view(situation, option.view.key, **{name: 1.0 / value})
 
 
 def _write_queue(situation: Situation, option: Option, value: float) -> Situation:
@@ -93,16 +86,16 @@ def _write_queue(situation: Situation, option: Option, value: float) -> Situatio
 def _write_price(situation: Situation, option: Option, value: float) -> Situation:
     view, factor = option.view, value / option.estimate.cost_usd
     prices = (view.input_usd_per_token * factor, view.output_usd_per_token * factor)
-    return with_view(situation, key_of(view), input_usd_per_token=prices[0], output_usd_per_token=prices[1])
+    return with_view(situation, view.key, input_usd_per_token=prices[0], output_usd_per_token=prices[1])
 
 
 def _write_quality(situation: Situation, option: Option, value: float) -> Situation:
     stated = {**option.view.quality, situation.question.resolution.intent: value}
-    return with_view(situation, key_of(option.view), quality=stated)
+    return with_view(situation, option.view.key, quality=stated)
 
 
 def _write_weight(situation: Situation, option: Option, value: float) -> Situation:
-    return with_view(situation, key_of(option.view), deployment=replace(option.view.deployment, weight=value))
+    return with_view(situation, option.view.key, deployment=replace(option.view.deployment, weight=value))
 
 
 OF_DEPLOYMENT: tuple[Quantity, ...] = (
@@ -163,9 +156,7 @@ OF_DEPLOYMENT: tuple[Quantity, ...] = (
     Quantity(
         "window",
         lambda option, _: float(option.view.context_tokens),
-        lambda situation, option, value: with_view(
-            situation, key_of(option.view), context_tokens=round(value)
-        ),
+        lambda situation, option, value: with_view(situation, option.view.key, context_tokens=round(value)),
         good=True,
         unit="{} tokens",
     ),

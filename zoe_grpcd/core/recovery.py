@@ -19,6 +19,7 @@ from zoe_grpcd.core.errors import (
     Violation,
     ZoeError,
 )
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.phases import Signal
 
 
@@ -53,7 +54,7 @@ AFTER: dict[Fault, After] = {
 
 def pauses(
     attempts: Sequence[Attempt], faults: Sequence[UpstreamError], retry_delay: float, chance: float = 1.0
-) -> dict[tuple[str, str], float]:
+) -> dict[Key, float]:
     """The (backend, model) that may be tried once more, and after how many seconds.
 
     As long as the backend asks for, else by full jitter: a part, `chance`, of a delay that doubles with each failure that

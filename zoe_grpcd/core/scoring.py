@@ -4,10 +4,11 @@ from dataclasses import replace
 from operator import mul
 from typing import NamedTuple
 
-from zoe_grpcd.core.contest import Contest, Scores, key_of
+from zoe_grpcd.core.contest import Contest, Scores
 from zoe_grpcd.core.domain import Candidate, Reason, ScoreTerm
 from zoe_grpcd.core.eligible import Gates, Option, Question, eligible_of, gate_of, views_of, why_not
 from zoe_grpcd.core.fallback import is_open
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.narrow import narrow, why_aside
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.strategies import STRATEGIES, strategy_of
@@ -74,7 +75,7 @@ def _won(contest: Contest, strategy: str, step: int) -> Choice:
     options, scores = contest.options, STRATEGIES[strategy](contest)
     totals = _totals(options, scores)
     best = _best(options, totals)
-    turn = scores.round.served_by(key_of(options[best])) if scores.round else None
+    turn = scores.round.served_by(options[best].view.key) if scores.round else None
     return Choice(options, scores, totals, best, step, strategy, turn)
 
 
@@ -96,12 +97,12 @@ def _best(options: list[Option], totals: list[float]) -> int:
     top = max(totals)
     if totals.count(top) == 1:
         return totals.index(top)
-    return min((i for i, total in enumerate(totals) if total == top), key=lambda i: key_of(options[i]))
+    return min((i for i, total in enumerate(totals) if total == top), key=lambda i: options[i].view.key)
 
 
 def ranking(choice: Choice) -> list[int]:
     """The indexes of all options, best first; equal scores by backend, then model."""
-    return sorted(range(len(choice.options)), key=lambda i: (-choice.totals[i], *key_of(choice.options[i])))
+    return sorted(range(len(choice.options)), key=lambda i: (-choice.totals[i], *choice.options[i].view.key))
 
 
 def candidate_of(choice: Choice, index: int) -> Candidate:
@@ -124,10 +125,10 @@ def passed_over(question: Question, choice: Choice, snapshot: Snapshot) -> tuple
     """What could serve as well as the options, but is not local, or has less of what is preferred. For explanations."""
     gates = {name: gate_of(question, view) for name, view in snapshot.backends.items()}
     able = eligible_of(question, views_of(question.resolution.tiers[choice.step], snapshot), gates)
-    kept = {key_of(option) for option in choice.options}
+    kept = {option.view.key for option in choice.options}
     candidates = []
     for option in able:
-        if key_of(option) not in kept:
+        if option.view.key not in kept:
             backend = option.gate.view.backend
             reasons = (why_aside(question, option, choice.options[0]),)
             candidates.append(
@@ -145,7 +146,7 @@ def passed_over(question: Question, choice: Choice, snapshot: Snapshot) -> tuple
 
 def ineligible(question: Question, snapshot: Snapshot) -> tuple[Candidate, ...]:
     """Every deployment of every tier that may not serve, with all its reasons. For explanations and refusals."""
-    seen: dict[tuple[str, str], Candidate] = {}
+    seen: dict[Key, Candidate] = {}
     for tier in question.resolution.tiers:
         for view in views_of(tier, snapshot):
             key = (view.deployment.backend, view.deployment.model)

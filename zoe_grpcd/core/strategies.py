@@ -21,7 +21,6 @@ from zoe_grpcd.core.contest import (
     Scores,
     after_warmth,
     in_turn,
-    key_of,
     latency,
     measured,
     standing,
@@ -193,7 +192,7 @@ def simple_shuffle(contest: Contest) -> Scores:
     lots, weights = Lots(contest.number), standing(contest.options)
     most = max(weights)
     draws = [
-        lots.of(key_of(option)) ** (most / weight) if weight > 0 else 0.0
+        lots.of(option.view.key) ** (most / weight) if weight > 0 else 0.0
         for option, weight in zip(contest.options, weights, strict=True)
     ]
     return after_warmth(warmth(contest), Scores(("draw",), (1.0,), (draws,)))

@@ -10,8 +10,8 @@ nothing meanwhile, so nobody is flooded when it comes back. Rule: nothing is cha
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-Key = tuple[str, str]
-"""Backend and model."""
+from zoe_grpcd.core.key import Key
+
 Scope = tuple[str, frozenset[str]]
 """The strategy and the models among whose deployments turns are taken: each has turns of its own."""
 Owed = Mapping[Key, float]

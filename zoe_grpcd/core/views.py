@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from zoe_grpcd.core.domain import Backend, Deployment, LoadState, Phase, Prefill, Reason
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.timetable import Played, Shop, Task
 from zoe_grpcd.core.turns import Owed, Scope
 
@@ -78,6 +79,11 @@ class DeploymentView:
     barred: Reason | None = None
     until: float | None = None
     asked: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Whose it is."""
+        return self.deployment.key
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from pydantic_core import to_jsonable_python
 
 from zoe_grpcd.core.domain import NO_LIMITS, Ask, Backend, Deployment, Generation, Json, Target, Verdict
 from zoe_grpcd.core.eligible import Question
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
 FORMAT = 1
@@ -26,8 +27,6 @@ ASK = frozenset(
     " max_queue_time max_attempts allow_different_model minimum_seam metadata priority stream limits".split()
 )
 LEFT_OUT = frozenset("generation request_id text include_reasoning verdict observer caller".split())
-
-Key = tuple[str, str]
 
 
 def _plain(value: Any) -> Any:

@@ -13,9 +13,10 @@ from zoe_grpcd.core.domain import Ask, Json
 from zoe_grpcd.core.eligible import Question, question_of
 from zoe_grpcd.core.errors import ZoeError
 from zoe_grpcd.core.estimate import estimate
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.scoring import choose
 from zoe_grpcd.core.views import Snapshot
-from zoe_grpcd.recording.lines import FORMAT, Deltas, Key, ask_of
+from zoe_grpcd.recording.lines import FORMAT, Deltas, ask_of
 from zoe_grpcd.replay.overlay import Overlay
 from zoe_grpcd.settings import Settings
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from zoe_grpcd.core.domain import Backend, Deployment, ModelFacts
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
-from zoe_grpcd.recording.lines import Key, auto_of
+from zoe_grpcd.recording.lines import auto_of
 from zoe_grpcd.settings import Settings
 
 NO_FACTS = ModelFacts()

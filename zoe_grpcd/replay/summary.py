@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from zoe_grpcd.recording.lines import Key
+from zoe_grpcd.core.key import Key
 from zoe_grpcd.replay import Expected, Redecided
 
 Move = tuple[Key | None, Key | None]
