@@ -109,7 +109,7 @@ class WaitingRoom:
             self._pending.clear()
             self._freed = set()
             return
-        first = self.line.order([seat.ticket for seat in waiting])[0]
+        first = self.line.first([seat.ticket for seat in waiting])
         self._called = seat = self._seats[first]
         del self._pending[seat]
         seat.stirred.set()

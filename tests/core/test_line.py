@@ -163,6 +163,25 @@ def test_whoever_may_start_is_in_the_order_once(tickets: list[Ticket], data: st.
     assert len(line) == 0
 
 
+@given(st.lists(TICKETS, min_size=2, max_size=24), st.data())
+def test_the_place_that_one_is_told_is_the_one_that_it_has_whatever_happened_before(
+    tickets: list[Ticket], data: st.DataObject
+) -> None:
+    line = line_of(*tickets[1:])
+    for _ in range(data.draw(st.integers(0, 12))):
+        one = data.draw(st.sampled_from(tickets))
+        known = one in line
+        {
+            "ask": line.before,
+            "go": line.leave,
+            "run": line.start,
+            "come": line.leave if known else line.enter,
+        }[data.draw(st.sampled_from(["ask", "go", "run", "come"]))](one)
+        order = line.order()
+        assert all(line.before(waits) == order[:place] for place, waits in enumerate(order))
+        assert not order or line.first(order) is order[0]
+
+
 @given(st.lists(TICKETS, min_size=1, max_size=24))
 def test_in_a_class_the_order_that_is_told_is_the_one_that_comes(tickets: list[Ticket]) -> None:
     same = [one for one in tickets if one.rank == tickets[0].rank]

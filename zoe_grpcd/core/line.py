@@ -11,6 +11,7 @@ once, goes before all of it.
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 RANKS = {"batch": 0, "low": 1, "normal": 2, "high": 3, "critical": 4}
 """How urgent a priority is."""
@@ -51,6 +52,7 @@ class Line:
         self._classes: dict[int, _Class] = {}
         self._tickets: dict[Ticket, None] = {}
         self._count = 0
+        self._ordered: dict[Ticket, int] | None = None  # the whole line and each one's place in it, until it changes
 
     def __len__(self) -> int:
         return len(self._tickets)
@@ -63,12 +65,19 @@ class Line:
         self._count += 1
         ticket.number = self._count
         self._tickets[ticket] = None
+        self._ordered = None
         self._classes.setdefault(ticket.rank, _Class()).enter(ticket)
 
     def leave(self, ticket: Ticket) -> None:
         """A request waits no longer, and was not started; nothing to do for one that never entered."""
         if self._tickets.pop(ticket, ticket) is None:
             self._leave(ticket)
+
+    def first(self, among: Collection[Ticket]) -> Ticket:
+        """Who of these is next."""
+        if len(among) == len(self._tickets):
+            return next(iter(self._places()))
+        return self.order(among)[0]
 
     def start(self, ticket: Ticket) -> None:
         """A request waits no longer, since it runs: its caller pays for it."""
@@ -101,8 +110,8 @@ class Line:
     def before(self, ticket: Ticket) -> list[Ticket]:
         """Those who are served before a request, whether it waits or only might."""
         if ticket in self._tickets:
-            order = self.order()
-            return order[: order.index(ticket)]
+            places = self._places()
+            return list(islice(places, places[ticket]))
         ticket.number = self._count + 1
         rank = self._classes.setdefault(ticket.rank, _Class())
         rank.welcome(ticket.caller)
@@ -111,7 +120,13 @@ class Line:
             del self._classes[ticket.rank]
         return order[: order.index(ticket)]
 
+    def _places(self) -> dict[Ticket, int]:
+        if self._ordered is None:
+            self._ordered = {ticket: place for place, ticket in enumerate(self.order())}
+        return self._ordered
+
     def _leave(self, ticket: Ticket) -> None:
+        self._ordered = None
         rank = self._classes[ticket.rank]
         rank.leave(ticket)
         if not rank.size:
@@ -129,11 +144,11 @@ class _Class:
 
     def welcome(self, caller: str) -> None:
         """Whoever comes has neither a claim nor a debt of the time when it was not here."""
-        self._given[caller] = max(self._floor, self._given.get(caller, 0.0))
+        if caller not in self._waiting:
+            self._given[caller] = max(self._floor, self._given.get(caller, 0.0))
 
     def enter(self, ticket: Ticket) -> None:
-        if ticket.caller not in self._waiting:
-            self.welcome(ticket.caller)
+        self.welcome(ticket.caller)
         self._waiting[ticket.caller] = self._waiting.get(ticket.caller, 0) + 1
         self.size += 1
 
