@@ -116,7 +116,7 @@ def test_a_change_on_a_neighbour_keeps_the_rest_of_a_picture() -> None:
 
 
 def learned(fleet: Fleet, slower: float) -> float:
-    """What `a` takes a stranger to cost after answers alone and beside the neighbour, in turn, so many times slower."""
+    """What `a` takes a neighbour to cost after answers alone and beside the neighbour, in turn, so many times slower."""
     now = 10.0
     for number in range(40):
         neighbour = lease(fleet, "b", now) if number % 2 else None
@@ -130,13 +130,13 @@ def learned(fleet: Fleet, slower: float) -> float:
         now += 1.0
     shop = view_of(fleet, "a", now).shop
     assert shop is not None
-    return shop.sharing.strangers
+    return shop.sharing.neighbours
 
 
 @pytest.mark.parametrize("slower", [1.0, 1.3, 2.0])
 def test_what_a_neighbour_costs_is_learned(slower: float) -> None:
     """Nothing, where each has a GPU of its own."""
-    assert learned(a_fleet(HERE), slower) == pytest.approx(slower - 1.0, abs=0.1)
+    assert learned(a_fleet(HERE), slower) == pytest.approx(slower - 1.0, abs=0.15)
 
 
 def test_how_fast_it_is_alone_is_not_mistaken_for_how_fast_it_is_beside_a_neighbour() -> None:
@@ -147,4 +147,31 @@ def test_how_fast_it_is_alone_is_not_mistaken_for_how_fast_it_is_beside_a_neighb
 
 
 def test_work_on_another_machine_teaches_nothing() -> None:
-    assert learned(a_fleet({"a": "http://one:1", "b": "http://two:1"}), 2.0) == USUAL.strangers
+    assert learned(a_fleet({"a": "http://one:1", "b": "http://two:1"}), 2.0) == USUAL.neighbours
+
+
+def test_a_server_that_nobody_has_used_is_taken_to_be_as_fast_as_the_other_one_on_its_machine() -> None:
+    fleet = a_fleet({**HERE, "far": "http://box:8080"})
+    learned(fleet, 1.0)
+    for name in HERE.keys() | {"far"}:
+        fleet.observe(name, seen(name, slots=2, busy=0), 200.0)
+    speeds = {name: fleet.snapshot(200.0).by_model[name][0].seconds_per_token for name in [*HERE, "far"]}
+    assert speeds["b"] == pytest.approx(0.02, rel=0.2)
+    assert speeds["c"] == speeds["b"]
+
+
+def test_a_machine_is_taken_for_a_usual_one_until_somebody_has_used_it() -> None:
+    fleet = a_fleet({"a": "http://one:1", "b": "http://one:2", "c": "http://two:1", "d": "http://three:1"})
+    now = 0.0
+    for name, seconds in (("a", 1.0), ("c", 4.0)):
+        for _ in range(20):
+            mine = lease(fleet, name, now)
+            fleet.first_token(mine, now)
+            fleet.release(mine, Lesson(False, seconds, 0.0, output_tokens=100, whole=True), now + seconds)
+            now += 10.0
+    for name in "abcd":
+        fleet.observe(name, seen(name, slots=2, busy=0), now)
+    views = fleet.snapshot(now).by_model
+    own, beside, slow, unknown = (views[name][0].seconds_per_token for name in "abcd")
+    assert beside == pytest.approx(own, rel=0.2)
+    assert own < unknown < slow

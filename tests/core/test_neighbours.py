@@ -14,12 +14,12 @@ from zoe_grpcd.core.views import BackendView
 
 SIZE = Size(400, 4, 100)
 VIEW = a_view("a", output_tokens=100.0)
-IDLE = BackendView(a_backend("a"), Phase.READY, shop=Shop(sharing=Sharing(0.5, 0.7)))
+IDLE = BackendView(a_backend("a"), Phase.READY, shop=Shop(sharing=Sharing(0.5, 0.7, 0.5)))
 ALONE = estimate(SIZE, VIEW, IDLE)
 
 
 @pytest.mark.parametrize(("neighbours", "slowdown"), [(0, 1.0), (1, 1.5), (4, 3.0)])
-def test_each_request_beside_it_on_the_machine_costs_what_a_mate_costs(
+def test_each_request_beside_it_on_the_machine_costs_what_a_neighbour_costs(
     neighbours: int, slowdown: float
 ) -> None:
     expected = estimate(SIZE, VIEW, replace(IDLE, neighbours=neighbours))
@@ -32,7 +32,7 @@ def test_each_request_beside_it_on_the_machine_costs_what_a_mate_costs(
 
 
 def test_where_they_do_not_disturb_each_other_nothing_changes() -> None:
-    apart = replace(IDLE, shop=Shop(sharing=Sharing(0.3, 0.0)))
+    apart = replace(IDLE, shop=Shop(sharing=Sharing(0.3, 0.7, 0.0)))
     assert estimate(SIZE, VIEW, replace(apart, neighbours=5)) == ALONE
 
 
@@ -51,7 +51,7 @@ def test_those_before_it_take_longer_as_well() -> None:
 
 
 def test_mates_and_neighbours_add_up() -> None:
-    pair = replace(IDLE, in_flight=1, tasks=(Task("m", 1e6),), shop=Shop(2, Sharing(0.5, 0.7)))
+    pair = replace(IDLE, in_flight=1, tasks=(Task("m", 1e6),), shop=Shop(2, Sharing(0.5, 0.7, 0.5)))
     assert estimate(SIZE, VIEW, replace(pair, neighbours=2)).slowdown == pytest.approx(1.0 + 0.5 + 2 * 0.5)
 
 
@@ -62,7 +62,7 @@ BACKENDS = st.builds(
     st.lists(st.builds(Task, st.sampled_from(["m", "n"]), st.floats(0.01, 100)), max_size=4).map(tuple),
     st.integers(0, 2),
     st.integers(1, 3),
-    st.builds(Sharing, st.floats(0, 4), st.floats(0, 4)),
+    st.builds(Sharing, st.floats(0, 4), st.floats(0, 4), st.floats(0, 4)),
 )
 
 
@@ -76,11 +76,12 @@ def test_more_work_on_a_neighbour_never_makes_an_estimate_shorter(
         assert getattr(expected, name) >= getattr(less, name) - 1e-9
 
 
-@given(st.builds(Sharing, st.floats(0, 4), st.floats(0, 4)), st.integers(1, 6))
-def test_an_idle_server_is_never_slower_than_its_equal_that_has_the_work(
-    sharing: Sharing, count: int
+@pytest.mark.parametrize("count", [1, 3, 6])
+def test_before_anything_is_known_an_idle_server_is_no_slower_than_its_equal_that_has_the_work(
+    count: int,
 ) -> None:
-    shop = Shop(8, sharing)
+    """So a burst spreads over equal servers of one machine."""
+    shop = Shop(8)
     busy = replace(IDLE, in_flight=count, tasks=(Task("m", 1e6),) * count, shop=shop)
     beside = replace(IDLE, neighbours=count, shop=shop)
     assert estimate(SIZE, VIEW, beside).total <= estimate(SIZE, VIEW, busy).total + 1e-9

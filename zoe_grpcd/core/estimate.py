@@ -8,8 +8,7 @@
     prefill  (overhead + prompt tokens * seconds per prompt token) * slowdown
     decode   output tokens * seconds per token * slowdown
     slowdown mean over its run, by those that run beside it; each request at work on another backend of its machine adds
-             what a mate or a stranger costs, the less of the two, for as long as it runs, and lengthens the queue in
-             proportion: so a burst spreads over equal servers of one machine, too
+             what such a neighbour costs, for as long as it runs, and lengthens the queue in proportion
     burden   what others lose by it: seconds that those in flight there end later, and seconds to load again what it
              pushes out of memory, times how likely that is asked for next
     ninety   total * the 0.9-quantile of truth / estimate of past answers of this model
@@ -118,11 +117,8 @@ def is_idle(backend: BackendView) -> bool:
 
 
 def by_neighbours(backend: BackendView) -> float:
-    """By how much a request is slower for each one at work on another backend of its machine.
-
-    Not by more than for one in its own queue: a server is never worse than its equal for what that one has to do.
-    """
-    return min((backend.shop or USUAL_SHOP).sharing)
+    """By how much a request is slower for each one at work on another backend of its machine."""
+    return (backend.shop or USUAL_SHOP).sharing.neighbours
 
 
 def wait_of(view: DeploymentView, backend: BackendView, work: float) -> Wait:

@@ -6,7 +6,7 @@
                        is throttled, or used by somebody else, shows it in whatever it is asked. Forgotten by and by,
                        so that it gets another chance.
 
-A backend that nobody has used yet is taken for the mean of the others.
+A backend that nobody has used yet is taken to be as fast as the others of its machine, and a machine as the mean of all.
 """
 
 from zoe_grpcd.core.learning import Learned, Lesson, seconds_per_token

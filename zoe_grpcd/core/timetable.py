@@ -28,10 +28,13 @@ class Task(NamedTuple):
 
 
 class Sharing(NamedTuple):
-    """By how much each request beside it makes a request slower: one of its own model, and any other."""
+    """By how much each request beside it makes a request slower: one of its own model on its server, one of another model
+    there, and one on another server of its machine.
+    """
 
     mates: float = 0.3
     strangers: float = 0.7
+    neighbours: float = 0.3  # as mates: a burst spreads over equal servers of one machine, until it is seen
 
 
 USUAL = Sharing()
@@ -155,7 +158,7 @@ def _side_by_side(sharing: Sharing, tasks: Sequence[Task]) -> Played:
     """
     if len(tasks) == 2:
         return Played(_two(sharing, *tasks), [])
-    mates, strangers = sharing
+    mates, strangers, _ = sharing
     crews: dict[str, list[tuple[float, int]]] = {}
     for number, task in enumerate(tasks):
         crews.setdefault(task.model, []).append((task.work, number))
@@ -298,7 +301,7 @@ class _Play:
     def _step(self) -> None:
         """Works until a task or a load ends."""
         total = sum([len(crew.ends) for crew in self.crews.values()])
-        mates, strangers = self.shop.sharing
+        mates, strangers, _ = self.shop.sharing
         base, mate = 1.0 - mates + strangers * total, mates - strangers
         seconds = min(self.loading.values(), default=math.inf) - self.now
         slowdowns = []

@@ -79,11 +79,13 @@ class Fleet:
         """Takes in a backend; its models are unknown until the first probe, but for the configured ones."""
         configured = [d for d in self._deployments if d.backend == backend.name]
         shared = machine_of(backend)
-        machine = self._machines.setdefault(shared, Machine()) if shared else Machine()
+        machine = Machine(self.memory.usual)
+        if shared:
+            machine = self._machines.setdefault(shared, machine)
         if former := self._hosts.get(backend.name):
             former.leave(now)
             self.memory.keep(former, now)
-        host = self._hosts[backend.name] = Host(backend, configured, now, self.memory.usual, machine)
+        host = self._hosts[backend.name] = Host(backend, configured, now, machine)
         host.doubted = self._caution.degraded_weight
         self.memory.tell_host(host)
         host.served = {d.model: self._serve(d) for d in configured}
@@ -415,7 +417,7 @@ class Fleet:
         for breaker in lease.trials:
             breaker.trying = False
             host.forget_views()
-        mates, strangers = host.beside(lease, now)
+        beside = host.beside(lease, now)
         host.leases.discard(lease)
         host.asked[lease.deployment.model] -= 1
         host.settle(now)
@@ -432,10 +434,10 @@ class Fleet:
         if lesson is not None:
             self.memory.changed.add(host.backend.name)
             host.see_company(lease)
-            lesson.slowdown = host.contention.slowdown(mates, strangers)
+            lesson.slowdown = host.contention.slowdown(beside)
             slower = host.speed.learn(lesson, served.learned, now)
             if slower is not None:
-                host.contention.learn(mates, strangers, slower, now)
+                host.contention.learn(beside, slower, now)
             served.learned.learn(lesson, now)
             host.rescale()
             for other in self._hosts.values():  # they share the length of its answers

@@ -2,21 +2,32 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from zoe_grpcd.fleet.machine import Machine
 
 
-class Crowd:
-    """The requests at work on one backend, which is one of those on a machine. Seconds times requests."""
+class Reading(NamedTuple):
+    """Integrals over the requests for one model on a backend, over all on it, and over all on its machine."""
 
-    __slots__ = ("_at", "_at_work", "_count", "_machine", "_of_model")
+    own: float = 0.0
+    here: float = 0.0
+    machine: float = 0.0
+
+
+class Crowd:
+    """The requests at work on one backend, which is one of those on a machine."""
+
+    __slots__ = ("_at", "_at_work", "_count", "_machine", "_of_model", "_total")
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._at = 0.0
         self._at_work: Mapping[str, int] = {}
         self._count = 0  # all of them
-        self._of_model: dict[str, float] = defaultdict(float)  # integrals
+        # Integrals: seconds times requests.
+        self._of_model: dict[str, float] = defaultdict(float)
+        self._total = 0.0
 
     @property
     def neighbours(self) -> int:
@@ -28,6 +39,7 @@ class Crowd:
         passed, self._at = max(0.0, now - self._at), max(now, self._at)
         for model, count in self._at_work.items():
             self._of_model[model] += count * passed
+        self._total += self._count * passed
         self._machine.pass_time(now)
 
     def set(self, at_work: Mapping[str, int], others: int) -> None:
@@ -36,6 +48,6 @@ class Crowd:
         self._at_work = at_work
         self._machine.at_work += self._count - before
 
-    def reading(self, model: str) -> tuple[float, float]:
-        """The integrals over this model's requests here, and over all on the machine."""
-        return self._of_model[model], self._machine.total
+    def reading(self, model: str) -> Reading:
+        """The integrals at this moment."""
+        return Reading(self._of_model[model], self._total, self._machine.total)

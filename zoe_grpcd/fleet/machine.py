@@ -7,16 +7,21 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from zoe_grpcd.core.domain import Backend
+from zoe_grpcd.core.speed import Speed
 
 LOOPBACK = "localhost"
 
 
 class Machine:
-    """What is at work on one machine, over all of its backends. `total`: seconds times requests, since the beginning."""
+    """What is at work on one machine, over all of its backends, and how fast any of them has shown it to be.
 
-    __slots__ = ("_at", "at_work", "total")
+    `total`: seconds times requests, since the beginning. `usual`: how fast others are.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_at", "at_work", "speed", "total")
+
+    def __init__(self, usual: Speed | None = None) -> None:
+        self.speed = Speed(usual)
         self._at = 0.0
         self.at_work = 0
         self.total = 0.0

@@ -9,7 +9,7 @@ from math import inf
 from operator import attrgetter
 
 from zoe_grpcd.core.breaker import Breaker
-from zoe_grpcd.core.contention import NONE, Contention
+from zoe_grpcd.core.contention import ALONE, NONE, Company, Contention
 from zoe_grpcd.core.domain import (
     FREE,
     Backend,
@@ -30,7 +30,7 @@ from zoe_grpcd.core.speed import Speed
 from zoe_grpcd.core.timetable import USUAL, Shop, Task
 from zoe_grpcd.core.usage import Decayed, DecayedMean
 from zoe_grpcd.core.views import BackendView, DeploymentView
-from zoe_grpcd.fleet.crowd import Crowd
+from zoe_grpcd.fleet.crowd import Crowd, Reading
 from zoe_grpcd.fleet.machine import Machine
 from zoe_grpcd.fleet.trouble import Trouble
 
@@ -83,7 +83,7 @@ class Lease:
         self.waited = view.in_flight + view.foreign >= view.slots or served.state is LoadState.LOADING
         self.waited = self.waited or expected.queue > STEADY
         self.first_at: float | None = None
-        self.before = (0.0, 0.0)  # what the crowd had done when it got its first token
+        self.before = Reading()  # what the crowd had done when it got its first token
         self.pulse = (started, 0)  # when its tokens were counted last, and how many there were
         self.company = (
             1,
@@ -177,7 +177,7 @@ class Host:
     """A backend's state. `machine`: what it runs on, with its neighbours."""
 
     def __init__(
-        self, backend: Backend, configured: Sequence[Deployment], now: float, usual: Speed, machine: Machine
+        self, backend: Backend, configured: Sequence[Deployment], now: float, machine: Machine
     ) -> None:
         self.backend = backend
         self.configured = tuple(configured)
@@ -192,7 +192,7 @@ class Host:
         self.foreign = 0
         self.own_since_probe = 0
         self.service = DecayedMean(5.0, prior_weight=0.3)
-        self.speed = Speed(usual)
+        self.speed = Speed(machine.speed)
         self.contention = Contention(USUAL if backend.local else NONE)
         self.crowd = Crowd(machine)
         self.asked: Counter[str] = Counter()  # requests of ours by model
@@ -284,15 +284,14 @@ class Host:
         for served in self.served.values():
             served.view = None
 
-    def beside(self, lease: Lease, now: float) -> tuple[float, float]:
-        """Of its own model here, and of others on its machine: how many ran beside it since its first token, on average."""
+    def beside(self, lease: Lease, now: float) -> Company:
+        """Who ran beside it since its first token."""
         if lease.first_at is None or now <= lease.first_at:
-            return 0.0, 0.0
+            return ALONE
         self.crowd.pass_time(now)
-        own, total = self.crowd.reading(lease.deployment.model)
-        seconds = now - lease.first_at
-        mates, all_ = (own - lease.before[0]) / seconds, (total - lease.before[1]) / seconds
-        return max(0.0, mates - 1.0), max(0.0, all_ - mates)
+        seconds, reading = now - lease.first_at, self.crowd.reading(lease.deployment.model)
+        own, here, all_ = [(at - before) / seconds for at, before in zip(reading, lease.before, strict=True)]
+        return Company(max(0.0, own - 1.0), max(0.0, here - own), max(0.0, all_ - here))
 
     def begin_answer(self, lease: Lease, now: float) -> None:
         """Its first token is there: it runs at the same time as all of its model that have one and have not ended."""
@@ -333,8 +332,7 @@ class Host:
             at, before = lease.pulse
             said = lease.written()
             seconds, tokens = now - at, said - before
-            mates, strangers = self.beside(lease, now)
-            slowdown = self.contention.slowdown(mates, strangers)
+            slowdown = self.contention.slowdown(self.beside(lease, now))
             if seconds / (served.learned.token.value * slowdown) < PULSE:
                 continue
             lease.pulse = (now, said)
