@@ -9,9 +9,11 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from zoe_grpcd.access import Access
 from zoe_grpcd.adapters.systemd import Reporter, inherited_sockets
 from zoe_grpcd.admission import WaitingRoom
 from zoe_grpcd.config import Config
+from zoe_grpcd.config.address import is_local
 from zoe_grpcd.core.calls import Calls
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.keeper import Keeper
@@ -20,6 +22,7 @@ from zoe_grpcd.recording.recorder import Recorder
 from zoe_grpcd.roster import Roster
 from zoe_grpcd.router import Around, Router
 from zoe_grpcd.rpc import admin, health, inference, reflection
+from zoe_grpcd.rpc.admin_door import AdminDoor
 from zoe_grpcd.rpc.admin_encode import USABLE
 from zoe_grpcd.rpc.connections import connected
 from zoe_grpcd.rpc.counted import counted
@@ -69,6 +72,7 @@ class Daemon:
         self._fleet.subscribe(lambda _name: self._waiting.stir())
         self._watchers = Watchers(self._fleet.subscribe)
         self._gate = Gate(config.server.max_request_time)
+        self._socket_alone = (config.server.admin_listen or UNIX).startswith(UNIX)
         self._calls = Calls()
         self._resources = AsyncExitStack()
         self._roster = Roster(settings, self._fleet, self._monitor, self._resources)
@@ -80,6 +84,8 @@ class Daemon:
         self._resources.push_async_callback(self._store.close)
         self._keeper = Keeper(self._fleet, self._gate.log, self._store)
         self._keeper.restore()
+        self._access = self._gate.access = Access(self._store, local=all(map(is_local, config.server.listen)))
+        self._access.change(settings.credentials)
         self._locks = Locks()
         self._doors = Doors(inherited_sockets())
         self._handover = Handover(self._doors)
@@ -141,7 +147,10 @@ class Daemon:
 
     def _servers(self) -> tuple[Server, Server]:
         server = self._config.server
-        healthy = health.HealthServicer(self._fleet, self._watchers, self._around).handlers()
+        healthy = health.HealthServicer(self._fleet, self._watchers, self._around, self._access).handlers()
+        trusted = healthy
+        if self._socket_alone:
+            trusted = health.HealthServicer(self._fleet, self._watchers, self._around).handlers()
         data_services = inference.InferenceServicer(
             self._router, self._gate, self._config.images.allow_http, understanding=self._embeddings
         ).handlers()
@@ -162,8 +171,9 @@ class Daemon:
         )
         administration = make_server(
             counted(
-                self._calls, admin_services, healthy, *reflection.handlers((admin.SERVICE, health.SERVICE))
+                self._calls, admin_services, trusted, *reflection.handlers((admin.SERVICE, health.SERVICE))
             ),
+            door=None if self._socket_alone else AdminDoor(self._access),
             **limits,
         )
         return data, administration

@@ -1,11 +1,14 @@
 """From the Config to the plain values that the rooms receive. Nobody further down knows that there is a file."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from zoe_grpcd.config import Config
+from zoe_grpcd.access import Credential
+from zoe_grpcd.config import Config, keys
 from zoe_grpcd.config import backends as sections
 from zoe_grpcd.core.breaker import Caution
-from zoe_grpcd.core.domain import Backend, Deployment, ModelFacts, Price
+from zoe_grpcd.core.domain import Backend, Deployment, Grant, Locality, ModelFacts, Price
+from zoe_grpcd.core.grants import permission
 from zoe_grpcd.core.intents import Intent, configured
 from zoe_grpcd.core.options import normalise
 from zoe_grpcd.core.resolve import Policy, Resolver
@@ -24,6 +27,7 @@ class Settings:
     litellm_params: dict[str, dict[str, object]]  # by backend, for kind litellm
     intents: tuple[Intent, ...]
     caution: Caution = field(default_factory=Caution)
+    credentials: tuple[Credential, ...] = ()
 
 
 def settings_of(config: Config, generation: int = 1) -> Settings:
@@ -67,7 +71,25 @@ def settings_of(config: Config, generation: int = 1) -> Settings:
         },
         intents,
         _caution(config),
+        tuple(_credential(key, policy.aliases) for key in config.auth.everyone),
     )
+
+
+def _credential(section: keys.Key, aliases: Mapping[str, tuple[str, ...]]) -> Credential:
+    grant = Grant(
+        section.name,
+        section.models,
+        permission(section.models, aliases),
+        section.priority,
+        Locality(section.locality.upper()),
+        section.cost_weight,
+        section.rpm,
+        section.tpm,
+        section.max_concurrent,
+        section.daily_budget_usd,
+        section.admin,
+    )
+    return Credential(section.digest, grant)
 
 
 def _caution(config: Config) -> Caution:

@@ -298,9 +298,7 @@ def test_a_strategy_is_set_for_all_or_for_a_model_an_intent_or_a_capability(
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ("auth: {keys: [{name: a, key: b}]}", "auth.keys"),
         ("server: {tls: {cert_file: a, key_file: b}}", "server.tls"),
-        ("server: {listen: ['0.0.0.0:1']}\nauth: {keys: [{name: a, key: b}]}", "auth.keys"),
     ],
 )
 def test_what_would_be_less_safe_than_it_says_is_an_error(mistakes: Mistakes, text: str, path: str) -> None:

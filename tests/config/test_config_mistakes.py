@@ -213,7 +213,51 @@ TABLE = [
             "1: server.listen[2]: must be a loopback address",
         ],
     ),
-    ("server: {admin_listen: 'myhost:50052'}", ["1: server.admin_listen: must be a loopback address"]),
+    *(
+        (
+            f"server: {{admin_listen: '{address}'}}\nauth: {{keys: [{keys}]}}",
+            [
+                (
+                    "1: server.admin_listen: must be a unix socket, or there has to be a key with admin: true in auth.keys,"
+                    f" not '{address}'; anyone on this machine reaches a port"
+                )
+            ],
+        )
+        for address in ("myhost:50052", "127.0.0.1:1", "[::1]:0")
+        for keys in ("", "{name: a, key: b}", "{name: a, key: b, admin: false}")
+    ),
+    # keys
+    (
+        "auth: {keys: [{name: a, key: 'a b'}, {name: b, key: é}, {name: c, key_sha256: abc}, {name: d, key: ''}]}",
+        [
+            "1: auth.keys[0].key: must be of visible ASCII characters without blanks, since metadata carries no others",
+            "1: auth.keys[1].key: must be of visible ASCII characters without blanks",
+            "1: auth.keys[2].key_sha256: must be a SHA-256, which is 64 hexadecimal digits",
+            "1: auth.keys[3].key: must not be empty",
+        ],
+    ),
+    (
+        "auth: {keys: [{name: a, key_sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}]}",
+        ["1: auth.keys[0].key_sha256: must be the SHA-256 of a key; this is that of an empty text"],
+    ),
+    (
+        "auth: {keys: [{name: a, key: same}, {name: b, key: same}]}",
+        ["1: auth.keys: must not have the same key twice, as a and b"],
+    ),
+    (
+        "auth: {keys: [{name: a, key: b, rpm: 0, tpm: -1, max_concurrent: x, daily_budget_usd: -1, cost_weight: 2}]}",
+        [
+            "1: auth.keys[0].cost_weight: must be at most 1, not 2",
+            "1: auth.keys[0].daily_budget_usd: must be at least 0, not -1",
+            "1: auth.keys[0].max_concurrent: must be a whole number, not 'x'",
+            "1: auth.keys[0].rpm: must be at least 1, not 0",
+            "1: auth.keys[0].tpm: must be at least 1, not -1",
+        ],
+    ),
+    (
+        "server: {metrics_listen: '0.0.0.0:9464'}",
+        ["1: server.metrics_listen: must be a loopback address like 127.0.0.1:50051, or a unix socket"],
+    ),
     # references
     (
         "log:\n  level: ${LEVEL}",
@@ -284,7 +328,6 @@ def test_all_mistakes_come_at_once_and_in_the_order_of_the_file(mistakes: Mistak
         ["8", "models[0].sise"],
         ["9", "routing.aliases.x"],
         ["10", "cache.url"],
-        ["11", "auth.keys"],
         ["11", "auth.keys[0]"],
     ]
 

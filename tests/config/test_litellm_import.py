@@ -279,13 +279,11 @@ def test_a_redis_in_parts_is_an_address_with_a_reference_to_its_password() -> No
     }
 
 
-def test_with_a_master_key_nobody_else_can_call() -> None:
-    """Keys cannot be asked for yet, so that no address is listened on that others on the machine can reach."""
+def test_a_master_key_is_a_key_that_may_do_everything() -> None:
     path = FOLDER / "azure.yaml"
-    listen = read(path, environment(path)).config.server.listen
-    assert listen == ("unix:/run/user/1/zoe-grpcd/grpcd.sock",)
-    assert "only sockets" in notes(path)["general_settings.master_key"]
-    assert "auth: {keys: [{name: master" in imported(path)[0]
+    (key,) = read(path, environment(path)).config.auth.everyone
+    assert (key.name, key.models, key.priority, key.admin) == ("master", ("*",), "critical", True)
+    assert ours(path)["auth"]["keys"][0]["key"] == "${LITELLM_MASTER_KEY}"
 
 
 # ---------------------------------------------------------------------------------------------------------- mistakes

@@ -1,5 +1,6 @@
-"""The daemon started with a LiteLLM proxy file, in front of a real llama-server and a real Ollama."""
+"""The daemon started with what a LiteLLM proxy file is turned into, in front of a real llama-server and a real Ollama."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -7,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from serving import Daemon, environment, serving, short_folder
 
-from zoe_client import ZoeError
+from zoe_client import Client, ZoeError
+from zoe_grpcd.config import imported
 from zoe_grpcd.core.domain import Usage
 from zoe_grpcd.localbackends.fetch import Tools
 from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
@@ -19,6 +22,14 @@ from zoe_grpcd.pricelist import listing
 
 COUNTS = ("prompt_tokens", "completion_tokens", "cached_prompt_tokens")
 PROMPT = "tell me of the river and the clock"
+MASTER_KEY = "sk-1234"
+
+
+class WithKey(Daemon):
+    """One whose clients have the key."""
+
+    def client(self, **options: Any) -> Client:
+        return super().client(**{"api_key": MASTER_KEY, **options})
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,15 @@ def litellm_file(llama: Server, ollama: Server) -> dict[str, Any]:
     }
 
 
+def imported_from(folder: Path, llama: Server, ollama: Server) -> dict[str, Any]:
+    """The configuration that the file is turned into, at addresses that no other daemon has."""
+    file = folder / "litellm.yaml"
+    file.write_text(json.dumps(litellm_file(llama, ollama)))
+    config: dict[str, Any] = yaml.safe_load(imported(file)[0])
+    listen = {"listen": [f"unix:{folder}/grpcd.sock"], "admin_listen": f"unix:{folder}/admin.sock"}
+    return {**config, "server": {**config["server"], **listen, "metrics_listen": "off"}}
+
+
 @pytest.fixture(scope="module")
 def house(tools: Tools, tmp_path_factory: pytest.TempPathFactory, quick_gguf: Path) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("litellm")
@@ -85,11 +105,10 @@ def house(tools: Tools, tmp_path_factory: pytest.TempPathFactory, quick_gguf: Pa
         ollama = running.enter_context(start_ollama(tools, folder / "ollama"))
         create_model(ollama, OllamaModel("quick:1b", quick_gguf))
         home = running.enter_context(short_folder())
-        env = environment(XDG_RUNTIME_DIR=str(home), MASTER_KEY="sk-1234")
-        daemon = Daemon(home, litellm_file(llama, ollama), env)
-        daemon.target = f"unix:{home}/zoe-grpcd/grpcd.sock"
-        daemon.admin_target = f"unix:{home}/zoe-grpcd/admin.sock"
-        yield House(running.enter_context(daemon), llama, ollama)
+        env = environment(XDG_RUNTIME_DIR=str(home), MASTER_KEY=MASTER_KEY)
+        yield House(
+            running.enter_context(WithKey(home, imported_from(home, llama, ollama), env)), llama, ollama
+        )
 
 
 @pytest.mark.parametrize(
@@ -155,9 +174,8 @@ def test_models_that_the_file_does_not_have_are_not_found(house: House) -> None:
         house.daemon.client().complete(PROMPT, model="embed")
 
 
-def test_with_a_master_key_only_the_owners_sockets_are_listened_on(house: House) -> None:
-    assert "ready on unix:" in house.daemon.log
-    assert "127.0.0.1:50051" not in house.daemon.log
-    assert (house.daemon.folder / "zoe-grpcd" / "grpcd.sock").stat().st_mode & 0o077 == 0
+def test_the_master_key_is_asked_for(house: House) -> None:
+    with pytest.raises(ZoeError) as caught:
+        house.daemon.client(api_key="sk-4321").route(PROMPT)
+    assert caught.value.reason == "CREDENTIALS_INVALID"
     assert "sk-1234" not in house.daemon.log
-    assert "general_settings.master_key: keys cannot be asked for yet" in house.daemon.log

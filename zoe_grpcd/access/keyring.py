@@ -39,9 +39,7 @@ class Access:
     without keys none is asked for. `clocks`: monotonic and unix seconds.
     """
 
-    def __init__(
-        self, store: StateStore, *, local: bool = True, clocks: Clocks = CLOCKS
-    ) -> None:
+    def __init__(self, store: StateStore, *, local: bool = True, clocks: Clocks = CLOCKS) -> None:
         self._local = local
         self._clocks = clocks
         self._ledger = Ledger(store)

@@ -38,6 +38,7 @@ MODULES = {
     "check": "daemon",
     "config": "configs",
     "demo": "demo",
+    "keys": "keys",
     "replay": "replaying",
     "serve": "daemon",
     "systemd": "units",

@@ -1,6 +1,7 @@
 """What the command line accepts."""
 
 import argparse
+import re
 
 from zoe_grpcd import examples
 
@@ -19,6 +20,13 @@ def seconds(text: str) -> float:
     if value <= 0:
         raise argparse.ArgumentTypeError("must be more than 0")
     return value
+
+
+def key_name(text: str) -> str:
+    """A name that a configuration may have for a key."""
+    if not re.fullmatch(r"[^\s\x00-\x1f\x7f]{1,200}", text):
+        raise argparse.ArgumentTypeError("must be of 1 to 200 characters without blanks")
+    return text
 
 
 def parser(version: str) -> argparse.ArgumentParser:
@@ -75,6 +83,12 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     imported.add_argument("file", metavar="FILE")
     example = tools.add_parser("example", help="print a configuration to begin with")
     example.add_argument("name", choices=examples.NAMES)
+    keys = commands.add_parser("keys", help="work with the keys of callers").add_subparsers(
+        dest="tool", required=True, metavar="TOOL"
+    )
+    new = keys.add_parser("new", help="make a key, and the line of the configuration that knows it")
+    new.add_argument("--name", type=key_name, default="caller", help="whose it is; default: caller")
+    new.add_argument("--json", action="store_true", help="print JSON")
     units = commands.add_parser("systemd", help="work with the user units").add_subparsers(
         dest="tool", required=True, metavar="TOOL"
     )
@@ -122,9 +136,7 @@ def _tables(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     table.add_argument(
         "--watch", action="store_true", help="go on printing at each change, or every 2 s, until Ctrl-C"
     )
-    table.add_argument(
-        "--admin-target", metavar="TARGET", help="default: the admin socket in $XDG_RUNTIME_DIR"
-    )
+    _administration(table)
     commands.add_parser(
         "backends", parents=[table], help="the backends, their state and what they have loaded"
     )
@@ -140,8 +152,6 @@ def _tables(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
 
 
-
-
 def _top(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     top = commands.add_parser(
         "top", help="watch backends and decisions live in the terminal; ? there has the keys"
@@ -153,7 +163,7 @@ def _top(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> Non
         metavar="DURATION",
         help="between two looks at decisions and totals; backends are told of as they change; default: 2s",
     )
-    top.add_argument("--admin-target", metavar="TARGET", help="default: the admin socket in $XDG_RUNTIME_DIR")
+    _administration(top)
 
 
 def _drains(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -161,9 +171,7 @@ def _drains(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     named.add_argument("name", metavar="BACKEND", help="its name, as backends shows it")
     named.add_argument("--reason", default="", metavar="TEXT", help="why, for whoever looks at it")
     named.add_argument("--json", action="store_true", help="print JSON")
-    named.add_argument(
-        "--admin-target", metavar="TARGET", help="default: the admin socket in $XDG_RUNTIME_DIR"
-    )
+    _administration(named)
     drain = commands.add_parser(
         "drain", parents=[named], help="send a backend nothing new; what runs there goes on"
     )
@@ -171,7 +179,19 @@ def _drains(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     commands.add_parser("undrain", parents=[named], help="take a drained backend back")
 
 
+def _administration(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--admin-target", metavar="TARGET", help="default: the admin socket in $XDG_RUNTIME_DIR")
+    _key(to)
+
+
 def _connection(to: argparse.ArgumentParser) -> None:
     to.add_argument(
         "--target", help="default: $ZOE_GRPCD_TARGET, else the daemon's socket, else 127.0.0.1:50051"
+    )
+    _key(to)
+
+
+def _key(to: argparse.ArgumentParser) -> None:
+    to.add_argument(
+        "--api-key-file", metavar="FILE", help="holds the key; default: $ZOE_GRPCD_API_KEY, else none"
     )

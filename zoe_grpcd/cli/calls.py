@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from zoe.admin.v1 import admin_service_pb2
 from zoe_client import Client, Completed, Delta, RouteDecision, ZoeError, from_rpc_error
-from zoe_grpcd.cli import tables
+from zoe_grpcd.cli import keys, tables
 from zoe_grpcd.cli.draining import drain, undrain
 from zoe_grpcd.cli.explained import decided, explained
 from zoe_grpcd.cli.figures import stats
@@ -49,9 +49,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _client(options: argparse.Namespace) -> Client:
+    key = keys.given(options)
     if admin_target := getattr(options, "admin_target", None):
-        return Client(admin_target=admin_target)
-    return Client(getattr(options, "target", None))
+        return Client(admin_target=admin_target, api_key=key)
+    return Client(getattr(options, "target", None), api_key=key)
 
 
 def _failed(error: ZoeError, options: argparse.Namespace) -> int:
@@ -147,7 +148,9 @@ def _summary(end: Completed) -> str:
 
 def _backends(client: Client, options: argparse.Namespace) -> None:
     def show() -> None:
-        reply = client.admin.ListBackends(admin_service_pb2.ListBackendsRequest(), timeout=ADMIN_TIMEOUT)
+        reply = client.admin.ListBackends(
+            admin_service_pb2.ListBackendsRequest(), timeout=ADMIN_TIMEOUT, metadata=client.headers
+        )
         _print_rows(reply, options, lambda: tables.backends(reply.backends))
 
     _show(client, options, show)
@@ -155,7 +158,9 @@ def _backends(client: Client, options: argparse.Namespace) -> None:
 
 def _models(client: Client, options: argparse.Namespace) -> None:
     def show() -> None:
-        reply = client.admin.ListModels(admin_service_pb2.ListModelsRequest(), timeout=ADMIN_TIMEOUT)
+        reply = client.admin.ListModels(
+            admin_service_pb2.ListModelsRequest(), timeout=ADMIN_TIMEOUT, metadata=client.headers
+        )
         _print_rows(reply, options, lambda: tables.models(reply.models))
 
     _show(client, options, show)
@@ -166,7 +171,9 @@ def _show(client: Client, options: argparse.Namespace, show: Callable[[], None])
     if not options.watch:
         show()
         return
-    changes: Iterable[Message] = client.admin.WatchBackends(admin_service_pb2.WatchBackendsRequest())
+    changes: Iterable[Message] = client.admin.WatchBackends(
+        admin_service_pb2.WatchBackendsRequest(), metadata=client.headers
+    )
     for _ in changes:
         show()
 

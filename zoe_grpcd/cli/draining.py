@@ -16,8 +16,12 @@ _DRAINING = backend_pb2.Backend.STATE_DRAINING
 def drain(client: Client, options: argparse.Namespace) -> None:
     """Tells how many requests still run there; with --wait, goes on until there are none."""
     request = pb.DrainBackendRequest(name=options.name, reason=options.reason)
-    changes = client.admin.WatchBackends(pb.WatchBackendsRequest()) if options.wait else None
-    backend = client.admin.DrainBackend(request, timeout=ADMIN_TIMEOUT).backend
+    changes = (
+        client.admin.WatchBackends(pb.WatchBackendsRequest(), metadata=client.headers)
+        if options.wait
+        else None
+    )
+    backend = client.admin.DrainBackend(request, timeout=ADMIN_TIMEOUT, metadata=client.headers).backend
     _print(backend, options)
     if changes is None or not backend.load.in_flight:
         return
@@ -32,7 +36,9 @@ def drain(client: Client, options: argparse.Namespace) -> None:
 def undrain(client: Client, options: argparse.Namespace) -> None:
     """Tells in which state it is, before it is probed."""
     request = pb.UndrainBackendRequest(name=options.name, reason=options.reason)
-    _print(client.admin.UndrainBackend(request, timeout=ADMIN_TIMEOUT).backend, options)
+    _print(
+        client.admin.UndrainBackend(request, timeout=ADMIN_TIMEOUT, metadata=client.headers).backend, options
+    )
 
 
 def _print(backend: backend_pb2.Backend, options: argparse.Namespace) -> None:

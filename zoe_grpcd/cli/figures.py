@@ -26,7 +26,7 @@ def stats(client: Client, options: argparse.Namespace) -> None:
     if options.window:
         request.window.FromNanoseconds(round(options.window * 1e9))
     while True:
-        found = client.admin.GetStats(request, timeout=ADMIN_TIMEOUT)
+        found = client.admin.GetStats(request, timeout=ADMIN_TIMEOUT, metadata=client.headers)
         text = json.dumps(MessageToDict(found)) if options.json else told(found)
         print(text, end="\n\n" if options.watch and not options.json else "\n")
         sys.stdout.flush()

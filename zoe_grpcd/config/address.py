@@ -78,6 +78,12 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def is_local(address: str) -> bool:
+    """Whether only this machine can reach a server that listens on this address: host:port or a socket."""
+    host = host_of(address)
+    return address.startswith("unix:") or (host is not None and is_loopback(host))
+
+
 def is_private(location: str) -> bool:
     """Whether a URL stays on this machine or in a private network, as far as its text tells."""
     try:

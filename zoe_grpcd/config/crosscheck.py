@@ -11,6 +11,7 @@ from typing import Any, get_args
 from zoe_grpcd.config.address import host_of, is_loopback
 from zoe_grpcd.config.backends import CLOUD_URLS, Kind, Params
 from zoe_grpcd.config.document import UNREADABLE
+from zoe_grpcd.config.model import Config
 from zoe_grpcd.config.problem import Path, did_you_mean
 from zoe_grpcd.core.intents import SHIPPED
 
@@ -195,17 +196,55 @@ def _alternatives(data: Any) -> Iterator[Finding]:
 
 
 def _doors(data: Any) -> Iterator[Finding]:
-    if any(find(data, "auth.keys.[]")):
-        return
-    for pattern in ("server.listen", "server.admin_listen"):
+    filed = next((value for _, value in find(data, "auth.keys_file")), None) is not None
+    keys = filed or any(find(data, "auth.keys.[]"))
+    for pattern in ("server.listen", "server.metrics_listen"):
         for path, value in _texts(data, pattern):
             host = None if value.startswith("unix:") else host_of(value)
-            if host and not is_loopback(host):
+            if host and not is_loopback(host) and not keys:
                 yield Finding(
                     path,
                     "must be a loopback address like 127.0.0.1:50051, or a unix socket",
                     "; without auth.keys, anyone who reaches it could use your models and your cloud keys",
                 )
+    if not filed and not any(_is_on(value) for _, value in find(data, "auth.keys.[].admin")):
+        yield from _open_admin_doors(data)
+
+
+def _open_admin_doors(data: Any) -> Iterator[Finding]:
+    for path, value in _texts(data, "server.admin_listen"):
+        if not value.startswith("unix:") and host_of(value):
+            yield Finding(
+                path,
+                "must be a unix socket, or there has to be a key with admin: true in auth.keys",
+                "; anyone on this machine reaches a port",
+            )
+
+
+def _is_on(value: object) -> bool:
+    return value is True or str(value).lower() in ("true", "yes", "on")
+
+
+def filed(config: Config) -> Iterator[Finding]:
+    """What is wrong with the keys of a file beside those of the configuration; paths are those of the file."""
+    auth = config.auth
+    keys, names = auth.everyone[len(auth.keys) :], {key.name for key in auth.keys}
+    digests = {key.digest for key in auth.keys}
+    if not keys:
+        yield Finding(("auth", "keys"), "is empty; zoe-grpcd keys new makes a key")
+    for index, key in enumerate(keys):
+        if key.name in names:
+            text = "is the name of a key in the configuration too; each needs its own"
+            yield Finding(("auth", "keys", index, "name"), text)
+        if key.digest in digests:
+            yield Finding(
+                ("auth", "keys", index), "is a key that the configuration has too, under another name"
+            )
+    address = config.server.admin_listen
+    if address and not address.startswith("unix:") and not any(key.admin for key in auth.everyone):
+        yield Finding(
+            ("auth", "keys"), "has no key with admin: true, which server.admin_listen needs; or use a socket"
+        )
 
 
 def _bundles(data: Any) -> Iterator[Finding]:

@@ -49,6 +49,18 @@ class Document:
             (self.lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.lines), 0
         )
 
+    def below(self, *path: str) -> "Document":
+        """The same as if it stood at `path` of another one."""
+        data = self.data
+        for part in reversed(path):
+            data = {part: data}
+        lines = {path[:end]: 1 for end in range(len(path))} | {
+            (*path, *at): line for at, line in self.lines.items()
+        }
+        mistakes = [((*path, *at), line, message) for at, line, message in self.mistakes]
+        unusable, filled = ({(*path, *at) for at in those} for those in (self.unusable, self.filled))
+        return Document(data, lines, mistakes, unusable, filled)
+
     def is_usable(self, path: Path) -> bool:
         """False if `path`, or something around it, could not be read: there is nothing more to say about it."""
         return not any(path[:end] in self.unusable for end in range(len(path) + 1))

@@ -132,4 +132,23 @@ def _validated(
         report.problem(finding, document, file) for finding in findings if document.is_usable(finding.path)
     }
     problems |= {Problem(file, line, path_text(path), message) for path, line, message in document.mistakes}
-    return config, tuple(sorted(problems))
+    if config is None or problems:
+        return None, tuple(sorted(problems))
+    return _with_keys_file(config, context)
+
+
+def _with_keys_file(config: Config, context: Mapping[str, Any]) -> tuple[Config, tuple[Problem, ...]]:
+    """The configuration with the keys of the file that it names, and the mistakes there."""
+    auth = config.auth
+    if auth.keys_file is None:
+        return config, ()
+    file = str(auth.keys_file)
+    document = _document(
+        _content(auth.keys_file), file, Interpolation(context["env"], auth.keys_file.parent).fill
+    )
+    document = document.below("auth", "keys")
+    filed, problems = _validated(document, file, context)
+    if filed is None:
+        return config, problems
+    config = config.model_copy(update={"auth": auth.with_filed(filed.auth.keys)})
+    return config, tuple(report.problem(found, document, file) for found in crosscheck.filed(config))

@@ -6,24 +6,21 @@ Rule: validation of a section knows that section alone; what spans several is in
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import Field
 
 from zoe_grpcd.config.backends import Backend, Model
-from zoe_grpcd.config.routing import Priority, Routing
+from zoe_grpcd.config.keys import Auth
+from zoe_grpcd.config.routing import Routing
 from zoe_grpcd.config.section import OFF, Section, needed, option
 from zoe_grpcd.config.values import (
     Address,
     Bytes,
     Count,
-    Digest,
+    FilePath,
     Flag,
-    Name,
-    Names,
-    Number,
     PositiveCount,
     PositiveSeconds,
     Seconds,
-    Secret,
     Share,
     StateUrl,
     StoreUrl,
@@ -32,14 +29,6 @@ from zoe_grpcd.config.values import (
 )
 
 _SOCKETS = "unix:$XDG_RUNTIME_DIR/zoe-grpcd"
-
-
-def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
-    folder: Path = (info.context or {}).get("folder", Path())
-    return folder / path
-
-
-FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
 
 
 class Tls(Section):
@@ -71,26 +60,6 @@ class Server(Section):
     max_concurrent_streams: PositiveCount = option(512, "Calls at the same time on one connection.")
     max_receive_bytes: Bytes = option("32MiB", "Largest request.")
     max_request_time: PositiveSeconds = option("600s", "Longest request, for callers that set no deadline.")
-
-
-class Key(Section):
-    """Someone who may call."""
-
-    name: Name = needed("Whose it is; unique. Shown in statistics.")
-    key: Secret | None = option(None, "The key, best as ${VAR} or ${file:NAME}. Either this or key_sha256.")
-    key_sha256: Digest | None = option(None, "SHA-256 of the key, 64 hex digits. Either this or key.")
-    models: Names = option(["*"], "Models that it may use; * is all.")
-    priority: Priority = option("normal", "Highest priority that it may ask for.")
-    rpm: PositiveCount | None = option(None, "Requests a minute. Unset: no limit.")
-    tpm: PositiveCount | None = option(None, "Tokens a minute. Unset: no limit.")
-    daily_budget_usd: Number | None = option(None, "US dollars a day. Unset: no limit.")
-    admin: Flag = option(OFF, "Whether it may use the admin service.")
-
-
-class Auth(Section):
-    """Who may call. No keys: whoever reaches a loopback address or the socket."""
-
-    keys: tuple[Key, ...] = option((), "Everyone who may call.")
 
 
 class Reliability(Section):

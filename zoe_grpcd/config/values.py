@@ -3,11 +3,21 @@
 Rule: a message says what would be right and never repeats the value; who reports it knows whether it may be shown.
 """
 
+import hashlib
 import math
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from zoe_grpcd.config.address import address, state, store, store_text, switchable, url
 from zoe_grpcd.core.chains import condition_of
@@ -172,9 +182,27 @@ def keep_alive(value: object) -> int | str:
 
 def digest(value: SecretStr) -> SecretStr:
     """A SHA-256 in hexadecimal."""
-    if not re.fullmatch(r"[0-9a-fA-F]{64}", value.get_secret_value()):
+    text = value.get_secret_value()
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
         raise ValueError("must be a SHA-256, which is 64 hexadecimal digits")
+    if bytes.fromhex(text) == hashlib.sha256().digest():
+        raise ValueError("must be the SHA-256 of a key; this is that of an empty text")
     return value
+
+
+def sendable(value: SecretStr) -> SecretStr:
+    """A key that metadata can carry."""
+    if not re.fullmatch(r"[\x21-\x7e]+", value.get_secret_value()):
+        raise ValueError(
+            "must be of visible ASCII characters without blanks, since metadata carries no others"
+        )
+    return value
+
+
+def beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    """A relative path starts at the folder of the configuration file."""
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / path
 
 
 def listed(value: object) -> object:
@@ -268,6 +296,13 @@ StateUrl = Annotated[
     _spelled(r"^(memory|sqlite|rediss?|unix)://\S*$"),
 ]
 Digest = Annotated[SecretStr, AfterValidator(digest), _spelled("^[0-9a-fA-F]{64}$")]
+KeyText = Annotated[
+    SecretStr,
+    Field(min_length=1),
+    AfterValidator(sendable),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+]
+FilePath = Annotated[Path, AfterValidator(beside_the_file)]
 Secret = Annotated[SecretStr, Field(min_length=1), WithJsonSchema({"type": "string", "minLength": 1})]
 Address = Annotated[str, AfterValidator(address), _spelled(_PATTERN_HOST_PORT + ")$")]
 SwitchableAddress = Annotated[

@@ -145,7 +145,7 @@ def _guarded(handler: Handler, gate: Gate | None, method: str) -> Handler:
         except Exception:
             request_id = request_id_of(getattr(request, "request_id", ""), context)[:128]
             log.exception("a bug in %s, request %s", handler.__qualname__, request_id)
-            await _refuse(context, ZoeError(_BUG, metadata={"request_id": request_id}))
+            await refuse(context, ZoeError(_BUG, metadata={"request_id": request_id}))
 
     return guarded
 
@@ -155,7 +155,7 @@ async def _answered(handler: Handler, request: Any, context: Context) -> Any:
     try:
         return await handler(request, context)
     except ZoeError as error:
-        await _refuse(context, error)
+        await refuse(context, error)
 
 
 async def _read(handler: Handler, request: Any, context: Context) -> Any:
@@ -209,7 +209,7 @@ async def _in_time(call: Callable[[], Awaitable[Any]], gate: Gate, context: Cont
         patience.close()
 
 
-async def _refuse(context: Context, error: ZoeError) -> None:
+async def refuse(context: Context, error: ZoeError) -> None:
     """Ends the call with an error; trailers that were set before it stay. Waits for a client that does not read."""
     trailers = {**dict(context.trailing_metadata() or ()), **dict(trailers_of(error))}
     await context.abort(code_of(error), message_of(error), tuple(trailers.items()))

@@ -5,19 +5,23 @@
     "zoe.admin.v1.AdminService"            the daemon
     "model/<id>"                           SERVING while a usable backend serves the model
 
+Without a key nobody is told of models where keys are asked for; of the services everybody is, as those who probe a
+daemon or choose among replicas have none to show.
+
 The servicer that ships with grpcio knows no List, and its Watch streams hold up a graceful stop to the end of its grace.
 """
 
 import grpc
 from grpc_health.v1 import health_pb2 as pb
 
-from zoe_grpcd.core.errors import NotFound
+from zoe_grpcd.access import Access
+from zoe_grpcd.core.errors import NotFound, Unauthenticated
 from zoe_grpcd.core.views import BackendView, Snapshot
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.router import Around
 from zoe_grpcd.rpc import admin, inference
 from zoe_grpcd.rpc.admin_encode import USABLE
-from zoe_grpcd.rpc.guard import Context, streaming, unary
+from zoe_grpcd.rpc.guard import AUTHORIZATION, Context, metadata_of, streaming, unary
 from zoe_grpcd.rpc.notice import Watchers
 
 SERVICE = "grpc.health.v1.Health"
@@ -29,9 +33,12 @@ MODEL = "model/"
 
 
 class HealthServicer:
-    """Reads the fleet; keeps no status of its own."""
+    """Reads the fleet; keeps no status of its own. `access`: the keys that are asked for; None: none are."""
 
-    def __init__(self, fleet: Fleet, watchers: Watchers, around: Around) -> None:
+    def __init__(
+        self, fleet: Fleet, watchers: Watchers, around: Around, access: Access | None = None
+    ) -> None:
+        self._access = access
         self._fleet = fleet
         self._watchers = watchers
         self._clock = around.clock
@@ -47,7 +54,7 @@ class HealthServicer:
 
     async def check(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
         """The status of one service; NOT_FOUND for an unknown one."""
-        status = self._status(request.service)
+        status = self._status(self._asked(request, context))
         if status == UNKNOWN:
             raise NotFound(f"no service is named {request.service!r}", metadata={"service": request.service})
         return pb.HealthCheckResponse(status=status)
@@ -55,7 +62,8 @@ class HealthServicer:
     async def list(self, request: pb.HealthListRequest, context: Context) -> pb.HealthListResponse:
         """The status of every service."""
         names = ["", inference.SERVICE, admin.SERVICE]
-        names += [MODEL + model for model in sorted(self._snapshot().by_model)]
+        if self._is_known(context):
+            names += [MODEL + model for model in sorted(self._snapshot().by_model)]
         return pb.HealthListResponse(
             statuses={name: pb.HealthCheckResponse(status=self._status(name)) for name in names}
         )
@@ -63,16 +71,32 @@ class HealthServicer:
     async def watch(self, request: pb.HealthCheckRequest, context: Context) -> None:
         """The status now and at each change of it; NOT_SERVING and the end when the daemon shuts down."""
         last: Status | None = None
+        service = self._asked(request, context)
         with self._watchers.watch() as notice:
             while True:
                 closing = notice.closing  # before the status, which may change during a write
-                status = self._status(request.service)
+                status = self._status(service)
                 if status != last:
                     await context.write(pb.HealthCheckResponse(status=status))
                     last = status
                 if closing:
                     return
                 await notice.take()
+
+    def _asked(self, request: pb.HealthCheckRequest, context: Context) -> str:
+        """The service that is asked for; of a model that the caller may not hear of, one that nobody knows."""
+        service: str = request.service
+        return service if not service.startswith(MODEL) or self._is_known(context) else MODEL
+
+    def _is_known(self, context: Context) -> bool:
+        """Whether no key is asked for, or the caller has one."""
+        if not self._access:
+            return True
+        try:
+            self._access.identify(metadata_of(context, AUTHORIZATION))
+        except Unauthenticated:
+            return False
+        return True
 
     def _snapshot(self) -> Snapshot:
         return self._fleet.snapshot(self._clock())

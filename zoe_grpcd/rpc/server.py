@@ -48,13 +48,16 @@ def make_server(
     max_streams: int,
     max_receive_bytes: int,
     beside_inherited: bool = False,
+    door: grpc.aio.ServerInterceptor | None = None,
 ) -> Server:
     """A server that does not listen yet. `max_streams` is for each connection.
 
-    `beside_inherited`: it will listen on ports that this process has inherited sockets for.
+    `beside_inherited`: it will listen on ports that this process has inherited sockets for. `door`: stands before every
+    method.
     """
     before = set(threading.enumerate())
     server = grpc.aio.server(
+        interceptors=() if door is None else (door,),
         options=(
             # else a second daemon would take half of the connections, in silence
             ("grpc.so_reuseport", int(beside_inherited)),
@@ -69,7 +72,7 @@ def make_server(
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.keepalive_timeout_ms", 20_000),
-        )
+        ),
     )
     server.add_generic_rpc_handlers(tuple(handlers))
     for thread in set(threading.enumerate()) - before:

@@ -12,6 +12,7 @@ import sys
 import grpc
 
 from zoe_client import AsyncClient, from_rpc_error
+from zoe_grpcd.cli import keys
 from zoe_grpcd.cli.top.daemon import Feed
 from zoe_grpcd.cli.top.session import Session
 from zoe_grpcd.cli.top.terminal import NoTerminal, opened
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
 
 async def _top(options: argparse.Namespace) -> None:
     wake = asyncio.Event()
-    async with AsyncClient(admin_target=options.admin_target) as client:
+    async with AsyncClient(admin_target=options.admin_target, api_key=keys.given(options)) as client:
         feed = Feed(client, options.interval, wake.set)
         await feed.first()
         with opened() as terminal:

@@ -18,7 +18,6 @@ def text_of(translation: Translation, source: str) -> str:
         lines += ["# Of that file, this is not here, or not as it was:"]
         lines += [f"#   {path_text(note.path)}: {note.message}" for note in translation.notes]
     for section, content in translation.data.items():
-        lines += ["", *(f"# {line}" for line in translation.comments.get(section, []))]
         dumped = yaml.safe_dump({section: content}, sort_keys=False, allow_unicode=True, width=_WIDTH)
-        lines.append(dumped.rstrip("\n"))
+        lines += ["", dumped.rstrip("\n")]
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 """The whole of a LiteLLM file -> the sections of ours.
 
-Rule: a master key is never let go: as long as keys cannot be asked for, only the owner's own sockets are listened on.
+Rule: a master key is never let go.
 """
 
 from dataclasses import dataclass, field
@@ -11,19 +11,15 @@ from zoe_grpcd.config.litellm.models import catalogue
 from zoe_grpcd.config.litellm.references import References, seconds
 from zoe_grpcd.config.litellm.routes import Settings, reliability_of, routing_of
 from zoe_grpcd.config.litellm.source import Findings, Note, Part
-from zoe_grpcd.config.not_yet import NOT_YET
 from zoe_grpcd.config.problem import Path
-
-OWN_SOCKET = "unix:$XDG_RUNTIME_DIR/zoe-grpcd/grpcd.sock"
-NO_KEYS_YET = "keys cannot be asked for yet: only sockets of the user that runs the daemon are listened on"
 
 
 @dataclass(slots=True)
 class Translation:
     """Our sections, in our notation. `values`: what the environment has to hold besides, by name; secrets among it.
 
-    `notes` and `mistakes` are about places of the LiteLLM file; `origins` leads from our paths to those. `comments`
-    go before a section of the text. `written`: secrets in the file, which have to move for the text to do the same.
+    `notes` and `mistakes` are about places of the LiteLLM file; `origins` leads from our paths to those. `written`:
+    secrets in the file, which have to move for the text to do the same.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -32,7 +28,6 @@ class Translation:
     mistakes: list[Note] = field(default_factory=list)
     origins: dict[Path, Path] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
-    comments: dict[str, list[str]] = field(default_factory=dict)
 
 
 def translate(data: dict[str, Any]) -> Translation:
@@ -110,18 +105,10 @@ def _server(made: Translation, settings: Settings, general: Part, references: Re
     key = general.take("master_key")
     if key is not None:
         where = ("general_settings", "master_key")
-        master = {"name": "master", "key": references.secret(key, where, "master_key"), "admin": True}
-        if "auth.keys" in NOT_YET:
-            server = {"listen": [OWN_SOCKET], **server}
-            references.findings.note(where, NO_KEYS_YET)
-            made.comments["server"] = [
-                f"The file has a master key, and {NO_KEYS_YET}.",
-                "Once this version asks for keys, remove `listen` here and put this in its place:",
-                f'  auth: {{keys: [{{name: master, key: "{master["key"]}", admin: true}}]}}',
-            ]
-        else:
-            made.data["auth"] = {"keys": [master]}
-            made.origins["auth",] = where
+        secret = references.secret(key, where, "master_key")
+        master = {"name": "master", "key": secret, "priority": "critical", "admin": True}
+        made.data["auth"] = {"keys": [master]}
+        made.origins["auth",] = where
     if server:
         made.data["server"] = server
 

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """Serves operators, on the admin socket only.
+    """Serves operators: on the admin socket, which its owner alone can open, to whoever calls; on an address with a port
+    (`server.admin_listen`) to calls with the metadata `authorization: Bearer KEY` of a key with `admin: true`.
 
     Errors of every call: BAD_REQUEST (INVALID_ARGUMENT), CREDENTIALS_MISSING and CREDENTIALS_INVALID
     (UNAUTHENTICATED), PERMISSION_DENIED, SHUTTING_DOWN (UNAVAILABLE), NOT_IMPLEMENTED (UNIMPLEMENTED), INTERNAL.
@@ -112,7 +113,8 @@ class AdminServiceStub(object):
 
 
 class AdminServiceServicer(object):
-    """Serves operators, on the admin socket only.
+    """Serves operators: on the admin socket, which its owner alone can open, to whoever calls; on an address with a port
+    (`server.admin_listen`) to calls with the metadata `authorization: Bearer KEY` of a key with `admin: true`.
 
     Errors of every call: BAD_REQUEST (INVALID_ARGUMENT), CREDENTIALS_MISSING and CREDENTIALS_INVALID
     (UNAUTHENTICATED), PERMISSION_DENIED, SHUTTING_DOWN (UNAVAILABLE), NOT_IMPLEMENTED (UNIMPLEMENTED), INTERNAL.
@@ -338,7 +340,8 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """Serves operators, on the admin socket only.
+    """Serves operators: on the admin socket, which its owner alone can open, to whoever calls; on an address with a port
+    (`server.admin_listen`) to calls with the metadata `authorization: Bearer KEY` of a key with `admin: true`.
 
     Errors of every call: BAD_REQUEST (INVALID_ARGUMENT), CREDENTIALS_MISSING and CREDENTIALS_INVALID
     (UNAUTHENTICATED), PERMISSION_DENIED, SHUTTING_DOWN (UNAVAILABLE), NOT_IMPLEMENTED (UNIMPLEMENTED), INTERNAL.

@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """Serves operators, on the admin socket only.
+    """Serves operators: on the admin socket, which its owner alone can open, to whoever calls; on an address with a port
+    (`server.admin_listen`) to calls with the metadata `authorization: Bearer KEY` of a key with `admin: true`.
 
     Errors of every call: BAD_REQUEST (INVALID_ARGUMENT), CREDENTIALS_MISSING and CREDENTIALS_INVALID
     (UNAUTHENTICATED), PERMISSION_DENIED, SHUTTING_DOWN (UNAVAILABLE), NOT_IMPLEMENTED (UNIMPLEMENTED), INTERNAL.
@@ -122,7 +123,8 @@ class AdminServiceStub:
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """Serves operators, on the admin socket only.
+    """Serves operators: on the admin socket, which its owner alone can open, to whoever calls; on an address with a port
+    (`server.admin_listen`) to calls with the metadata `authorization: Bearer KEY` of a key with `admin: true`.
 
     Errors of every call: BAD_REQUEST (INVALID_ARGUMENT), CREDENTIALS_MISSING and CREDENTIALS_INVALID
     (UNAUTHENTICATED), PERMISSION_DENIED, SHUTTING_DOWN (UNAVAILABLE), NOT_IMPLEMENTED (UNIMPLEMENTED), INTERNAL.
@@ -213,7 +215,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Serves operators, on the admin socket only.
+    """Serves operators: on the admin socket, which its owner alone can open, to whoever calls; on an address with a port
+    (`server.admin_listen`) to calls with the metadata `authorization: Bearer KEY` of a key with `admin: true`.
 
     Errors of every call: BAD_REQUEST (INVALID_ARGUMENT), CREDENTIALS_MISSING and CREDENTIALS_INVALID
     (UNAUTHENTICATED), PERMISSION_DENIED, SHUTTING_DOWN (UNAVAILABLE), NOT_IMPLEMENTED (UNIMPLEMENTED), INTERNAL.

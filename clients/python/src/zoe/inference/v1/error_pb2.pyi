@@ -49,9 +49,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_BACKEND_LOST: _ErrorReason.ValueType  # 10
     """ABORTED. The backend was lost after the first token and no acceptable splice was possible. AttemptsDetail."""
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 11
-    """RESOURCE_EXHAUSTED. The key, or every able backend, is over its rate. QuotaFailure, RetryInfo."""
+    """RESOURCE_EXHAUSTED. The key, or every able backend, is over its rate. QuotaFailure, whose subject is `key:NAME` or
+    `backend`; RetryInfo. Metadata for a key: `key`, and `limit` (`rpm`, `tpm` or `max_concurrent`).
+    """
     ERROR_REASON_BUDGET_EXCEEDED: _ErrorReason.ValueType  # 12
-    """RESOURCE_EXHAUSTED. The key's budget is spent. QuotaFailure, RetryInfo."""
+    """RESOURCE_EXHAUSTED. What is left of the key's budget is not enough. QuotaFailure; RetryInfo to the next day, which
+    begins at 00:00 UTC. Metadata `key`, `limit`.
+    """
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 13
     """RESOURCE_EXHAUSTED. The queue is full. RetryInfo."""
     ERROR_REASON_QUEUE_TIMEOUT: _ErrorReason.ValueType  # 14
@@ -67,7 +71,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CREDENTIALS_INVALID: _ErrorReason.ValueType  # 18
     """UNAUTHENTICATED. The key is not valid."""
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 19
-    """PERMISSION_DENIED. The key may not do this."""
+    """PERMISSION_DENIED. The key may not do this. Metadata `key`, and `model` if it may not use the one that is named."""
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 20
     """UNAVAILABLE. The daemon is draining. RetryInfo. ABORTED: it ends, and the call that ran has used up the time for that."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 21
@@ -111,9 +115,13 @@ ERROR_REASON_MODEL_LOAD_FAILED: ErrorReason.ValueType  # 9
 ERROR_REASON_BACKEND_LOST: ErrorReason.ValueType  # 10
 """ABORTED. The backend was lost after the first token and no acceptable splice was possible. AttemptsDetail."""
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 11
-"""RESOURCE_EXHAUSTED. The key, or every able backend, is over its rate. QuotaFailure, RetryInfo."""
+"""RESOURCE_EXHAUSTED. The key, or every able backend, is over its rate. QuotaFailure, whose subject is `key:NAME` or
+`backend`; RetryInfo. Metadata for a key: `key`, and `limit` (`rpm`, `tpm` or `max_concurrent`).
+"""
 ERROR_REASON_BUDGET_EXCEEDED: ErrorReason.ValueType  # 12
-"""RESOURCE_EXHAUSTED. The key's budget is spent. QuotaFailure, RetryInfo."""
+"""RESOURCE_EXHAUSTED. What is left of the key's budget is not enough. QuotaFailure; RetryInfo to the next day, which
+begins at 00:00 UTC. Metadata `key`, `limit`.
+"""
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 13
 """RESOURCE_EXHAUSTED. The queue is full. RetryInfo."""
 ERROR_REASON_QUEUE_TIMEOUT: ErrorReason.ValueType  # 14
@@ -129,7 +137,7 @@ ERROR_REASON_CREDENTIALS_MISSING: ErrorReason.ValueType  # 17
 ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 18
 """UNAUTHENTICATED. The key is not valid."""
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 19
-"""PERMISSION_DENIED. The key may not do this."""
+"""PERMISSION_DENIED. The key may not do this. Metadata `key`, and `model` if it may not use the one that is named."""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 20
 """UNAVAILABLE. The daemon is draining. RetryInfo. ABORTED: it ends, and the call that ran has used up the time for that."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 21

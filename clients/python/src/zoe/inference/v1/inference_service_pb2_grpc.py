@@ -31,7 +31,8 @@ class InferenceServiceStub(object):
     The gRPC deadline is the only deadline: it bounds the queue, the load, the connect and every attempt. A call
     without one gets 600 s. A cancelled call frees its backend at once.
 
-    Request metadata: `authorization: Bearer KEY`, `x-request-id`, `traceparent`, `x-priority`, `x-capability`.
+    Request metadata: `authorization: Bearer KEY`, `x-request-id`, `traceparent`, `x-priority`, `x-capability`. The key is
+    needed where the daemon has keys, on sockets too; it limits what a request may use, and the explanation says what it changed.
     Trailers: `grpc-status-details-bin`, `grpc-retry-pushback-ms`, `x-zoe-decision-id`, `x-zoe-backend`.
 
     Errors of every call: BAD_REQUEST (INVALID_ARGUMENT), CREDENTIALS_MISSING and CREDENTIALS_INVALID
@@ -72,7 +73,8 @@ class InferenceServiceServicer(object):
     The gRPC deadline is the only deadline: it bounds the queue, the load, the connect and every attempt. A call
     without one gets 600 s. A cancelled call frees its backend at once.
 
-    Request metadata: `authorization: Bearer KEY`, `x-request-id`, `traceparent`, `x-priority`, `x-capability`.
+    Request metadata: `authorization: Bearer KEY`, `x-request-id`, `traceparent`, `x-priority`, `x-capability`. The key is
+    needed where the daemon has keys, on sockets too; it limits what a request may use, and the explanation says what it changed.
     Trailers: `grpc-status-details-bin`, `grpc-retry-pushback-ms`, `x-zoe-decision-id`, `x-zoe-backend`.
 
     Errors of every call: BAD_REQUEST (INVALID_ARGUMENT), CREDENTIALS_MISSING and CREDENTIALS_INVALID
@@ -82,7 +84,8 @@ class InferenceServiceServicer(object):
     def Route(self, request, context):
         """Decides where a request would go and sends nothing to a backend.
 
-        Errors: MODEL_NOT_FOUND, NO_CAPABLE_BACKEND, CONTEXT_TOO_LONG, NO_HEALTHY_BACKEND.
+        Errors: MODEL_NOT_FOUND, NO_CAPABLE_BACKEND, CONTEXT_TOO_LONG, NO_HEALTHY_BACKEND; RATE_LIMITED and BUDGET_EXCEEDED
+        where a request would be refused so, though this call itself counts for neither.
         Retry: safe at any time; worth it on UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -161,7 +164,8 @@ class InferenceService(object):
     The gRPC deadline is the only deadline: it bounds the queue, the load, the connect and every attempt. A call
     without one gets 600 s. A cancelled call frees its backend at once.
 
-    Request metadata: `authorization: Bearer KEY`, `x-request-id`, `traceparent`, `x-priority`, `x-capability`.
+    Request metadata: `authorization: Bearer KEY`, `x-request-id`, `traceparent`, `x-priority`, `x-capability`. The key is
+    needed where the daemon has keys, on sockets too; it limits what a request may use, and the explanation says what it changed.
     Trailers: `grpc-status-details-bin`, `grpc-retry-pushback-ms`, `x-zoe-decision-id`, `x-zoe-backend`.
 
     Errors of every call: BAD_REQUEST (INVALID_ARGUMENT), CREDENTIALS_MISSING and CREDENTIALS_INVALID

@@ -32,7 +32,8 @@ class InferenceServiceStub:
     The gRPC deadline is the only deadline: it bounds the queue, the load, the connect and every attempt. A call
     without one gets 600 s. A cancelled call frees its backend at once.
 
-    Request metadata: `authorization: Bearer KEY`, `x-request-id`, `traceparent`, `x-priority`, `x-capability`.
+    Request metadata: `authorization: Bearer KEY`, `x-request-id`, `traceparent`, `x-priority`, `x-capability`. The key is
+    needed where the daemon has keys, on sockets too; it limits what a request may use, and the explanation says what it changed.
     Trailers: `grpc-status-details-bin`, `grpc-retry-pushback-ms`, `x-zoe-decision-id`, `x-zoe-backend`.
 
     Errors of every call: BAD_REQUEST (INVALID_ARGUMENT), CREDENTIALS_MISSING and CREDENTIALS_INVALID
@@ -46,7 +47,8 @@ class InferenceServiceStub:
     Route: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.RouteRequest, _inference_service_pb2.RouteResponse]
     """Decides where a request would go and sends nothing to a backend.
 
-    Errors: MODEL_NOT_FOUND, NO_CAPABLE_BACKEND, CONTEXT_TOO_LONG, NO_HEALTHY_BACKEND.
+    Errors: MODEL_NOT_FOUND, NO_CAPABLE_BACKEND, CONTEXT_TOO_LONG, NO_HEALTHY_BACKEND; RATE_LIMITED and BUDGET_EXCEEDED
+    where a request would be refused so, though this call itself counts for neither.
     Retry: safe at any time; worth it on UNAVAILABLE.
     """
     Complete: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.CompleteRequest, _inference_service_pb2.CompleteResponse]
@@ -80,7 +82,8 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     The gRPC deadline is the only deadline: it bounds the queue, the load, the connect and every attempt. A call
     without one gets 600 s. A cancelled call frees its backend at once.
 
-    Request metadata: `authorization: Bearer KEY`, `x-request-id`, `traceparent`, `x-priority`, `x-capability`.
+    Request metadata: `authorization: Bearer KEY`, `x-request-id`, `traceparent`, `x-priority`, `x-capability`. The key is
+    needed where the daemon has keys, on sockets too; it limits what a request may use, and the explanation says what it changed.
     Trailers: `grpc-status-details-bin`, `grpc-retry-pushback-ms`, `x-zoe-decision-id`, `x-zoe-backend`.
 
     Errors of every call: BAD_REQUEST (INVALID_ARGUMENT), CREDENTIALS_MISSING and CREDENTIALS_INVALID
@@ -91,7 +94,8 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     Route: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.RouteRequest, _inference_service_pb2.RouteResponse]  # type: ignore[assignment]
     """Decides where a request would go and sends nothing to a backend.
 
-    Errors: MODEL_NOT_FOUND, NO_CAPABLE_BACKEND, CONTEXT_TOO_LONG, NO_HEALTHY_BACKEND.
+    Errors: MODEL_NOT_FOUND, NO_CAPABLE_BACKEND, CONTEXT_TOO_LONG, NO_HEALTHY_BACKEND; RATE_LIMITED and BUDGET_EXCEEDED
+    where a request would be refused so, though this call itself counts for neither.
     Retry: safe at any time; worth it on UNAVAILABLE.
     """
     Complete: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.CompleteRequest, _inference_service_pb2.CompleteResponse]  # type: ignore[assignment]
@@ -124,7 +128,8 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     The gRPC deadline is the only deadline: it bounds the queue, the load, the connect and every attempt. A call
     without one gets 600 s. A cancelled call frees its backend at once.
 
-    Request metadata: `authorization: Bearer KEY`, `x-request-id`, `traceparent`, `x-priority`, `x-capability`.
+    Request metadata: `authorization: Bearer KEY`, `x-request-id`, `traceparent`, `x-priority`, `x-capability`. The key is
+    needed where the daemon has keys, on sockets too; it limits what a request may use, and the explanation says what it changed.
     Trailers: `grpc-status-details-bin`, `grpc-retry-pushback-ms`, `x-zoe-decision-id`, `x-zoe-backend`.
 
     Errors of every call: BAD_REQUEST (INVALID_ARGUMENT), CREDENTIALS_MISSING and CREDENTIALS_INVALID
@@ -139,7 +144,8 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_inference_service_pb2.RouteResponse, _abc.Awaitable[_inference_service_pb2.RouteResponse]]:
         """Decides where a request would go and sends nothing to a backend.
 
-        Errors: MODEL_NOT_FOUND, NO_CAPABLE_BACKEND, CONTEXT_TOO_LONG, NO_HEALTHY_BACKEND.
+        Errors: MODEL_NOT_FOUND, NO_CAPABLE_BACKEND, CONTEXT_TOO_LONG, NO_HEALTHY_BACKEND; RATE_LIMITED and BUDGET_EXCEEDED
+        where a request would be refused so, though this call itself counts for neither.
         Retry: safe at any time; worth it on UNAVAILABLE.
         """
 

@@ -27,7 +27,7 @@ class _Priority:
 class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
-    """The caller's default: its key's priority, else NORMAL."""
+    """NORMAL, or the highest that the caller's key may have if that is lower. No key raises a priority."""
     PRIORITY_BATCH: _Priority.ValueType  # 1
     """Whenever there is room."""
     PRIORITY_LOW: _Priority.ValueType  # 2
@@ -43,7 +43,7 @@ class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
     """How urgent a request is. New values may be added."""
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
-"""The caller's default: its key's priority, else NORMAL."""
+"""NORMAL, or the highest that the caller's key may have if that is lower. No key raises a priority."""
 PRIORITY_BATCH: Priority.ValueType  # 1
 """Whenever there is room."""
 PRIORITY_LOW: Priority.ValueType  # 2

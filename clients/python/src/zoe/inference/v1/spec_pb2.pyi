@@ -82,7 +82,7 @@ class InferenceSpec(_message.Message):
     end_user_id: _builtins.str
     """The end user on whose behalf the caller asks, for the backend's abuse detection. Empty: none. Advisory: not sent
     to a backend that has no use for it. Says first whose requests these are when callers take turns in the queue; else
-    the session, the affinity key or the connection does.
+    the session, the affinity key or the connection does. Where keys are asked for, the key says it alone.
     """
     parallel_tool_calls: _builtins.bool
     """Whether several tools may be called in one answer. Absent: the backend's default."""
