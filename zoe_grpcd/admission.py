@@ -76,6 +76,10 @@ class WaitingRoom:
         """The refusal of who finds no seat."""
         return Exhausted(f"{self.max_queue} requests wait already", cause="QUEUE_FULL", retry_after=1.0)
 
+    def limit(self, max_queue: int, max_queue_time: float, ageing: float) -> None:
+        """Other limits, for those who come from now on; whoever has a seat keeps it."""
+        self.max_queue, self.max_queue_time, self.line.ageing = max_queue, max_queue_time, ageing
+
     def seat(self, ticket: Ticket | None = None) -> "Seat":
         """A way in for one request; left at the end of its `with`."""
         return Seat(self, ticket or Ticket())

@@ -10,20 +10,23 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from zoe_grpcd.access import Access
-from zoe_grpcd.adapters.systemd import Reporter, inherited_sockets
+from zoe_grpcd.adapters.systemd import Reporter, inherited_sockets, reloading
 from zoe_grpcd.admission import WaitingRoom
-from zoe_grpcd.config import Config
+from zoe_grpcd.config import Config, Loaded, Source
 from zoe_grpcd.config.address import is_local
 from zoe_grpcd.core.calls import Calls
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.keeper import Keeper
+from zoe_grpcd.logs import set_level
 from zoe_grpcd.monitor import Monitor
 from zoe_grpcd.recording.recorder import Recorder
+from zoe_grpcd.reloading import Reloading
 from zoe_grpcd.roster import Roster
 from zoe_grpcd.router import Around, Router
 from zoe_grpcd.rpc import admin, health, inference, reflection
 from zoe_grpcd.rpc.admin_door import AdminDoor
 from zoe_grpcd.rpc.admin_encode import USABLE
+from zoe_grpcd.rpc.configuration import Configured
 from zoe_grpcd.rpc.connections import connected
 from zoe_grpcd.rpc.counted import counted
 from zoe_grpcd.rpc.doors import UNIX, Doors
@@ -54,9 +57,10 @@ SEARCH_INTERVAL = 5.0
 class Daemon:
     """One daemon. `run` is its whole life."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, source: Source, loaded: Loaded) -> None:
+        config = self._config = loaded.config
         settings = settings_of(config)
+        self._reloading = Reloading(source, loaded, self._apply, reloading)
         self._fleet = Fleet(settings.facts, settings.deployments, random.getrandbits(63), settings.caution)
         self._monitor = Monitor(self._fleet, time.monotonic)
         self._recorder = _recorder_of(config, settings)
@@ -76,9 +80,8 @@ class Daemon:
         self._calls = Calls()
         self._resources = AsyncExitStack()
         self._roster = Roster(settings, self._fleet, self._monitor, self._resources)
-        self._router = Router(
-            self._fleet, settings.rules, self._roster.dispatchers, self._waiting, self._around
-        )
+        self._router = self._router_of(settings)
+        self._settings = settings
         self._embeddings = _embeddings_of(config, settings)
         self._store = store_of(config.state.url.get_secret_value() if config.state.url else "")
         self._resources.push_async_callback(self._store.close)
@@ -90,8 +93,8 @@ class Daemon:
         self._doors = Doors(inherited_sockets())
         self._handover = Handover(self._doors)
         self._stop = asyncio.Event()
+        self._reloads: set[asyncio.Task[None]] = set()
         self._draining = False
-        self._aliases = settings.rules.policy.aliases
         self.addresses: list[str] = []
 
     async def run(self) -> None:
@@ -110,20 +113,25 @@ class Daemon:
             await self._open_port()
             if self._doors:
                 await self._open_early(data)
-            await asyncio.gather(self._roster.open(), self._open_embeddings())
-            self._resources.push_async_callback(self._router.close)
+            await asyncio.gather(self._roster.open(), self._open_embeddings(self._embeddings))
+            self._resources.push_async_callback(self._close_requests)
             await self._monitor.first_round(FIRST_ROUND)
             if not self._doors:
                 await data.start()
             await admin_server.start()
             self._gate.ready.set()
-            with _signals(self.stop):
+            with _signals(self.stop, self._reload):
                 async with SelfCheck(
                     next((a for a in self.addresses if a.startswith(UNIX)), self.addresses[0])
                 ) as alive:
                     reporter = Reporter(self._status, alive)
                     log.info("ready on %s: %s", ", ".join(self.addresses), self._status())
-                    await self._until_stopped(self._search(), reporter.serving(), watch_loop(self._lagged))
+                    await self._until_stopped(
+                        self._search(),
+                        reporter.serving(),
+                        watch_loop(self._lagged),
+                        self._reloading.watch(),
+                    )
                 await self._drain(data, admin_server, reporter)
 
     async def _open_early(self, data: Server) -> None:
@@ -151,13 +159,15 @@ class Daemon:
         trusted = healthy
         if self._socket_alone:
             trusted = health.HealthServicer(self._fleet, self._watchers, self._around).handlers()
-        data_services = inference.InferenceServicer(
+        self._inference = inference.InferenceServicer(
             self._router, self._gate, self._config.images.allow_http, understanding=self._embeddings
-        ).handlers()
+        )
+        data_services = self._inference.handlers()
         figures = Figures(self._gate.log, self._calls, lambda: connected(self._all_addresses()))
-        admin_services = admin.AdminServicer(
-            self._fleet, self._watchers, self._around, self._aliases, figures.handlers()
-        ).handlers()
+        further = {**figures.handlers(), **Configured(self._reloading).handlers()}
+        aliases = self._settings.rules.policy.aliases
+        self._admin = admin.AdminServicer(self._fleet, self._watchers, self._around, aliases, further)
+        admin_services = self._admin.handlers()
         limits: Any = {
             "max_streams": server.max_concurrent_streams,
             "max_receive_bytes": server.max_receive_bytes,
@@ -198,17 +208,53 @@ class Daemon:
         self._resources.push_async_callback(port.close)
         await open_port(port, server.metrics_listen, asked_for="metrics_listen" in server.model_fields_set)
 
-    async def _open_embeddings(self) -> None:
+    async def _open_embeddings(self, embeddings: "Embeddings | None") -> "Embeddings | None":
+        if embeddings is not None:
+            await embeddings.open()
+        return embeddings
+
+    async def _close_requests(self) -> None:
+        """Ends what goes on beside them."""
+        await self._router.close()
         if self._embeddings is not None:
-            self._resources.callback(self._embeddings.close)
-            await self._embeddings.open()
+            self._embeddings.close()
+
+    # --------------------------------------------------------------------------------------- another configuration
+
+    def _router_of(self, settings: Settings) -> Router:
+        return Router(self._fleet, settings.rules, self._roster.dispatchers, self._waiting, self._around)
+
+    def _reload(self) -> None:
+        """As a SIGHUP wants it."""
+        self._reloads.add(task := asyncio.create_task(self._reloading.quietly(), name="reload"))
+        task.add_done_callback(self._reloads.discard)
+
+    async def _apply(self, config: Config, settings: Settings) -> None:
+        """Puts another configuration in force, between two requests: those that run go on with what they began with."""
+        found = await self._roster.look_ahead(settings, FIRST_ROUND)
+        embeddings, former = self._embeddings, self._settings
+        if (config.routing.classifier, settings.intents) != (self._config.routing.classifier, former.intents):
+            embeddings = await self._open_embeddings(_embeddings_of(config, settings))
+        self._config, self._settings = config, settings  # nothing awaits from here on
+        admission = config.admission
+        self._waiting.limit(admission.max_queue, admission.max_queue_time, admission.ageing)
+        self._gate.max_request_time = config.server.max_request_time
+        self._roster.refit(settings, found)
+        router = self._router_of(settings)
+        router.inherit(self._router)
+        if embeddings is not self._embeddings and self._embeddings is not None:
+            self._embeddings.retire()
+        self._router, self._embeddings = router, embeddings
+        self._inference.router, self._inference.understanding = router, embeddings
+        self._inference.allow_http_images = config.images.allow_http
+        self._admin.name(settings.rules.policy.aliases)
+        set_level(config.log.level)
 
     async def _search(self) -> None:
         """Looks on for servers that are not there yet."""
         while True:
             await asyncio.sleep(SEARCH_INTERVAL)
-            if not await self._roster.search():
-                return
+            await self._roster.search()
 
     def _lagged(self, seconds: float) -> None:
         self._gate.log.statistics.lagged(seconds, self._gate.log.now())
@@ -264,23 +310,24 @@ def _embeddings_of(config: Config, settings: Settings) -> "Embeddings | None":
 
 
 @contextmanager
-def _signals(handler: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT call `handler` while this lasts."""
+def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT call `stop` while this lasts, SIGHUP `reload`."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
+    for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
     try:
         yield
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in handlers:
             loop.remove_signal_handler(number)
 
 
-def serve(config: Config) -> None:
+def serve(source: Source, loaded: Loaded) -> None:
     """Runs a daemon to its end, on uvloop if that is installed."""
 
     async def main() -> None:
-        await Daemon(config).run()
+        await Daemon(source, loaded).run()
 
     try:
         import uvloop

@@ -48,6 +48,11 @@ def set_up(level: str, style: str, env: Mapping[str, str] = os.environ) -> None:
     logging.getLogger("zoe_grpcd").setLevel(level.upper())
 
 
+def set_level(level: str) -> None:
+    """Another level, from now on."""
+    logging.getLogger("zoe_grpcd").setLevel(level.upper())
+
+
 def _formatter(style: str, env: Mapping[str, str]) -> logging.Formatter:
     if style == "journal" or (style == "auto" and _under_journal(env)):
         return JournalFormatter("%(message)s")

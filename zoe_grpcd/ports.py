@@ -64,6 +64,41 @@ class StateStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The configuration in force: as YAML without secrets, the file's path and SHA-256 (both empty without a file), its
+    number from 1, and since when (unix seconds).
+    """
+
+    yaml: str
+    source: str
+    sha256: str
+    generation: int
+    since: float
+
+
+@dataclass(slots=True)
+class Reloaded:
+    """What a reload has changed or would change, in words, and the paths that wait for the next start."""
+
+    generation: int
+    changes: list[str]
+    warnings: list[str]
+    restart_required: list[str]
+
+
+class Configuration(Protocol):
+    """What the operator has written down."""
+
+    def in_force(self) -> InForce:
+        """As it is now."""
+        ...
+
+    async def reload(self, *, validate_only: bool = False) -> Reloaded:
+        """Reads it again and puts it in force between two requests; raises InvalidRequest, and changes nothing then."""
+        ...
+
+
 class Understanding(Protocol):
     """Finds the intent of a request in more time than a decision has."""
 

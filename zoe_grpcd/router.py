@@ -51,7 +51,7 @@ class Rules:
 
 
 class Router:
-    """One for the life of the daemon. `dispatchers` go by backend name."""
+    """One for each configuration. `dispatchers` go by backend name."""
 
     def __init__(
         self,
@@ -75,6 +75,10 @@ class Router:
         self._hedging = Hedging(fleet, rules.reliability, waiting, around)
         self._succession = Succession(fleet, rules.reliability, dispatchers, around)
         self._attempts = Attempts(fleet, rules.reliability, dispatchers, waiting, around)
+
+    def inherit(self, former: "Router") -> None:
+        """Takes the place of another one, which goes on with the requests that it has begun."""
+        self._succession.inherit(former._succession)
 
     async def close(self) -> None:
         """Ends what goes on beside the requests."""

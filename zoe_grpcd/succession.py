@@ -40,6 +40,10 @@ class Succession:
         self._scout = Scout(fleet, dispatchers, around.clock)
         self.budget = RetryBudget()
 
+    def inherit(self, former: "Succession") -> None:
+        """Goes on with what the one before it has begun, and with its budget."""
+        self._scout, self.budget = former._scout, former.budget
+
     async def close(self) -> None:
         """Ends what goes on beside the requests."""
         await self._scout.close()

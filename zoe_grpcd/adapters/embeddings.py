@@ -143,6 +143,10 @@ class Embeddings:
             self._verdicts.popitem(last=False)
         return verdict
 
+    def retire(self) -> None:
+        """Another one takes its place: what waits is finished, and nothing waited for."""
+        self._thread.shutdown(wait=False)
+
     def close(self) -> None:
         """Lets the vector at work be finished, and no other."""
         self._thread.shutdown(wait=True, cancel_futures=True)

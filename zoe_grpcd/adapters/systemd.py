@@ -7,7 +7,9 @@ Rule: nothing here fails where no service manager is.
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 _FIRST_FD = 3
@@ -46,6 +48,16 @@ def watchdog_interval(env: Mapping[str, str] = os.environ) -> float | None:
     if env.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()) or "WATCHDOG_USEC" not in env:
         return None
     return int(env["WATCHDOG_USEC"]) / 1e6
+
+
+@contextmanager
+def reloading() -> Iterator[None]:
+    """RELOADING, and READY at the end, however it ends. MONOTONIC_USEC is what systemd 253 wants besides."""
+    notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    try:
+        yield
+    finally:
+        notify("READY=1")
 
 
 @dataclass(slots=True)

@@ -11,42 +11,36 @@ from zoe_grpcd.cli.configs import BAD_CONFIG
 
 def run(options: argparse.Namespace) -> int:
     """Runs one of them; returns the exit status."""
+    source = config.Source(os.environ, options.config)
     try:
-        loaded, warnings, source = _load(options.config)
+        loaded = source.read()
     except config.ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         return BAD_CONFIG
-    for warning in warnings:
+    for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if options.command == "check":
         from zoe_grpcd.cli import checks
 
+        file = "" if loaded.source is None else str(loaded.source)
         print(
-            json.dumps(checks.summary(loaded, source, warnings), indent=2)
+            json.dumps(checks.summary(loaded.config, file, loaded.warnings), indent=2)
             if options.json
-            else checks.told(loaded, source)
+            else checks.told(loaded.config, file)
         )
         return 0
-    return _serve(loaded)
+    return _serve(source, loaded)
 
 
-def _load(named: str | None) -> tuple[config.Config, tuple[config.Problem, ...], str]:
-    path = config.find(os.environ, named)
-    if path is None:
-        return config.defaults(), (), ""
-    loaded = config.load(path)
-    return loaded.config, loaded.warnings, str(loaded.source)
-
-
-def _serve(loaded: config.Config) -> int:
+def _serve(source: config.Source, loaded: config.Loaded) -> int:
     from zoe_grpcd.app import serve
     from zoe_grpcd.logs import set_up
     from zoe_grpcd.rpc.doors import CannotListen
 
-    set_up(loaded.log.level, loaded.log.format)
+    set_up(loaded.config.log.level, loaded.config.log.format)
     try:
-        serve(loaded)
+        serve(source, loaded)
     except CannotListen as error:
         print(f"zoe-grpcd: {error}", file=sys.stderr)
         return 1

@@ -9,12 +9,14 @@ from zoe_grpcd.config.load import Loaded, defaults, find, imported, load
 from zoe_grpcd.config.model import Config
 from zoe_grpcd.config.problem import ConfigError, Problem
 from zoe_grpcd.config.schema import json_schema
+from zoe_grpcd.config.source import Source
 
 __all__ = [
     "Config",
     "ConfigError",
     "Loaded",
     "Problem",
+    "Source",
     "defaults",
     "dump",
     "find",

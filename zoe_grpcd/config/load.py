@@ -22,11 +22,13 @@ from zoe_grpcd.config.problem import ConfigError, Problem, path_text
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that can be used. `sha256` is that of the file's bytes, in hexadecimal."""
+    """A configuration that can be used. `sha256` is that of the file's bytes, in hexadecimal. Without a file, `source` is
+    None and `sha256` empty.
+    """
 
     config: Config
     warnings: tuple[Problem, ...]
-    source: Path
+    source: Path | None
     sha256: str
 
 

@@ -60,6 +60,9 @@ class Server(Section):
     max_concurrent_streams: PositiveCount = option(512, "Calls at the same time on one connection.")
     max_receive_bytes: Bytes = option("32MiB", "Largest request.")
     max_request_time: PositiveSeconds = option("600s", "Longest request, for callers that set no deadline.")
+    reload_on_change: Flag = option(
+        OFF, "Whether a change of this file is put in force by itself, as `zoe-grpcd reload` does."
+    )
 
 
 class Reliability(Section):

@@ -29,8 +29,6 @@ LATER = (
     "PrepareModel",
     "ReleaseLease",
     "ListLeases",
-    "GetConfig",
-    "ReloadConfig",
 )
 """Methods of the contract whose time has not come."""
 
@@ -52,10 +50,7 @@ class AdminServicer:
         self._watchers = watchers
         self._clock, self._nudge = around.clock, around.nudge
         self._further = further
-        self._aliases: dict[str, list[str]] = {}
-        for alias, members in aliases.items():
-            for model in members:
-                self._aliases.setdefault(model, []).append(alias)
+        self.name(aliases)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """All methods as one generic handler."""
@@ -74,6 +69,13 @@ class AdminServicer:
         methods |= {name: unary(_later(name), *_messages(name)) for name in LATER}
         methods |= {name: unary(handler, *_messages(name)) for name, handler in self._further.items()}
         return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    def name(self, aliases: Mapping[str, tuple[str, ...]]) -> None:
+        """Other aliases."""
+        self._aliases: dict[str, list[str]] = {}
+        for alias, members in aliases.items():
+            for model in members:
+                self._aliases.setdefault(model, []).append(alias)
 
     async def list_backends(
         self, request: pb.ListBackendsRequest, context: Context

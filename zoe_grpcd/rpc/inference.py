@@ -27,9 +27,9 @@ MAX_COALESCE = 1.0
 FIRST_WRITE = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InferenceServicer:
-    """The inference methods.
+    """The inference methods. What another configuration brings is set between two requests.
 
     `allow_http_images`: image addresses may be passed on to backends. `write_timeout`: a client that takes nothing for
     this long, with its window full, is given up (seconds). `understanding`: finds the intent before the decision; None:
