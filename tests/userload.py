@@ -39,6 +39,7 @@ class Load:
     """Callers, one for each of `KINDS`, each on a connection of its own."""
 
     target: str
+    credentials: grpc.ChannelCredentials | None = None
     calls: dict[int, list[Call]] = field(default_factory=lambda: {n: [] for n in range(len(KINDS))})
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -55,7 +56,7 @@ class Load:
 
     def run(self, caller: int) -> None:
         options = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
-        with grpc.insecure_channel(self.target, options) as channel:
+        with self._channel(options) as channel:
             stub = InferenceServiceStub(channel)
             while not self._stop.wait(PACE):
                 call = Call(KINDS[caller], time.monotonic())
@@ -64,6 +65,11 @@ class Load:
                 except grpc.RpcError as error:
                     call.error = f"{error.code().name} {error.details()}"
                 self.calls[caller].append(call)
+
+    def _channel(self, options: tuple[tuple[str, int], ...]) -> grpc.Channel:
+        if self.credentials is None:
+            return grpc.insecure_channel(self.target, options)
+        return grpc.secure_channel(self.target, self.credentials, options)
 
     def stop(self) -> None:
         self._stop.set()
@@ -91,9 +97,9 @@ def _spec(tokens: int) -> InferenceSpec:
 
 
 @contextmanager
-def load_on(target: str) -> Iterator[Load]:
+def load_on(target: str, credentials: grpc.ChannelCredentials | None = None) -> Iterator[Load]:
     """Callers that ask until the end of the block; every call has ended after it."""
-    load = Load(target)
+    load = Load(target, credentials)
     callers = [threading.Thread(target=load.run, args=(n,), daemon=True) for n in load.calls]
     for caller in callers:
         caller.start()

@@ -26,10 +26,12 @@ from zoe_grpcd.router import Around, Router
 from zoe_grpcd.rpc import admin, health, inference, reflection
 from zoe_grpcd.rpc.admin_door import AdminDoor
 from zoe_grpcd.rpc.admin_encode import USABLE
+from zoe_grpcd.rpc.certificates import Certificates
 from zoe_grpcd.rpc.configuration import Configured
 from zoe_grpcd.rpc.connections import connected
 from zoe_grpcd.rpc.counted import counted
 from zoe_grpcd.rpc.doors import UNIX, Doors
+from zoe_grpcd.rpc.front import Fronts
 from zoe_grpcd.rpc.guard import Gate
 from zoe_grpcd.rpc.handover import Handover
 from zoe_grpcd.rpc.notice import Watchers
@@ -37,6 +39,7 @@ from zoe_grpcd.rpc.selfcheck import SelfCheck
 from zoe_grpcd.rpc.server import Locks, Server, listen, make_server
 from zoe_grpcd.rpc.stats import Figures
 from zoe_grpcd.settings import Settings, settings_of
+from zoe_grpcd.tls import Files
 from zoe_grpcd.stores import store_of
 from zoe_grpcd.telemetry import Telemetry, open_port
 from zoe_grpcd.vitals import watch_loop
@@ -91,7 +94,10 @@ class Daemon:
         self._access.change(settings.credentials)
         self._locks = Locks()
         self._doors = Doors(inherited_sockets())
-        self._handover = Handover(self._doors)
+        certificates = _certificates_of(config)
+        self._fronts = Fronts(certificates, self._gate.callers)
+        self._admin_fronts = Fronts(certificates, self._gate.callers)
+        self._handover = Handover(self._doors, self._fronts)
         self._stop = asyncio.Event()
         self._reloads: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -117,12 +123,16 @@ class Daemon:
             self._resources.push_async_callback(self._close_requests)
             await self._monitor.first_round(FIRST_ROUND)
             if not self._doors:
-                await data.start()
+                await self._open(data)
             await admin_server.start()
+            self._admin_fronts.open()
             self._gate.ready.set()
             with _signals(self.stop, self._reload):
                 async with SelfCheck(
-                    next((a for a in self.addresses if a.startswith(UNIX)), self.addresses[0])
+                    next(
+                        (a for a in self.addresses if a.startswith(UNIX)),
+                        self._fronts.inner(self.addresses[0]),
+                    )
                 ) as alive:
                     reporter = Reporter(self._status, alive)
                     log.info("ready on %s: %s", ", ".join(self.addresses), self._status())
@@ -137,8 +147,10 @@ class Daemon:
     async def _open_early(self, data: Server) -> None:
         """Greets whoever waits at inherited sockets, who would give up after 20 s; calls wait until all is there."""
         self._gate.ready.clear()
+        await self._open(data)
+
+    async def _open(self, data: Server) -> None:
         await data.start()
-        self._resources.push_async_callback(self._handover.close)
         self._handover.open()
 
     async def _until_stopped(self, *meanwhile: Coroutine[Any, Any, None]) -> None:
@@ -190,11 +202,20 @@ class Daemon:
 
     def _listen(self, data: Server, administration: Server) -> None:
         self._resources.callback(self._locks.close)
+        self._resources.push_async_callback(self._admin_fronts.close)
+        self._resources.push_async_callback(self._handover.close)
         for address in self._config.server.listen:
-            self.addresses.append(listen(data, address, self._locks, self._doors.claim(address)))
+            if self._fronts.wants(address):
+                given = self._doors.give(address)
+                self.addresses.append(self._fronts.listen(data.add_insecure_port, address, given))
+            else:
+                self.addresses.append(listen(data, address, self._locks, self._doors.claim(address)))
         self._doors.all_claimed()
-        if self._config.server.admin_listen:
-            listen(administration, self._config.server.admin_listen, self._locks)
+        if admin_address := self._config.server.admin_listen:
+            if self._admin_fronts.wants(admin_address):
+                self._admin_fronts.listen(administration.add_insecure_port, admin_address)
+            else:
+                listen(administration, admin_address, self._locks)
         ports = (a.rpartition(":")[2] for a in self.addresses if not a.startswith(UNIX))
         self._roster.own_ports |= {int(port) for port in ports}
 
@@ -293,6 +314,11 @@ class Daemon:
         if self._draining:
             return f"draining, {self._running()} running"
         return f"{usable} of {len(snapshot.backends)} backends ready, {self._running()} running"
+
+
+def _certificates_of(config: Config) -> Certificates | None:
+    given = config.server.tls
+    return Certificates(Files(given.cert_file, given.key_file, given.client_ca_file)) if given else None
 
 
 def _recorder_of(config: Config, settings: Settings) -> Recorder | None:

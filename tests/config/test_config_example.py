@@ -6,8 +6,9 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from certificates import Authority
 
-from zoe_grpcd.config import Config, ConfigError, Loaded, defaults, json_schema, load
+from zoe_grpcd.config import Config, Loaded, defaults, json_schema, load
 from zoe_grpcd.config.crosscheck import find
 from zoe_grpcd.config.routing import Intent
 from zoe_grpcd.config.section import options
@@ -52,14 +53,13 @@ def test_what_the_example_gives_as_a_default_is_the_default() -> None:
     assert example.drop_params == default.drop_params
 
 
-def test_with_every_option_switched_on_only_what_is_unsafe_yet_is_refused(tmp_path: Path) -> None:
+def test_every_option_may_be_switched_on(tmp_path: Path) -> None:
     file = tmp_path / "everything.yaml"
     file.write_text(everything(), encoding="utf-8")
+    Authority(tmp_path, "clients").server("server")
     (tmp_path / "keys.yaml").write_text("[{name: another, key: zoe-1}]")
     (tmp_path / "keys.yaml").chmod(0o600)
-    with pytest.raises(ConfigError) as caught:
-        load(file, ENV)
-    assert [problem.path for problem in caught.value.problems] == ["server.tls"]
+    assert [key.name for key in load(file, ENV).config.auth.everyone] == ["assistant", "operator", "another"]
 
 
 def test_every_option_is_in_the_example() -> None:

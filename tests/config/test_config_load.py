@@ -295,17 +295,6 @@ def test_a_strategy_is_set_for_all_or_for_a_model_an_intent_or_a_capability(
     assert found == (strategy,) * 4
 
 
-@pytest.mark.parametrize(
-    ("text", "path"),
-    [
-        ("server: {tls: {cert_file: a, key_file: b}}", "server.tls"),
-    ],
-)
-def test_what_would_be_less_safe_than_it_says_is_an_error(mistakes: Mistakes, text: str, path: str) -> None:
-    (found,) = mistakes(text)
-    assert f"{path}: is not supported by this version, which refuses to start: " in found
-
-
 def test_everything_that_is_not_in_effect_yet_names_an_option_that_exists() -> None:
     from zoe_grpcd.config.section import options
 

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from certificates import Authority
 
 from zoe_grpcd.config import ConfigError, load
 
@@ -357,3 +358,13 @@ def test_aliases_that_multiply_are_stopped(mistakes: Mistakes) -> None:
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
     bomb += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
     assert "holds more than 50000 values" in mistakes(bomb)[0]
+
+
+def test_each_mistake_in_the_files_of_tls_is_told(mistakes: Mistakes, tmp_path: Path) -> None:
+    pair, other = Authority(tmp_path / "one").pair, Authority(tmp_path / "other").pair
+    (tmp_path / "none").write_text("no certificate")
+    text = "server:\n  tls:\n    cert_file: {}\n    key_file: {}\n    client_ca_file: {}\n"
+    assert mistakes(text.format("none", other.key, "nowhere")) == [
+        "3: server.tls.cert_file: must be certificates in PEM, not 'none'",
+        "5: server.tls.client_ca_file: must be a file that can be read, not 'nowhere': No such file or directory",
+    ]

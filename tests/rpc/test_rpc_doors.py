@@ -13,7 +13,9 @@ import grpc
 import pytest
 from waiting import eventually
 
+from zoe_grpcd.rpc.callers import Callers
 from zoe_grpcd.rpc.doors import CannotListen, Doors
+from zoe_grpcd.rpc.front import Fronts
 from zoe_grpcd.rpc.handover import Handover
 from zoe_grpcd.rpc.server import Locks, listen, make_server
 
@@ -56,7 +58,7 @@ class Life:
         self.held.set()
         self.running = 0
         self._doors = Doors([sock.dup()])
-        self.handover = Handover(self._doors)
+        self.handover = Handover(self._doors, Fronts(None, Callers()))
         method: Any = grpc.unary_unary_rpc_method_handler(self._answer)
         self.server = make_server(
             [grpc.method_handlers_generic_handler("t.T", {"M": method})],

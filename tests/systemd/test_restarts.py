@@ -1,11 +1,13 @@
 """One daemon after another under load from stock gRPC clients: what the callers see of it."""
 
+import json
 import os
 import signal
 import time
 from pathlib import Path
 
 import pytest
+from certificates import Authority, channel_credentials
 from userload import load_on
 from userservice import UNIT, Service
 from waiting import wait_until
@@ -22,6 +24,28 @@ def test_a_restart_under_load_fails_no_call(service: Service, target: str) -> No
         load.goes_on()
     after = service.manager.becomes(UNIT, SubState="running")
     assert after["MainPID"] != before["MainPID"]
+    assert load.failed() == []
+
+
+def test_a_restart_under_load_over_tls_fails_no_call(service: Service) -> None:
+    folder = service.manager.home / ".config/zoe-grpcd"
+    authority, config = Authority(folder / "tls"), folder / "config.yaml"
+    authority.server("daemon")
+    service.manager.own(folder)
+    before = config.read_text()
+    plain = json.loads(before)
+    tls = {"cert_file": "tls/daemon.pem", "key_file": "tls/daemon.key"}
+    config.write_text(json.dumps({**plain, "server": {**plain["server"], "tls": tls}}))
+    try:
+        service.running()
+        service.manager.systemctl("restart", UNIT)
+        with load_on(service.tcp, channel_credentials(authority)) as load:
+            load.goes_on()
+            service.manager.systemctl("restart", UNIT)
+            load.goes_on()
+    finally:
+        config.write_text(before)
+        service.manager.systemctl("restart", UNIT)
     assert load.failed() == []
 
 

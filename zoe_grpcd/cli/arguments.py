@@ -189,9 +189,23 @@ def _connection(to: argparse.ArgumentParser) -> None:
         "--target", help="default: $ZOE_GRPCD_TARGET, else the daemon's socket, else 127.0.0.1:50051"
     )
     _key(to)
+    _encryption(to)
 
 
 def _key(to: argparse.ArgumentParser) -> None:
     to.add_argument(
         "--api-key-file", metavar="FILE", help="holds the key; default: $ZOE_GRPCD_API_KEY, else none"
     )
+
+
+def _encryption(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--tls", action="store_true", help="speak TLS to a host; implied by these files")
+    to.add_argument(
+        "--ca-file",
+        metavar="FILE",
+        help="authorities that the daemon's certificate may be signed by; default: $ZOE_GRPCD_CA_FILE, else gRPC's",
+    )
+    to.add_argument(
+        "--cert-file", metavar="FILE", help="certificate to show; default: $ZOE_GRPCD_CERT_FILE, else none"
+    )
+    to.add_argument("--key-file", metavar="FILE", help="its private key; default: $ZOE_GRPCD_KEY_FILE")

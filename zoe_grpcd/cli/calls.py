@@ -49,10 +49,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _client(options: argparse.Namespace) -> Client:
-    key = keys.given(options)
-    if admin_target := getattr(options, "admin_target", None):
-        return Client(admin_target=admin_target, api_key=key)
-    return Client(getattr(options, "target", None), api_key=key)
+    given = {
+        name: value
+        for name in ("admin_target", "tls", "ca_file", "cert_file", "key_file")
+        if (value := getattr(options, name, None))
+    }
+    return Client(getattr(options, "target", None), api_key=keys.given(options), **given)
 
 
 def _failed(error: ZoeError, options: argparse.Namespace) -> int:

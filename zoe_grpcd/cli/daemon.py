@@ -37,6 +37,7 @@ def _serve(source: config.Source, loaded: config.Loaded) -> int:
     from zoe_grpcd.app import serve
     from zoe_grpcd.logs import set_up
     from zoe_grpcd.rpc.doors import CannotListen
+    from zoe_grpcd.tls import Unusable
 
     set_up(loaded.config.log.level, loaded.config.log.format)
     try:
@@ -44,4 +45,7 @@ def _serve(source: config.Source, loaded: config.Loaded) -> int:
     except CannotListen as error:
         print(f"zoe-grpcd: {error}", file=sys.stderr)
         return 1
+    except Unusable as error:  # it has changed since the configuration was checked
+        print(f"zoe-grpcd: server.tls.{error.option} {error}", file=sys.stderr)
+        return BAD_CONFIG
     return 0

@@ -3,11 +3,13 @@
 Rule: validation of a section knows that section alone; what spans several is in `crosscheck`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
+from zoe_grpcd import tls
 from zoe_grpcd.config.backends import Backend, Model
 from zoe_grpcd.config.keys import Auth
 from zoe_grpcd.config.routing import Routing
@@ -34,9 +36,35 @@ _SOCKETS = "unix:$XDG_RUNTIME_DIR/zoe-grpcd"
 class Tls(Section):
     """Files of a TLS server; a relative path starts at the folder of the configuration file."""
 
-    cert_file: FilePath = needed("Certificate chain, PEM.")
-    key_file: FilePath = needed("Private key, PEM.")
-    client_ca_file: FilePath | None = option(None, "Certificates that clients must be signed by. Unset: any.")
+    cert_file: FilePath = needed("Certificate chain, PEM. Read anew when it changes, with the others.")
+    key_file: FilePath = needed("Its private key, PEM, without a password. For its owner alone to read.")
+    client_ca_file: FilePath | None = option(
+        None, "Authorities that must have signed a client's certificate, PEM. Unset: clients need none."
+    )
+
+    @field_validator("cert_file")
+    @classmethod
+    def _is_certificate(cls, path: Path) -> Path:
+        return _usable(tls.check_certificate, path)
+
+    @field_validator("key_file")
+    @classmethod
+    def _is_its_key(cls, path: Path, info: ValidationInfo) -> Path:
+        certificate = info.data.get("cert_file")  # there if it is one
+        return _usable(tls.check_key, path, certificate) if certificate else path
+
+    @field_validator("client_ca_file")
+    @classmethod
+    def _are_authorities(cls, path: Path | None) -> Path | None:
+        return path and _usable(tls.check_authorities, path)
+
+
+def _usable(check: Callable[..., None], path: Path, *besides: Path) -> Path:
+    try:
+        check(path, *besides)
+    except tls.Unusable as error:
+        raise ValueError(str(error)) from None
+    return path
 
 
 class Server(Section):

@@ -16,7 +16,6 @@ _LATER = "is not in effect yet: "
 ERROR, WARNING = "error", "warning"
 
 NOT_YET: dict[str, tuple[str, str]] = {
-    "server.tls": (ERROR, "traffic would not be encrypted"),
     "backends.[].kind=triton": (WARNING, "it gets no requests"),
     "backends.[].kind=vllm": (WARNING, "it gets no requests; kind openai speaks to the same server"),
     "cache": (WARNING, "no answer is kept"),

@@ -139,21 +139,33 @@ class Doors:
         doors = [UnixDoor(s) if s.family == socket.AF_UNIX else TcpDoor(s) for s in sockets]
         self._unclaimed: dict[str, Door] = {door.address: door for door in doors}
         self._claimed: list[Door] = []
+        self._given = 0
 
     def __iter__(self) -> Iterator[Door]:
         return iter(self._claimed)
 
     def __bool__(self) -> bool:
-        return bool(self._claimed or self._unclaimed)
+        return bool(self._claimed or self._unclaimed or self._given)
 
     def claim(self, address: str) -> Door | None:
         """The door for an address of the configuration."""
-        host, _, port = address.rpartition(":")
-        plain = not address.startswith(UNIX) and port.isdigit() and _is_ip(host.strip("[]"))
-        door = self._unclaimed.pop(_tcp_name(host.strip("[]"), int(port)) if plain else address, None)
+        door = self._find(address)
         if door is not None:
             self._claimed.append(door)
         return door
+
+    def give(self, address: str) -> socket.socket | None:
+        """The socket for an address of the configuration, to one who takes connections from it himself."""
+        door = self._find(address)
+        if door is None:
+            return None
+        self._given += 1
+        return door.sock
+
+    def _find(self, address: str) -> Door | None:
+        host, _, port = address.rpartition(":")
+        plain = not address.startswith(UNIX) and port.isdigit() and _is_ip(host.strip("[]"))
+        return self._unclaimed.pop(_tcp_name(host.strip("[]"), int(port)) if plain else address, None)
 
     def all_claimed(self) -> None:
         """Raises CannotListen if there is one that callers would wait at for ever."""

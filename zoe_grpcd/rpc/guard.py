@@ -19,6 +19,7 @@ from zoe_grpcd.access import Access, Visit
 from zoe_grpcd.core.errors import CutShort, InvalidRequest, ShuttingDown, TooLate, Violation, ZoeError
 from zoe_grpcd.decisions import DecisionLog, Entry
 from zoe_grpcd.patience import Patience
+from zoe_grpcd.rpc.callers import Callers
 from zoe_grpcd.rpc.statuses import code_of, message_of, outcome_of, trailers_of
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Gate:
     def __init__(self, max_request_time: float = 600.0, log: DecisionLog | None = None) -> None:
         self.max_request_time = max_request_time
         self.log = log or DecisionLog()
+        self.callers = Callers()
         self.draining = False
         self.access: Access | None = None  # None: no keys are asked for
         self.running = 0

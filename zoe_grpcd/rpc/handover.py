@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from zoe_grpcd.rpc.connections import LOOK, Farewell
+from zoe_grpcd.rpc.connections import LOOK, Farewell, Where
 from zoe_grpcd.rpc.doors import Door, Doors
+from zoe_grpcd.rpc.front import Fronts
 from zoe_grpcd.rpc.relay import Relay
 
 # Who does not leave though nothing runs is not waited for any longer (seconds).
@@ -21,10 +22,11 @@ TELLING = 2.0
 
 
 class Handover:
-    """The doors over the daemon's life. Does nothing without any."""
+    """The doors and the TLS fronts over the daemon's life."""
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, fronts: Fronts) -> None:
         self._doors = doors
+        self._fronts = fronts
         self._relay = Relay()
         self._redirecting: asyncio.Task[None] | None = None
 
@@ -36,9 +38,12 @@ class Handover:
             # somebody may be on the way to the inherited socket still
             asyncio.get_running_loop().add_reader(door.sock, self._take, door)
             self._take(door)
+        self._fronts.open()
 
     async def leave(self, idle: Callable[[], bool], told: Callable[[], None]) -> None:
         """Shuts the doors, and returns when all have left, or only those who would not though nothing runs.
+
+        At once if no socket was inherited: nobody could wait for the next daemon.
 
         Args:
             idle: whether no call runs.
@@ -47,11 +52,11 @@ class Handover:
         if not self._doors:
             return
         self._shut()
-        farewell = Farewell([door.where() for door in self._doors], self._relay.inodes)
+        farewell = Farewell(self._places(), self._relay.inodes)
         await farewell.tell(TELLING)
         told()
         quiet = 0.0
-        while farewell.look() and quiet < PATIENCE:
+        while (farewell.look() or self._greeting()) and quiet < PATIENCE:
             quiet = quiet + LOOK if idle() else 0.0
             await asyncio.sleep(LOOK)
 
@@ -63,6 +68,7 @@ class Handover:
             with suppress(asyncio.CancelledError):
                 await self._redirecting
         await self._relay.close()
+        await self._fronts.close()
         for door in self._doors:
             door.sock.close()
 
@@ -70,6 +76,14 @@ class Handover:
         for door in self._doors:
             asyncio.get_running_loop().remove_reader(door.sock)
         self._doors.shut()
+        self._fronts.shut()
+
+    def _places(self) -> list[Where]:
+        return [one.where() for one in (*self._doors, *self._fronts)]
+
+    def _greeting(self) -> bool:
+        """Somebody is about to be there."""
+        return any(front.greeting for front in self._fronts)
 
     def _take(self, door: Door) -> None:
         self._relay.take(door)
@@ -78,8 +92,7 @@ class Handover:
 
     async def _redirect(self) -> None:
         """Asks those who are passed on to come directly."""
-        places = [door.where() for door in self._doors]
-        farewell = Farewell(places, self._relay.inodes, self._relay.names, after=SETTLED)
+        farewell = Farewell(self._places(), self._relay.inodes, self._relay.names, after=SETTLED)
         await asyncio.sleep(0)  # the relay begins
         while len(farewell.look() & farewell.told) < len(self._relay.names):  # noqa: ASYNC110 - the kernel tells nobody
             await asyncio.sleep(LOOK)

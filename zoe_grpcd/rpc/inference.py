@@ -128,7 +128,7 @@ class InferenceServicer:
                 isinstance(request, pb.StreamCompleteRequest),
                 self.router.mistakes,
                 context.time_remaining(),
-                context.peer(),
+                self.gate.callers.who(context.peer()),
             ),
             notes=notes,
         )

@@ -100,7 +100,7 @@ class AsyncClient:
 
     def _open(self, target: str) -> grpc.aio.Channel:
         options = channel_options(target, retries=self._connection.defaults.retries > 0)
-        credentials = self._connection.credentials
+        credentials = self._connection.credentials_for(target)
         if credentials is None:
             channel = grpc.aio.insecure_channel(target, options)
         else:

@@ -8,6 +8,7 @@ import grpc
 
 from zoe_client import target as targets
 from zoe_client.call import Defaults, Headers, positive_timeout
+from zoe_client.encryption import credentials_of
 from zoe_client.values import expect, text
 
 
@@ -21,8 +22,16 @@ class ConnectionOptions(TypedDict, total=False):
     max_retries: int
     """Repetitions of a call that the daemon asks to repeat later (RESOURCE_EXHAUSTED with RetryInfo); 0 repeats nothing,
     gRPC's own repetitions of UNAVAILABLE included. Default: 2."""
+    tls: bool
+    """Whether a host is spoken to over TLS; the files below imply it. Unix sockets stay plain. Default: False."""
+    ca_file: str | os.PathLike[str] | None
+    """Authorities that the daemon's certificate may be signed by, PEM. Default: `$ZOE_GRPCD_CA_FILE`, else gRPC's."""
+    cert_file: str | os.PathLike[str] | None
+    """Certificate that this client shows, PEM. Default: `$ZOE_GRPCD_CERT_FILE`, else none."""
+    key_file: str | os.PathLike[str] | None
+    """Private key of `cert_file`, PEM. Default: `$ZOE_GRPCD_KEY_FILE`, else none."""
     credentials: grpc.ChannelCredentials | None
-    """TLS credentials. Default: no TLS, as on loopback and unix sockets."""
+    """Credentials of another sort, for every target. Default: those that the options above describe."""
     admin_target: str | None
     """Where the admin service is. Default: its unix socket in `$XDG_RUNTIME_DIR`."""
 
@@ -34,6 +43,7 @@ class Connection:
     target: str
     admin_target: str
     credentials: grpc.ChannelCredentials | None
+    tls: grpc.ChannelCredentials | None
     defaults: Defaults
 
     @classmethod
@@ -54,12 +64,18 @@ class Connection:
             target=targets.inference_target(target),
             admin_target=options.get("admin_target") or "",
             credentials=options.get("credentials"),
+            tls=credentials_of(options),
             defaults=Defaults(
                 headers=_authorization(options.get("api_key") or os.environ.get("ZOE_GRPCD_API_KEY", "")),
                 timeout=positive_timeout(options.get("timeout", 600.0)),
                 retries=retries,
             ),
         )
+
+    def credentials_for(self, target: str) -> grpc.ChannelCredentials | None:
+        """Returns what a channel to this target is opened with; None is an insecure one."""
+        plain = target.startswith(("unix:", "unix-abstract:"))
+        return self.credentials or (None if plain else self.tls)
 
 
 def _authorization(key: str) -> Headers:

@@ -104,7 +104,7 @@ class Client:
 
     def _open(self, target: str) -> grpc.Channel:
         options = channel_options(target, retries=self._connection.defaults.retries > 0)
-        credentials = self._connection.credentials
+        credentials = self._connection.credentials_for(target)
         if credentials is None:
             channel = grpc.insecure_channel(target, options)
         else:

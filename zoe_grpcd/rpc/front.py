@@ -1,0 +1,302 @@
+"""TLS in front of gRPC: what comes over an encrypted connection is passed on to it through a socket of our own.
+
+gRPC can do TLS itself, but then nobody can ask the callers of a connection to leave it (see connections), and each
+restart would fail some of their calls. It costs 0.1 ms of a core for a call, and next to nothing for a token.
+
+The socket is in a folder for the daemon's user alone. The one rule: nothing is passed on before the handshake is over.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from zoe_grpcd.rpc.callers import Caller, Callers
+from zoe_grpcd.rpc.certificates import Certificates
+from zoe_grpcd.rpc.connections import Where
+from zoe_grpcd.rpc.doors import UNIX, Bind, CannotListen
+from zoe_grpcd.tls import name_in
+
+log = logging.getLogger(__name__)
+
+# Seconds for a handshake, and for a goodbye.
+HANDSHAKE, GOODBYE = 10.0, 5.0
+MOST = 4096  # connections of one front, as of gRPC
+# Pause after a connection could not be taken, for want of files say (seconds).
+_BREATH = 1.0
+# Failed handshakes are told of no more often than this (seconds).
+_QUIET = 1.0
+
+
+class Front:
+    """One listening socket."""
+
+    def __init__(self, sock: socket.socket, certificates: Certificates, callers: Callers) -> None:
+        self.sock = sock
+        self._certificates = certificates
+        self._callers = callers
+        self._folder = tempfile.TemporaryDirectory(prefix="zoe-grpcd-")
+        self.inner = f"{UNIX}{self._folder.name}/s"
+        self._is_open = False
+        self._quiet_until = 0.0
+        self._serving: set[asyncio.Task[None]] = set()
+        self.greeting = 0  # connections that gRPC does not have yet
+
+    def where(self) -> Where:
+        """Which connections of gRPC are those of this front."""
+        return Where(path=self.inner.removeprefix(UNIX))
+
+    def open(self) -> None:
+        """Takes connections."""
+        self.sock.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+        self._is_open = True
+        self._resume()
+
+    def shut(self) -> None:
+        """Takes no more of them: they wait in the kernel, for the next daemon if the socket is the service manager's."""
+        if self._is_open:
+            self._is_open = False
+            asyncio.get_running_loop().remove_reader(self.sock)
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        self.shut()
+        await asyncio.sleep(0)  # those that have not begun could not end what they were given
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        self.sock.close()
+        self._folder.cleanup()
+
+    def _resume(self) -> None:
+        if self._is_open:
+            asyncio.get_running_loop().add_reader(self.sock, self._take)
+
+    def _take(self) -> None:
+        """Takes whoever is there. Between the kernel's word and ours there is no moment in which one could get lost."""
+        try:
+            caller, _ = self.sock.accept()
+            caller.setblocking(False)  # noqa: FBT003
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            log.warning("a connection could not be taken: %s", error.strerror)
+            asyncio.get_running_loop().remove_reader(self.sock)
+            asyncio.get_running_loop().call_later(_BREATH, self._resume)
+            return
+        if len(self._serving) >= MOST:
+            caller.close()
+            return
+        task = asyncio.create_task(self._serve(caller))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        self.greeting += 1
+
+    async def _serve(self, caller: socket.socket) -> None:
+        """One connection, to its end."""
+        address, outside, inside = _address_of(caller), _Side(), _Side()
+        try:
+            try:
+                await self._greet(caller, outside)
+                await self._join(outside, inside, address)
+            finally:
+                self.greeting -= 1
+            await asyncio.gather(outside.over, inside.over)
+        except OSError as error:
+            self._complain(address, _why(error))
+        finally:
+            inside.abort()
+            if not outside.abort():
+                caller.close()
+
+    async def _greet(self, caller: socket.socket, outside: "_Side") -> None:
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: outside,
+            caller,
+            ssl=self._certificates.context,
+            ssl_handshake_timeout=HANDSHAKE,
+            ssl_shutdown_timeout=GOODBYE,
+        )
+        if outside.told("ssl_object").selected_alpn_protocol() != "h2":
+            raise ConnectionRefusedError("it does not offer HTTP/2")
+
+    def _complain(self, address: str, why: str) -> None:
+        """Not of everybody who scans for open ports."""
+        if (now := time.monotonic()) >= self._quiet_until:
+            self._quiet_until = now + _QUIET
+            log.info("no TLS with %s: %s", address, why)
+
+    async def _join(self, outside: "_Side", inside: "_Side", address: str) -> None:
+        """Connects to gRPC from a name that the kernel makes up, by which gRPC knows the connection."""
+        loop, sock = asyncio.get_running_loop(), socket.socket(socket.AF_UNIX)
+        try:
+            sock.setblocking(False)  # noqa: FBT003
+            sock.bind("")
+            await loop.sock_connect(sock, self.inner.removeprefix(UNIX))
+        except BaseException:
+            sock.close()
+            raise
+        peer = f"unix-abstract:{sock.getsockname()[1:].decode()}"
+        self._callers.arrive(peer, Caller(name_in(outside.told("ssl_object").getpeercert() or {}), address))
+        outside.over.add_done_callback(lambda _: self._callers.leave(peer))
+        await loop.create_unix_connection(lambda: inside, sock=sock)
+        inside.join(outside)
+        outside.join(inside)
+
+
+class Fronts:
+    """All fronts of one server; none without certificates, and none for unix sockets, which stay plain."""
+
+    def __init__(self, certificates: Certificates | None, callers: Callers) -> None:
+        self._certificates = certificates
+        self._callers = callers
+        self._fronts: dict[str, Front] = {}
+
+    def wants(self, address: str) -> bool:
+        """Whether this address is to have TLS."""
+        return self._certificates is not None and not address.startswith(UNIX)
+
+    def listen(self, bind: Bind, address: str, inherited: socket.socket | None = None) -> str:
+        """Listens, on the inherited socket if there is one; returns the address with the real port. Raises CannotListen."""
+        assert self._certificates is not None
+        try:
+            sock = inherited or _listening(address)
+        except OSError as error:
+            raise CannotListen(f"{address} cannot be listened on: {error.strerror or error}") from None
+        front = Front(sock, self._certificates, self._callers)
+        try:
+            bind(front.inner)
+        except RuntimeError:
+            raise CannotListen(f"{front.inner}, which {address} needs, cannot be listened on") from None
+        real = f"{address.rpartition(':')[0]}:{sock.getsockname()[1]}"
+        self._fronts[real] = front
+        return real
+
+    def inner(self, address: str) -> str:
+        """Where gRPC itself listens for an address."""
+        front = self._fronts.get(address)
+        return front.inner if front else address
+
+    def __iter__(self) -> Iterator[Front]:
+        return iter(self._fronts.values())
+
+    def open(self) -> None:
+        """Connections are taken: gRPC serves."""
+        for front in self:
+            front.open()
+
+    def shut(self) -> None:
+        """From now on callers wait."""
+        for front in self:
+            front.shut()
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        for front in self:
+            await front.close()
+
+
+class _Side(asyncio.Protocol):
+    """One side of a connection: what it receives, the other one sends, as fast as that can. Both end together.
+
+    What comes before they are joined is kept: uvloop goes on reading when it is asked to pause at the very beginning.
+    """
+
+    def __init__(self) -> None:
+        self._other: _Side | None = None
+        self._early: list[bytes] = []
+        self._transport: Any = None
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        transport.pause_reading()
+
+    def join(self, other: "_Side") -> None:
+        """What is received goes there from now on."""
+        self._other = other
+        if other.over.done():
+            self.end()
+            return
+        for data in self._early:
+            other.send(data)
+        self._early.clear()
+        self._transport.resume_reading()
+
+    def told(self, name: str) -> Any:
+        """Something that the transport knows."""
+        return self._transport.get_extra_info(name)
+
+    def end(self) -> None:
+        """Sends what there is to send, and closes."""
+        self._transport.close()
+
+    def abort(self) -> bool:
+        """Closes at once; False if there is nothing to close."""
+        if self._transport is None:
+            return False
+        self._transport.abort()
+        return True
+
+    def data_received(self, data: bytes) -> None:
+        if self._other is not None:
+            self._other.send(data)
+        else:
+            self._early.append(data)
+
+    def send(self, data: bytes) -> None:
+        """Sends it as soon as it can."""
+        self._transport.write(data)
+
+    def pause_writing(self) -> None:
+        if self._other is not None:
+            self._other.pause()
+
+    def pause(self) -> None:
+        """Receives nothing for a while."""
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._other is not None:
+            self._other.resume()
+
+    def resume(self) -> None:
+        """Receives again."""
+        self._transport.resume_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+        if self._other is not None:
+            self._other.end()
+
+
+def _listening(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, *_, where = found[0]
+    both = family == socket.AF_INET6 and where[0] == "::"
+    return socket.create_server(where[:2], family=family, backlog=MOST, dualstack_ipv6=both)
+
+
+def _address_of(sock: socket.socket) -> str:
+    """As gRPC writes it."""
+    with suppress(OSError):
+        host, port, *_ = sock.getpeername()
+        return (
+            f"ipv6:[{host}]:{port}"
+            if ":" in host and "." not in host
+            else f"ipv4:{host.rpartition(':')[2]}:{port}"
+        )
+    return "nobody"
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return str(error) or "it took too long"
