@@ -269,6 +269,7 @@ class Daemon:
         self._inference.router, self._inference.understanding = router, embeddings
         self._inference.allow_http_images = config.images.allow_http
         self._admin.name(settings.rules.policy.aliases)
+        self._access.change(settings.credentials)
         set_level(config.log.level)
 
     async def _search(self) -> None:

@@ -124,7 +124,7 @@ def _validated(
 ) -> tuple[Config | None, tuple[Problem, ...]]:
     """The configuration, or None, and the mistakes in the order of the file."""
     data = {} if document.data is None else document.data
-    findings = [*crosscheck.findings(data), *extras.missing(data), *not_yet.errors(data)]
+    findings = [*crosscheck.findings(data), *extras.missing(data)]
     config = None
     try:
         config = Config.model_validate(data, context=dict(context))
