@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-backends check bench simulate chaos lock proto clean
+.PHONY: help install demo test test-backends test-vllm check bench simulate chaos lock proto clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: install  ## every test, on real servers
 
 test-backends: install  ## the tests on servers that are installed for them: llama-cpp-python
 	@$(PY) -m pytest tests/backends
+
+test-vllm: install  ## the tests on real vLLMs: 2.3 GB, and pip has to find torch for the CPU (2.13.0+cpu)
+	@$(PY) -m pytest tests/vllm
 
 check: $(INSTALLED)  ## format, lint, types, import contracts, proto lint and drift
 	@$(VENV)/bin/ruff format --check .

@@ -14,6 +14,7 @@ from zoe_grpcd.core.domain import Backend
 from zoe_grpcd.localbackends.servers import free_port
 
 MODELS = answer({"object": "list", "data": [{"id": "m", "owned_by": "vllm"}]})
+PLAIN = answer({"object": "list", "data": [{"id": "m"}]})
 PYTHON_SERVER = answer({"info": {"title": "🦙 llama.cpp Python API", "version": "0.3.36"}})
 LOADING = answer({"error": {"message": "Loading model", "code": 503}}, 503, Server="llama.cpp")
 
@@ -58,13 +59,11 @@ async def test_a_server_that_loads_its_model_is_found(session: aiohttp.ClientSes
     assert named((await discover(session, [server.port], environ={})).backends) == {"llamacpp": server.url}
 
 
-async def test_an_openai_server_is_found_after_everything_else(
-    session: aiohttp.ClientSession, puppet: Any
-) -> None:
+async def test_a_vllm_is_found_after_everything_else(session: aiohttp.ClientSession, puppet: Any) -> None:
     server = await puppet({"/v1/models": MODELS, "/version": answer({"version": "0.32.0"})})
     found = await discover(session, [server.port], environ={})
-    assert named(found.backends) == {"openai": server.url}
-    assert found.notes == (f"{server.url} is vLLM with OpenAI's interface",)
+    assert named(found.backends) == {"vllm": server.url}
+    assert found.notes == (f"{server.url} is a vLLM",)
     assert server.asked[-1] == "/v1/models"
 
 
@@ -108,7 +107,7 @@ async def test_what_is_no_model_server_is_passed_over(
 async def test_one_that_only_speaks_ollamas_interface_is_no_ollama(
     session: aiohttp.ClientSession, puppet: Any
 ) -> None:
-    server = await puppet({"/api/version": answer({"version": "0.7.0"}), "/v1/models": MODELS})
+    server = await puppet({"/api/version": answer({"version": "0.7.0"}), "/v1/models": PLAIN})
     assert named((await discover(session, [server.port], environ={})).backends) == {"openai": server.url}
 
 

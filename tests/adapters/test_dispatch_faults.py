@@ -89,6 +89,29 @@ REFUSALS = [
     ),
     ("llama-cpp-python", 500, "Internal Server Error", Fault.SERVER),
     ("llama-cpp-python", 401, '{"detail":"Invalid API key"}', Fault.UNAUTHORIZED),
+    (
+        "vllm",
+        503,
+        '{"error":{"message":"The engine is currently busy","type":"Service Unavailable","code":503}}',
+        Fault.OVERLOADED,
+    ),
+    (
+        "vllm",
+        400,
+        (
+            '{"error":{"message":"This model\'s maximum context length is 2048 tokens. However, your request has at '
+            'least 2049 input tokens","type":"BadRequestError","param":"input_tokens","code":400}}'
+        ),
+        Fault.CONTEXT_TOO_LONG,
+    ),
+    (
+        "vllm",
+        404,
+        '{"error":{"message":"The model `nope` does not exist. Valid aliases: tiny.","type":"NotFoundError"}}',
+        Fault.MODEL_MISSING,
+    ),
+    ("vllm", 401, '{"error":"Unauthorized"}', Fault.UNAUTHORIZED),
+    ("vllm", 500, '{"error":{"message":"EngineCore encountered an issue","code":500}}', Fault.SERVER),
     ("openai", 429, '{"error":{"message":"Rate limit reached"}}', Fault.RATE_LIMITED),
     (
         "openai",

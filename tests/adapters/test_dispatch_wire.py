@@ -29,6 +29,7 @@ REPLY = {
     "llamacpp": HERE / "llamacpp-stop.sse",
     "llama-cpp-python": HERE / "llama-cpp-python-text.sse",
     "openai": HERE / "openai-no-usage.sse",
+    "vllm": HERE / "vllm-text.sse",
     "ollama": HERE / "ollama-stop.ndjson",
 }
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
@@ -104,7 +105,11 @@ OPTIONS: list[tuple[str, Any, str, dict[str, tuple[str, Any]]]] = [
         "repetition_penalty",
         1.5,
         "sampling.repetition_penalty",
-        {"*": ("repeat_penalty", 1.5), "ollama": ("options.repeat_penalty", 1.5)},
+        {
+            "*": ("repeat_penalty", 1.5),
+            "vllm": ("repetition_penalty", 1.5),
+            "ollama": ("options.repeat_penalty", 1.5),
+        },
     ),
     ("seed", 11, "sampling.seed", {"*": ("seed", 11), "ollama": ("options.seed", 11)}),
     ("logit_bias", {5: -1.0}, "sampling.logit_bias", {"*": ("logit_bias", {"5": -1.0})}),
@@ -123,6 +128,7 @@ OPTIONS: list[tuple[str, Any, str, dict[str, tuple[str, Any]]]] = [
         {
             "llamacpp": ("chat_template_kwargs", {"enable_thinking": False}),
             "openai": ("reasoning_effort", "none"),
+            "vllm": ("chat_template_kwargs", {"enable_thinking": False}),
             "ollama": ("think", False),
         },
     ),
@@ -133,10 +139,16 @@ OPTIONS: list[tuple[str, Any, str, dict[str, tuple[str, Any]]]] = [
         {
             "llamacpp": ("chat_template_kwargs", {"reasoning_effort": "high"}),
             "openai": ("reasoning_effort", "high"),
+            "vllm": ("reasoning_effort", "high"),
             "ollama": ("think", True),
         },
     ),
-    ("grammar", 'root ::= "a"', "response_format.grammar", {"*": ("grammar", 'root ::= "a"')}),
+    (
+        "grammar",
+        'root ::= "a"',
+        "response_format.grammar",
+        {"*": ("grammar", 'root ::= "a"'), "vllm": ("structured_outputs", {"grammar": 'root ::= "a"'})},
+    ),
 ]
 
 
@@ -212,6 +224,15 @@ async def test_llama_cpp_python_is_held_to_its_only_tool_by_name_and_sent_texts_
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "What?"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("priority", "expected"), [("critical", -2), ("high", -1), ("normal", None), ("low", 1), ("batch", 2)]
+)
+async def test_vllm_is_told_the_priority_of_a_request(way: Way, priority: str, expected: int | None) -> None:
+    async with playing(Playback(REPLY["vllm"].read_bytes())) as server:
+        await hear(way("vllm"), replace(call("vllm", server.url), priority=priority))
+    assert server.bodies[0].get("priority") == expected
 
 
 async def test_openai_is_sent_the_choice_as_it_is(way: Way) -> None:

@@ -239,7 +239,7 @@ def test_what_was_loaded_tells_its_source(loaded: Load, tmp_path: Path) -> None:
             "1: state.url: is not in effect yet: state is kept in a file, and nothing is shared with other daemons",
         ),
         (
-            "backends: [{name: a, kind: vllm, url: 'http://h'}]",
+            "backends: [{name: a, kind: triton, url: 'http://h'}]",
             "1: backends[0].kind: is not in effect yet: it gets no requests",
         ),
         (

@@ -143,8 +143,9 @@ async def _openai(server: Inquiry, url: str) -> _Server | None:
     except Unusable as exc:
         wants_key = str(exc).startswith("401")
         return _Server(url, f"{url} wants an api_key: configure it as a backend") if wants_key else None
-    name = "vLLM" if any(model.get("owned_by") == "vllm" for model in models) else "a server"
-    return _Server(url, f"{url} is {name} with OpenAI's interface", "openai")
+    if any(model.get("owned_by") == "vllm" for model in models):
+        return _Server(url, f"{url} is a vLLM", "vllm")
+    return _Server(url, f"{url} is a server with OpenAI's interface", "openai")
 
 
 async def _reply(server: Inquiry, path: str) -> Reply:

@@ -36,7 +36,7 @@ class ResumingDispatcher:
     async def resumed(self, call: Call) -> Call:
         """See `Dispatcher.resumed`. Tools, images and probabilities need the chat's own way of going on."""
         assert call.continues is not None
-        if not _is_plain(call.generation):
+        if not is_plain(call.generation):
             return from_text(call)
         server = Inquiry(self._session, call.backend.url, call.api_key, call.backend.connect_timeout)
         try:
@@ -62,7 +62,8 @@ class Completions:
         return parsed
 
 
-def _is_plain(generation: Generation) -> bool:
+def is_plain(generation: Generation) -> bool:
+    """Nothing but text is asked for, and it is asked for in plain text."""
     return not (
         generation.tools
         or generation.response_format

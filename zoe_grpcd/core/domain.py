@@ -311,6 +311,7 @@ class Call:
     backend_model: str
     generation: Generation
     continues: Continuation | None = None
+    priority: str = "normal"  # of the request, for a backend that has a queue of its own
     defaults: frozenset[str] = frozenset()
 
     @property

@@ -22,14 +22,19 @@ from typing import Any, Literal, Self
 from .guard import Guard
 
 POLL = 0.02  # seconds between two looks at something that another process does
-READY_PATH = {"llamacpp": "/health", "llama-cpp-python": "/openapi.json", "ollama": "/api/version"}
+READY_PATH = {
+    "llamacpp": "/health",
+    "llama-cpp-python": "/openapi.json",
+    "ollama": "/api/version",
+    "vllm": "/health",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """How a server is started. `kind` is the word that the daemon's configuration has for it."""
 
-    kind: Literal["llamacpp", "llama-cpp-python", "ollama"]
+    kind: Literal["llamacpp", "llama-cpp-python", "ollama", "vllm"]
     argv: tuple[str, ...]
     port: int
     log: Path

@@ -8,6 +8,7 @@ from zoe_grpcd.adapters.dialects.llamacpp import LlamaCpp
 from zoe_grpcd.adapters.dialects.llamacpppython import LlamaCppPython
 from zoe_grpcd.adapters.dialects.ollama import Ollama
 from zoe_grpcd.adapters.dialects.openai import OpenAI
+from zoe_grpcd.adapters.dialects.vllm import VLLM
 from zoe_grpcd.core.options import forbidden, normalise
 from zoe_grpcd.ports import Dialect
 
@@ -16,6 +17,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
     "llama-cpp-python": LlamaCppPython(),
     "ollama": Ollama(),
     "openai": OpenAI(),
+    "vllm": VLLM(),
 }
 
 # Reached through LiteLLM's own calls alone.

@@ -1,0 +1,223 @@
+"""Two real vLLMs behind a real daemon: what they tell, what they can do, and answers that one of them leaves unfinished."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from serving import Daemon, entry, serving
+from waiting import eventually, wait_until
+
+from zoe.inference.v1.routing_pb2 import SEAM_QUALITY_EXACT_TOKENS
+from zoe_client import AsyncClient, BackendRejected, BackendSwitched, Client, ContextTooLong, Delta
+from zoe_grpcd.adapters.discovery import discover
+from zoe_grpcd.localbackends.servers import Server, _processes
+
+PROMPT = "tell me of the river and the clock"
+LONG = 500  # tokens
+VERDICT = {
+    "type": "object",
+    "properties": {"good": {"type": "boolean"}, "colour": {"enum": ["red", "blue"]}},
+    "required": ["good", "colour"],
+    "additionalProperties": False,
+}
+SILENCE = 2.0  # seconds
+
+
+@dataclass(frozen=True)
+class House:
+    """`first` is asked for `tiny` as long as it is well, then `second`."""
+
+    daemon: Daemon
+    first: Server
+    second: Server
+    client: Client
+
+
+@pytest.fixture(scope="module")
+def _house(pair: tuple[Server, Server]) -> Iterator[House]:
+    first, second = pair
+    fast = {"idle_timeout": f"{SILENCE:g}s", "first_token_timeout": "90s"}
+    deployments = [{"backend": "first", "weight": 100_000.0}, {"backend": "second"}]
+    with serving(
+        backends=[entry("first", first, kind="auto", **fast), entry("second", second, **fast)],
+        models=[{"name": "tiny", "strategy": "weighted", "deployments": deployments}],
+        reliability={"cooldown": "100ms"},
+    ) as daemon:
+        yield House(daemon, first, second, daemon.client(timeout=120.0))
+
+
+@pytest.fixture
+def house(_house: House) -> House:
+    """Nothing runs, and both are well."""
+    wait_until(lambda: _house.daemon.in_flight() == 0)
+    wait_until(lambda: {_house.daemon.state(name) for name in ("first", "second")} <= {"READY", "BUSY"}, 30)
+    return _house
+
+
+def engine(server: Server) -> int:
+    """The process that computes, as its title has it."""
+    group = [process.pid for process in _processes() if process.group == server.pid]
+    (found,) = [pid for pid in group if b"EngineCore" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return found
+
+
+async def heard(client: AsyncClient, act: Callable[[], None] = lambda: None) -> list[Any]:
+    """The events of a long answer; something is done after its fifth piece."""
+    events: list[Any] = []
+    async for event in client.stream(PROMPT, model="tiny", max_output_tokens=LONG, temperature=0):
+        events.append(event)
+        if isinstance(event, Delta) and sum(isinstance(e, Delta) for e in events) == 5:
+            act()
+    return events
+
+
+def text_of(events: list[Any]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+@contextmanager
+def busy(server: Server, requests: int) -> Iterator[None]:
+    """Somebody else asks it for long answers."""
+    body = {"model": "tiny", "prompt": "the", "max_tokens": 900, "temperature": 1}
+    threads = [
+        threading.Thread(target=server.request, args=("POST", "/v1/completions", body))
+        for _ in range(requests)
+    ]
+    for thread in threads:
+        thread.start()
+    yield
+    for thread in threads:
+        thread.join()
+
+
+# ----------------------------------------------------------------------------------------------------- what is seen
+
+
+async def test_it_is_recognised_and_its_models_and_their_windows_are_known(house: House) -> None:
+    async with aiohttp.ClientSession() as session:
+        found = await discover(session, [house.first.port], environ={})
+    assert [backend.kind for backend in found.backends] == ["vllm"]
+    backend = house.daemon.backends()["first"]
+    assert backend.kind == "vllm"
+    assert backend.state_detail.startswith("vLLM 0.32.0")
+    (model,) = backend.models
+    assert (model.backend_model, model.context_tokens) == ("tiny", 2048)
+    assert {"chat", "json_schema", "grammar", "logprobs"} <= set(model.capabilities)
+
+
+async def test_what_others_ask_of_it_and_its_memory_are_seen(house: House) -> None:
+    with busy(house.second, 6):  # it works on four at the same time
+        await eventually(lambda: house.daemon.backends()["second"].load.queued > 0, 20)
+        load = house.daemon.backends()["second"].load
+        assert load.foreign_in_flight >= 4
+        assert 0.0 < load.kv_cache_usage < 1.0
+    await eventually(lambda: house.daemon.backends()["second"].load.foreign_in_flight == 0, 20)
+
+
+# ----------------------------------------------------------------------------------------------------- what it can do
+
+
+def test_usage_is_its_own_with_what_it_had_in_its_cache(house: House) -> None:
+    words = "the river and the clock " * 20
+    for cached in (False, True):
+        answer = house.client.complete(words, model="tiny", max_output_tokens=7)
+        assert not answer.usage.estimated
+        assert answer.usage.completion_tokens == 7
+        assert bool(answer.usage.cached_prompt_tokens) is cached
+    wait_until(lambda: "from its cache" in house.daemon.backends()["first"].state_detail)
+
+
+def test_json_comes_as_its_schema_says_and_text_as_its_grammar(house: House) -> None:
+    schema = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": VERDICT}}
+    answer = house.client.complete(PROMPT, model="tiny", response_format=schema, temperature=0)
+    assert json.loads(answer.text).keys() == {"good", "colour"}
+    grammar = {"type": "grammar", "grammar": 'root ::= "yes" | "no"'}
+    assert house.client.complete(PROMPT, model="tiny", response_format=grammar).text in ("yes", "no")
+
+
+def test_log_probabilities_come_with_each_token(house: House) -> None:
+    answer = house.client.complete(PROMPT, model="tiny", max_output_tokens=4, top_logprobs=2)
+    assert [len(token.top_logprobs) for token in answer.response.logprobs] == [2, 2, 2, 2]
+
+
+def test_any_priority_is_taken(house: House) -> None:
+    for priority in ("batch", "critical"):
+        answer = house.client.complete(PROMPT, model="tiny", max_output_tokens=3, priority=priority)
+        assert answer.usage.completion_tokens == 3
+
+
+def test_what_it_refuses_is_the_callers_mistake(house: House) -> None:
+    with pytest.raises(ContextTooLong):
+        house.client.complete("river " * 4000, model="tiny")
+    tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+    with pytest.raises(BackendRejected, match="tool-call-parser"):
+        house.client.complete(PROMPT, model="tiny", tools=[tool])
+
+
+async def test_a_caller_who_leaves_frees_it_at_once(house: House) -> None:
+    def running() -> bool:
+        told = house.first.request("GET", "/metrics")[1]
+        return any(
+            line.startswith("vllm:num_requests_running") and line.endswith(" 1.0")
+            for line in told.splitlines()
+        )
+
+    async with (
+        house.daemon.aclient() as client,
+        client.stream(PROMPT, model="tiny", max_output_tokens=1900) as stream,
+    ):
+        async for event in stream:
+            if isinstance(event, Delta):
+                break
+        assert running()
+    await eventually(lambda: not running(), 5)
+
+
+# ------------------------------------------------------------------------------------------------ what goes wrong
+
+
+async def test_one_that_sleeps_gets_no_requests_until_it_is_woken(house: House) -> None:
+    assert house.first.request("POST", "/sleep?level=1")[0] == 200
+    await house.daemon.becomes("first", "DOWN")
+    assert "sleeps" in house.daemon.backends()["first"].state_detail
+    answer = house.client.complete(PROMPT, model="tiny", max_output_tokens=3)
+    assert answer.decision.chosen.backend == "second"
+    assert house.first.request("POST", "/wake_up")[0] == 200
+    await house.daemon.becomes("first", "READY")
+
+
+async def test_an_engine_that_stands_still_is_found_by_its_silence_and_gone_on_from_exactly(
+    house: House,
+) -> None:
+    async with house.daemon.aclient() as client:
+        whole = text_of(await heard(client))
+        stopped = engine(house.first)
+        try:
+            events = await heard(client, lambda: os.kill(stopped, signal.SIGSTOP))
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+    assert_gone_on_with(events, whole)
+
+
+async def test_an_engine_that_dies_says_so_before_its_done_and_is_gone_on_from_exactly(house: House) -> None:
+    async with house.daemon.aclient() as client:
+        whole = text_of(await heard(client))
+        events = await heard(client, lambda: os.kill(engine(house.first), signal.SIGKILL))
+    assert_gone_on_with(events, whole)
+    await house.daemon.becomes("first", "DOWN", 20)
+
+
+def assert_gone_on_with(events: list[Any], whole: str) -> None:
+    (switched,) = [event for event in events if isinstance(event, BackendSwitched)]
+    assert (switched.previous.backend, switched.current.backend) == ("first", "second")
+    assert switched.seam == SEAM_QUALITY_EXACT_TOKENS
+    assert events[-1].usage.completion_tokens == LONG
+    assert text_of(events) == whole
