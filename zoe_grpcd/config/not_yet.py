@@ -10,7 +10,6 @@ from zoe_grpcd.config.crosscheck import Finding, find
 
 NOT_YET: dict[str, str] = {
     "backends.[].kind=triton": "it gets no requests",
-    "backends.[].kind=vllm": "it gets no requests; kind openai speaks to the same server",
     "cache": "no answer is kept",
     "state.url^=redis": "state is kept in a file, and nothing is shared with other daemons",
     "state.url^=unix": "state is kept in a file, and nothing is shared with other daemons",
