@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from zoe_grpcd import calllog
 from zoe_grpcd.access import Access
 from zoe_grpcd.adapters.systemd import Reporter, inherited_sockets, reloading
 from zoe_grpcd.admission import WaitingRoom
@@ -81,6 +82,7 @@ class Daemon:
         self._gate = Gate(config.server.max_request_time)
         self._socket_alone = (config.server.admin_listen or UNIX).startswith(UNIX)
         self._calls = Calls()
+        self._gate.log.listeners.append(calllog.tell)
         self._resources = AsyncExitStack()
         self._roster = Roster(settings, self._fleet, self._monitor, self._resources)
         self._router = self._router_of(settings)

@@ -1,6 +1,6 @@
-"""Where log lines go and what they look like: text on a terminal, priorities under the journal, JSON elsewhere.
+"""Where log lines go and what they look like: text on a terminal, fields in the journal, JSON elsewhere.
 
-Prompts and keys never reach a log, at no level.
+Prompts and keys never reach a log, at no level. A record may carry `fields`: a mapping, for whoever can show it.
 """
 
 import json
@@ -9,12 +9,11 @@ import os
 import sys
 from collections.abc import Mapping
 
-# sd-daemon(3): a line's priority in front of it
-PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+from zoe_grpcd.adapters.journal import PRIORITIES, SOCKET, JournalHandler, is_there
 
 
-class JournalFormatter(logging.Formatter):
-    """One line a record with the journal's priority prefix, on each line of a trace too."""
+class PrefixFormatter(logging.Formatter):
+    """One line a record with its priority in front as in sd-daemon(3), on each line of a trace too."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
@@ -32,20 +31,26 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
 
 
-def set_up(level: str, style: str, env: Mapping[str, str] = os.environ) -> None:
-    """Configures the root logger, once, before any channel is made. `style`: auto, json or journal."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(style, env))
+def set_up(level: str, style: str, env: Mapping[str, str] = os.environ, journal: str = SOCKET) -> None:
+    """Configures the root logger, once, before any channel is made.
+
+    Args:
+        level: debug, info, warning or error.
+        style: auto, json or journal. auto: journal where standard error is the journal's, text on a terminal, else json.
+        env: where systemd tells what standard error is.
+        journal: its socket. If there is none, lines go to standard error with their priority in front.
+    """
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [_handler(style, env, journal)]
     root.setLevel(logging.WARNING)  # what others have to say matters when it is a warning
-    logging.getLogger("zoe_grpcd").setLevel(level.upper())
+    set_level(level)
 
 
 def set_level(level: str) -> None:
@@ -53,12 +58,16 @@ def set_level(level: str) -> None:
     logging.getLogger("zoe_grpcd").setLevel(level.upper())
 
 
-def _formatter(style: str, env: Mapping[str, str]) -> logging.Formatter:
+def _handler(style: str, env: Mapping[str, str], journal: str) -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
     if style == "journal" or (style == "auto" and _under_journal(env)):
-        return JournalFormatter("%(message)s")
+        handler.setFormatter(PrefixFormatter("%(message)s"))
+        return JournalHandler(handler, journal) if is_there(journal) else handler
     if style == "json" or not sys.stderr.isatty():
-        return JsonFormatter()
-    return logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+        handler.setFormatter(JsonFormatter())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+    return handler
 
 
 def _under_journal(env: Mapping[str, str]) -> bool:

@@ -52,6 +52,23 @@ def test_the_journal_has_its_lines_with_their_priority(service: Service) -> None
     assert wait_until(ready, 30) == ["6"]
 
 
+def test_a_call_is_one_record_of_the_journal_with_fields_of_its_own(service: Service) -> None:
+    service.running()
+    with service.client() as client:
+        answer = client.complete(PROMPT, model="endless", max_output_tokens=1)
+
+    def told() -> list[dict[str, str]]:
+        wanted = f"ZOE_DECISION_ID={answer.decision.decision_id}"
+        lines = service.manager.journal("--output=json", f"_PID={service.pid()}", wanted).splitlines()
+        return [json.loads(line) for line in lines]
+
+    (record,) = wait_until(told, 30)
+    assert record["MESSAGE"].startswith("[ROUTER] model: endless -> endless @ ")
+    assert (record["ZOE_CODE"], record["ZOE_MODEL"]) == ("OK", "endless")
+    assert json.loads(record["ZOE_ATTEMPTS"])[0]["outcome"] == "OK"
+    assert PROMPT not in service.manager.journal()
+
+
 def test_no_key_is_in_the_journal_or_the_environment(service: Service) -> None:
     service.running()
     environment = Path(f"/proc/{service.pid()}/environ").read_bytes()

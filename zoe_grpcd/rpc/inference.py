@@ -1,7 +1,6 @@
 """zoe.inference.v1.InferenceService: parse, call the router, encode."""
 
 import asyncio
-import logging
 from dataclasses import dataclass
 
 import grpc
@@ -18,8 +17,6 @@ from zoe_grpcd.rpc import encode
 from zoe_grpcd.rpc.fields import Violations
 from zoe_grpcd.rpc.guard import Context, Gate, metadata_of, request_id_of, streaming, unary
 from zoe_grpcd.rpc.parse import Besides, ask_of, seconds_of
-
-log = logging.getLogger("zoe_grpcd.calls")
 
 SERVICE = "zoe.inference.v1.InferenceService"
 MAX_COALESCE = 1.0
@@ -79,7 +76,6 @@ class InferenceServicer:
         entry.told(answer.decision)
         entry.completed(answer.end)
         context.set_trailing_metadata(_trailers(answer.decision))
-        _log_call(ask, answer.decision, answer.end)
         return answer.text.response(answer.decision, answer.end, ask.request_id)
 
     async def stream_complete(
@@ -165,7 +161,6 @@ class _Stream:
         "_ask",
         "_coalesce",
         "_context",
-        "_decision",
         "_entry",
         "_patience",
         "_sequence",
@@ -182,7 +177,6 @@ class _Stream:
         self._write_timeout = write_timeout
         self._patience = Patience()
         self._sequence = 0
-        self._decision: Decision | None = None
 
     def close(self) -> None:
         """Leaves no timer behind."""
@@ -199,15 +193,12 @@ class _Stream:
         """Writes what is no piece of the answer."""
         message = self._next()
         if isinstance(item, Decision):
-            self._decision = item
             self._entry.told(item)
             self._context.set_trailing_metadata(_trailers(item))
             encode.put_decision(message.decision, item)
         elif isinstance(item, Completed):
             self._entry.completed(item)
             encode.put_completed(message.completed, item, self._ask.request_id)
-            if self._decision is not None:
-                _log_call(self._ask, self._decision, item)
         elif isinstance(item, Progress):
             encode.put_progress(message.progress, item)
         elif isinstance(item, Moved):
@@ -260,21 +251,3 @@ class _Stream:
 def _trailers(decision: Decision) -> tuple[tuple[str, str], ...]:
     backend = encode.header(decision.chosen.deployment.backend)
     return ("x-zoe-decision-id", decision.id), ("x-zoe-backend", backend)
-
-
-def _log_call(ask: Ask, decision: Decision, end: Completed) -> None:
-    if log.isEnabledFor(logging.INFO):
-        chosen = end.attempts[-1].deployment
-        log.info(
-            "[ROUTER] model: %s -> %s @ %s (%s, %.2f, est %.1f s, took %.1f s, %d tokens, attempt %d) %s",
-            ask.target.model or "auto",
-            chosen.model,
-            chosen.backend,
-            f"intent {decision.intent}" if decision.intent else decision.reason.lower(),
-            decision.chosen.score,
-            decision.chosen.estimate.total if decision.chosen.estimate else 0.0,
-            end.timings.total,
-            end.usage.completion_tokens,
-            len(end.attempts),
-            ask.request_id,
-        )
