@@ -19,7 +19,13 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from serving import Daemon, entry, environment, short_folder
 from waiting import wait_until
 
-from zoe.admin.v1.admin_service_pb2 import ListBackendsRequest, ListDecisionsRequest, WatchBackendsRequest
+from zoe.admin.v1.admin_service_pb2 import (
+    GetConfigRequest,
+    GetStatsRequest,
+    ListBackendsRequest,
+    ListDecisionsRequest,
+    WatchBackendsRequest,
+)
 from zoe.inference.v1.inference_service_pb2 import CompleteRequest
 from zoe_client import Client, ZoeError, from_rpc_error
 from zoe_grpcd.access import digest_of
@@ -225,14 +231,35 @@ def test_a_budget_is_spent_and_outlives_a_daemon_that_is_killed(house: House) ->
     assert (again, refusal.reason) == (0.0, "BUDGET_EXCEEDED")
 
 
+def test_a_key_comes_and_goes_with_a_reload_and_what_the_others_have_used_stays(house: House) -> None:
+    file, daemon = house.daemon.folder / "keys.yaml", house.daemon
+    before = file.read_text()
+    late = {"name": "late", "key": "zoe-s3cret-late"}
+    assert reason_of(house.client(late["key"]))[1] == "CREDENTIALS_INVALID"
+    file.write_text(json.dumps([*json.loads(before), late]))
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: "auth.keys_file[late]: added" in daemon.log, 20.0)
+    assert house.client(late["key"]).complete(PROMPT, max_output_tokens=5).text.strip()
+    assert reason_of(house.client("spender"))[1] == "BUDGET_EXCEEDED"
+    file.write_text(before)
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: "auth.keys_file[late]: removed" in daemon.log, 20.0)
+    assert reason_of(house.client(late["key"]))[1] == "CREDENTIALS_INVALID"
+
+
 def test_no_key_is_in_the_log_the_decisions_the_state_or_what_admins_are_shown(house: House) -> None:
     operator = house.client("operator")
     assert operator.complete(PROMPT, max_output_tokens=5).text.strip()
     with pytest.raises(grpc.RpcError):
         operator.inference.Complete(CompleteRequest(), timeout=10, metadata=operator.headers)
-    listing = operator.admin.ListDecisions(ListDecisionsRequest(), timeout=10, metadata=operator.headers)
+    how: dict[str, Any] = {"timeout": 10, "metadata": operator.headers}
+    listing = operator.admin.ListDecisions(ListDecisionsRequest(), **how)
     assert "operator" in {decision.key_name for decision in listing.decisions}
-    shown = [house.daemon.log, str(listing)]
+    config = operator.admin.GetConfig(GetConfigRequest(), **how)
+    assert "name: app" in config.effective_yaml
+    stats = operator.admin.GetStats(GetStatsRequest(), **how)
+    assert "operator" in str(stats)
+    shown = [house.daemon.log, str(listing), str(config), str(stats)]
     kept = [file.read_bytes().decode(errors="replace") for file in house.daemon.folder.glob("state.db*")]
     for name, key in KEYS.items():
         for secret in (key, digest_of(key).hex(), str(digest_of(key))):

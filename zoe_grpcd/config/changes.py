@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from zoe_grpcd.config.keys import Auth
 from zoe_grpcd.config.model import Config
 from zoe_grpcd.config.section import Section
 
@@ -66,6 +67,8 @@ def _changes(path: str, before: Any, after: Any) -> Iterator[str]:
         return
     if isinstance(before, Section) and isinstance(after, Section):
         pairs = [(key, getattr(before, key), getattr(after, key)) for key in type(after).model_fields]
+        if isinstance(before, Auth) and isinstance(after, Auth):
+            pairs.append(("keys_file", before.filed, after.filed))
         extra = before.model_extra or {}, after.model_extra or {}
         pairs += [(key, extra[0].get(key), extra[1].get(key)) for key in {**extra[0], **extra[1]}]
     elif isinstance(before, Mapping) and isinstance(after, Mapping):

@@ -228,7 +228,7 @@ def _is_on(value: object) -> bool:
 def filed(config: Config) -> Iterator[Finding]:
     """What is wrong with the keys of a file beside those of the configuration; paths are those of the file."""
     auth = config.auth
-    keys, names = auth.everyone[len(auth.keys) :], {key.name for key in auth.keys}
+    keys, names = auth.filed, {key.name for key in auth.keys}
     digests = {key.digest for key in auth.keys}
     if not keys:
         yield Finding(("auth", "keys"), "is empty; zoe-grpcd keys new makes a key")

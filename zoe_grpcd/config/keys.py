@@ -78,6 +78,11 @@ class Auth(Section):
         return path
 
     @property
+    def filed(self) -> tuple[Key, ...]:
+        """The keys of the file."""
+        return self._filed
+
+    @property
     def everyone(self) -> tuple[Key, ...]:
         """The keys of the configuration and of the file."""
         return (*self.keys, *self._filed)
