@@ -6,7 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from zoe_grpcd import calllog
@@ -64,7 +64,7 @@ class Daemon:
     def __init__(self, source: Source, loaded: Loaded) -> None:
         config = self._config = loaded.config
         settings = settings_of(config)
-        self._reloading = Reloading(source, loaded, self._apply, reloading)
+        self._reloading = Reloading(source, loaded, self._apply, self._told)
         self._fleet = Fleet(settings.facts, settings.deployments, random.getrandbits(63), settings.caution)
         self._monitor = Monitor(self._fleet, time.monotonic)
         self._recorder = _recorder_of(config, settings)
@@ -238,6 +238,8 @@ class Daemon:
 
     async def _close_requests(self) -> None:
         """Ends what goes on beside them."""
+        for task in self._reloads:
+            task.cancel()
         await self._router.close()
         if self._embeddings is not None:
             self._embeddings.close()
@@ -246,6 +248,10 @@ class Daemon:
 
     def _router_of(self, settings: Settings) -> Router:
         return Router(self._fleet, settings.rules, self._roster.dispatchers, self._waiting, self._around)
+
+    def _told(self) -> AbstractContextManager[None]:
+        """Tells the service manager of a reload."""
+        return nullcontext() if self._draining else reloading()
 
     def _reload(self) -> None:
         """As a SIGHUP wants it."""

@@ -78,7 +78,7 @@ class Router:
 
     def inherit(self, former: "Router") -> None:
         """Takes the place of another one, which goes on with the requests that it has begun."""
-        self._succession.inherit(former._succession)
+        self._succession.inherit(former._succession)  # noqa: SLF001 - the same class
 
     async def close(self) -> None:
         """Ends what goes on beside the requests."""

@@ -42,7 +42,7 @@ class Succession:
 
     def inherit(self, former: "Succession") -> None:
         """Goes on with what the one before it has begun, and with its budget."""
-        self._scout, self.budget = former._scout, former.budget
+        self._scout, self.budget = former._scout, former.budget  # noqa: SLF001 - the same class
 
     async def close(self) -> None:
         """Ends what goes on beside the requests."""

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from zoe_grpcd import __version__
 from zoe_grpcd.cli import arguments
 
+BAD_CONFIG = 78  # EX_CONFIG of sysexits(3)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""

@@ -77,6 +77,11 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         dest="tool", required=True, metavar="TOOL"
     )
     tools.add_parser("schema", help="print the JSON Schema of the configuration, for editors")
+    shown = tools.add_parser(
+        "show", help="print the configuration that a daemon has in force, without secrets"
+    )
+    shown.add_argument("--json", action="store_true", help="print JSON")
+    _administration(shown)
     imported = tools.add_parser(
         "import-litellm", help="print a LiteLLM proxy file as a configuration; notes go to standard error"
     )
@@ -177,6 +182,15 @@ def _drains(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     drain.add_argument("--wait", action="store_true", help="return when nothing runs there any more")
     commands.add_parser("undrain", parents=[named], help="take a drained backend back")
+    reloaded = commands.add_parser(
+        "reload",
+        help="have the daemon read its configuration again; a wrong one changes nothing, and is status 78",
+    )
+    reloaded.add_argument(
+        "--validate-only", action="store_true", help="tell what would change, and change nothing"
+    )
+    reloaded.add_argument("--json", action="store_true", help="print JSON")
+    _administration(reloaded)
 
 
 def _administration(to: argparse.ArgumentParser) -> None:

@@ -13,10 +13,11 @@ from google.protobuf.message import Message
 
 from zoe.admin.v1 import admin_service_pb2
 from zoe_client import Client, Completed, Delta, RouteDecision, ZoeError, from_rpc_error
-from zoe_grpcd.cli import keys, tables
+from zoe_grpcd.cli import BAD_CONFIG, keys, tables
 from zoe_grpcd.cli.draining import drain, undrain
 from zoe_grpcd.cli.explained import decided, explained
 from zoe_grpcd.cli.figures import stats
+from zoe_grpcd.cli.reloading import reload, show, told
 
 ADMIN_TIMEOUT = 10.0
 
@@ -32,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
         "drain": drain,
         "undrain": undrain,
         "stats": stats,
+        "reload": reload,
+        "config": show,
     }
     try:
         with _client(options) as client:
@@ -58,8 +61,9 @@ def _client(options: argparse.Namespace) -> Client:
 
 
 def _failed(error: ZoeError, options: argparse.Namespace) -> int:
+    is_bad_config = options.command == "reload" and error.code is grpc.StatusCode.INVALID_ARGUMENT
     if options.json:
-        told: dict[str, Any] = {
+        shown: dict[str, Any] = {
             "code": error.code.name,
             "reason": error.reason,
             "message": error.message,
@@ -68,10 +72,12 @@ def _failed(error: ZoeError, options: argparse.Namespace) -> int:
             "violations": [{"field": v.field, "description": v.description} for v in error.violations],
             "attempts": [MessageToDict(attempt) for attempt in error.attempts],
         }
-        print(json.dumps({"error": told}), file=sys.stderr)
+        print(json.dumps({"error": shown}), file=sys.stderr)
+    elif is_bad_config:
+        told(error)
     else:
         print(f"zoe-grpcd: {error}", file=sys.stderr)
-    return 1
+    return BAD_CONFIG if is_bad_config else 1
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""config schema, config import-litellm, config example: the commands that print configurations."""
+"""config show, schema, import-litellm, example: the commands that print configurations."""
 
 import argparse
 import json
@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 from zoe_grpcd import config, examples
-
-BAD_CONFIG = 78  # EX_CONFIG of sysexits(3)
+from zoe_grpcd.cli import BAD_CONFIG
 
 
 def run(options: argparse.Namespace) -> int:
@@ -17,6 +16,10 @@ def run(options: argparse.Namespace) -> int:
             print(json.dumps(config.json_schema(), indent=2))
         case "example":
             print(examples.text(options.name), end="")
+        case "show":
+            from zoe_grpcd.cli import calls
+
+            return calls.run(options)
         case _:
             return _import(Path(options.file))
     return 0

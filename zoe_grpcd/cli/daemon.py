@@ -6,7 +6,7 @@ import os
 import sys
 
 from zoe_grpcd import config
-from zoe_grpcd.cli.configs import BAD_CONFIG
+from zoe_grpcd.cli import BAD_CONFIG
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoe_grpcd import config
-from zoe_grpcd.cli.configs import BAD_CONFIG
+from zoe_grpcd.cli import BAD_CONFIG
 from zoe_grpcd.cli.tables import table
 from zoe_grpcd.core.domain import Json
 from zoe_grpcd.core.key import Key
