@@ -41,6 +41,7 @@ from zoe_grpcd.rpc.server import Locks, Server, listen, make_server
 from zoe_grpcd.rpc.stats import Figures
 from zoe_grpcd.settings import Settings, settings_of
 from zoe_grpcd.tls import Files
+from zoe_grpcd.statuspage import StatusPage
 from zoe_grpcd.stores import store_of
 from zoe_grpcd.telemetry import Telemetry, open_port
 from zoe_grpcd.vitals import watch_loop
@@ -227,7 +228,7 @@ class Daemon:
 
     async def _open_port(self) -> None:
         server, shown = self._config.server, Telemetry(self._fleet, self._waiting, self._gate, self._calls)
-        port = shown.port()
+        port = shown.port(StatusPage(shown.reports, shown.log).pages())
         self._resources.push_async_callback(port.close)
         await open_port(port, server.metrics_listen, asked_for="metrics_listen" in server.model_fields_set)
 

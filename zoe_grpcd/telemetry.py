@@ -78,4 +78,4 @@ async def open_port(port: HttpPort, address: str | None, *, asked_for: bool) -> 
             raise CannotListen(f"server.metrics_listen: {error}") from None
         log.warning("no metrics and no status page: %s; set server.metrics_listen", error)
         return
-    log.info("metrics on http://%s/metrics", port.address)
+    log.info("status page on http://%s/, metrics on /metrics", port.address)

@@ -147,14 +147,14 @@ def test_decisions_fallbacks_and_seams_are_counted() -> None:
     assert count.lookups == {"hit": 1, "miss": 1}
 
 
-def test_the_minutes_of_the_last_hour_come_in_order() -> None:
-    statistics = Statistics()
+def test_the_minutes_of_the_last_hour_can_be_had_one_by_one() -> None:
+    statistics = Statistics(started=25.0)
     statistics.ended(answered(), 30.0)
     statistics.ended(answered(), 59.0)
     statistics.ended(answered(), 95.0)
-    minutes = [(ago, count.total().requests) for ago, count in statistics.minutes(100.0)]
-    assert len(minutes) == 60
-    assert minutes[-2:] == [(40.0, 2), (0.0, 1)]
+    minutes = [statistics.minute(number, 100.0) for number in range(-1, 3)]
+    counted = [(span.seconds, span.count.total().requests) for span in minutes]
+    assert counted == [(0, 0), (35, 2), (40, 1), (0, 0)]
 
 
 def test_very_many_series_are_counted_as_others() -> None:

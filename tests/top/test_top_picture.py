@@ -121,6 +121,7 @@ def test_no_text_of_a_decision_reaches_the_terminal_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("fields", "outcome", "tone"),
     [
+        ({"code": "", "decision": None}, "waiting", "warn"),
         ({"code": ""}, "running", "active"),
         ({"code": "OK"}, "ok", "good"),
         ({"code": "RESOURCE_EXHAUSTED", "error_reason": "QUEUE_FULL"}, "queue full", "bad"),

@@ -4,7 +4,7 @@ Rule: bounded. An hour of slots is kept, or with very many series less. Times ar
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from zoe_grpcd.core.domain import Decision
@@ -102,14 +102,14 @@ class Statistics:
         used = self._cpu() - slots[0].cpu if slots else 0.0
         return Span(max(0.0, now - begun), count, used)
 
-    def minutes(self, now: float) -> Iterator[tuple[float, Count]]:
-        """The last hour by minutes, the oldest first: seconds from the end of each to now, 0 for the present one."""
-        groups: dict[int, Count] = {}
+    def minute(self, number: int, now: float) -> Span:
+        """One minute of the last hour, by how many the clock had before it; of 0 seconds if nothing was counted then."""
+        count = Count()
         for slot in self._slots:
-            groups.setdefault(int(slot.number * SLOT // 60.0), Count()).merge(slot.count)
-        present = int(now // 60.0)
-        for minute in range(present - 59, present + 1):
-            yield max(0.0, now - (minute + 1) * 60.0), groups.get(minute, Count())
+            if int(slot.number * SLOT // 60.0) == number:
+                count.merge(slot.count)
+        begun = max(self._started, number * 60.0, self._kept_since)
+        return Span(max(0.0, min(now, (number + 1) * 60.0) - begun), count, 0.0)
 
     def seconds_since_start(self, now: float) -> float:
         """How long it has counted."""

@@ -68,7 +68,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A request with what was decided. `outcome` is `running`, `ok`, or what went wrong."""
+    """A request with what was decided. `outcome`: `waiting` for a backend, `running`, `ok`, or what went wrong."""
 
     id: str
     at: float

@@ -154,7 +154,7 @@ def _verdict(record: stats_pb2.DecisionRecord) -> Verdict:
 
 def _outcome(record: stats_pb2.DecisionRecord) -> tuple[str, Tone]:
     if not record.code:
-        return "running", "active"
+        return ("running", "active") if record.decision.chosen.backend else ("waiting", "warn")
     if record.code == "OK":
         return "ok", "good"
     told = clean(record.error_reason or record.code).replace("_", " ").lower()
