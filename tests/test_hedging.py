@@ -161,6 +161,19 @@ async def test_a_caller_who_leaves_frees_both() -> None:
     assert world.left_behind == 0
 
 
+@pytest.mark.parametrize("turns", range(24))
+@pytest.mark.parametrize("how", [{}, {"eager": True}])
+async def test_a_caller_who_leaves_at_any_moment_frees_both(turns: int, how: dict[str, Any]) -> None:
+    """While nobody has answered, while the slower one is ended, and later."""
+    world = a_pair([Hang()], [said(), Hang()])
+    task = asyncio.create_task(world.run(hedged(hedge_after=0.0), **how))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert world.left_behind == 0
+
+
 # ---------------------------------------------------------------------------------------------------- who is asked
 
 COLD = seen(a_status("m", state=LoadState.UNLOADED))

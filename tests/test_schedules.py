@@ -80,6 +80,7 @@ ASKS = st.builds(
     allow_different_model=st.booleans(),
     minimum_seam=st.sampled_from(Seam),
     prompt_bytes=st.sampled_from([5, 500]),
+    hedge_after=st.sampled_from([None, 0.0]),
 )
 
 
@@ -103,7 +104,7 @@ async def ended(world: World, ask: Ask, how: dict[str, Any], items: list[Item]) 
 
 @given(st.lists(PLANS, min_size=1, max_size=4), ASKS, HOW)
 def test_what_must_stay_local_never_leaves(plans: list[Plan], ask: Ask, how: dict[str, Any]) -> None:
-    private = Ask(ask.generation, ask.target, prompt_bytes=ask.prompt_bytes, locality=Locality.LOCAL_ONLY)
+    private = replace(ask, locality=Locality.LOCAL_ONLY)
 
     async def scenario() -> None:
         world = world_of(plans)
@@ -142,7 +143,9 @@ def test_callers_who_leave_at_any_moment_leave_nothing_behind(
         world = world_of(plans)
         if hang:
             world.add("hangs", [Hang()], [said(), Hang()])
-        tasks = [asyncio.create_task(ended(world, an_ask(), how, [])) for how, _ in leavers]
+        asks = [an_ask(hedge_after=[None, 0.0][leaves % 2]) for _, leaves in leavers]
+        how = [how for how, _ in leavers]
+        tasks = [asyncio.create_task(ended(world, *one, [])) for one in zip(asks, how, strict=True)]
         for turn in range(13):
             for task, (_, leaves) in zip(tasks, leavers, strict=True):
                 if leaves == turn:
@@ -244,14 +247,17 @@ def heard(items: list[Item]) -> list[Delta]:
     st.sampled_from(Seam),
     st.sampled_from([{}, {"eager": True}, {"whole": True}]),
     LIMITS,
+    st.sampled_from([None, 0.0]),
 )
 def test_an_answer_is_heard_whole_and_once_or_its_loss_is_told(
-    pens: list[Pen], worst: Seam, how: dict[str, Any], options: dict[str, Any]
+    pens: list[Pen], worst: Seam, how: dict[str, Any], options: dict[str, Any], hedge: float | None
 ) -> None:
     async def scenario() -> None:
         world, items = desk_of(pens), list[Item]()
         words = WORDS[: options.get("max_output_tokens", len(WORDS))]
-        error = await error_of(world, an_ask(options=options, minimum_seam=worst), how, items)
+        error = await error_of(
+            world, an_ask(options=options, minimum_seam=worst, hedge_after=hedge), how, items
+        )
         told = heard(items)
         if error is None:
             assert "".join(delta.text for delta in told) == "".join(words)

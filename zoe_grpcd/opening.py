@@ -6,7 +6,6 @@ The one rule: whoever comes first answers, and everybody else is ended before an
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -110,24 +109,29 @@ class Opening:
         self, one: Try, run: Run, hedge: Hedge | None, lose: Lose
     ) -> tuple[Try, Awaitable[list[Event]]]:
         """The first to answer, or the last to fail, and its first batch. The caller hears of the wait, if it wants to."""
+        contest: dict[Task, Try] = {self._enter(one): one}
+        try:
+            first = await self._settled(contest, run, hedge, lose)
+            await self._end({task: other for task, other in contest.items() if task is not first}, run)
+        except BaseException:
+            await self._end(contest, run)
+            raise
+        return contest[first], first
+
+    async def _settled(self, contest: dict[Task, Try], run: Run, hedge: Hedge | None, lose: Lose) -> Task:
+        """Who has answered, or was the last to fail."""
         now = asyncio.get_running_loop().time
         ask_at = inf if hedge is None else now() + hedge.after
         tell_at = now() + LOOK_AGAIN if run.eager and not run.seen else inf
-        contest: dict[Task, Try] = {self._enter(one): one}
-        try:
-            while True:
-                if (ended := await self._ended(contest, min(ask_at, tell_at), run, lose)) is not None:
-                    return contest.pop(ended), ended
-                if hedge is not None and now() >= ask_at:
-                    ask_at = inf
-                    if (other := self._other(hedge, run)) is not None:
-                        contest[self._enter(other)] = other
-                if now() >= tell_at:
-                    tell_at += LOOK_AGAIN
-                    await self._tell(one, run)
-        finally:
-            for task, beaten in contest.items():
-                await self._beat(task, beaten, run)
+        while (ended := await self._ended(contest, min(ask_at, tell_at), run, lose)) is None:
+            if hedge is not None and now() >= ask_at:
+                ask_at = inf
+                if (other := self._other(hedge, run)) is not None:
+                    contest[self._enter(other)] = other
+            if now() >= tell_at:
+                tell_at += LOOK_AGAIN
+                await self._tell(next(iter(contest.values())), run)
+        return ended
 
     async def _ended(self, contest: dict[Task, Try], until: float, run: Run, lose: Lose) -> Task | None:
         """Who has answered, or was the last to fail; None: nobody until then. Those who failed before are out."""
@@ -165,12 +169,22 @@ class Opening:
         upstream = self._dispatchers[lease.backend.name].stream(call)
         return Try(question, decision, lease, transcript, upstream)
 
-    async def _beat(self, task: Task, beaten: Try, run: Run) -> None:
-        """Ends one that another was faster than. What it read already is paid for."""
-        task.cancel()
-        await asyncio.wait((task,))
-        async with aclosing(beaten.upstream):
-            pass
+    async def _end(self, contest: Mapping[Task, Try], run: Run) -> None:
+        """Ends those whom nobody waits for any longer, to the end even if the caller leaves meanwhile."""
+        if not contest:
+            return
+        closing = asyncio.create_task(_close(contest))
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait((closing,))
+            raise
+        finally:
+            for beaten in contest.values():
+                self._beat(beaten, run)
+
+    def _beat(self, beaten: Try, run: Run) -> None:
+        """Reports one that another was faster than. What it read already is paid for."""
         transcript = beaten.transcript
         run.beaten += (transcript.attempt(run.made + 1, run.started, self._clock(), Outcome.CANCELLED),)
         run.spent += transcript.cost()
@@ -206,6 +220,17 @@ def transcript_of(question: Question, decision: Decision, lease: Lease, run: Run
         opened=run.opened,
         spent=run.spent,
     )
+
+
+async def _close(contest: Mapping[Task, Try]) -> None:
+    """Cancels all, and closes their connections."""
+    for task in contest:
+        task.cancel()
+    await asyncio.wait(contest)
+    for task, one in contest.items():
+        if not task.cancelled():
+            task.exception()  # nobody else asks for it
+        await one.upstream.aclose()
 
 
 def _has_failed(task: Task) -> bool:
