@@ -98,6 +98,8 @@ class FullDispatcher:
                 if not call.defaults:
                     raise
             return await litellm.acompletion(**self._arguments(_without_defaults(call), dialect))
+        except UpstreamError:
+            raise
         except Exception as error:  # of any class: foreign code
             raise _translated(error, dialect, begun=False) from error
 

@@ -1,11 +1,48 @@
-"""Kinds that only LiteLLM's own calls reach: their streams are read by LiteLLM, so these dialects merely spell."""
+"""Kinds that only LiteLLM's own calls reach: their streams are read by LiteLLM, so these dialects merely spell.
 
+The one rule: what a caller sends never becomes an argument by which LiteLLM finds its way: an address, credentials,
+another provider, a place for its logs. It has hundreds of these, so what is passed on is listed, and not what isn't.
+"""
+
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, Final
 
 from zoe_grpcd.adapters.dialects.openai import OpenAI
 from zoe_grpcd.adapters.dialects.refusals import Sign, sign
 from zoe_grpcd.core.domain import Call, Json
-from zoe_grpcd.core.errors import Fault
+from zoe_grpcd.core.errors import Fault, UpstreamError
+
+# Options of a backend that are the service's business alone.
+PASSED_ON: Final = frozenset(
+    {
+        "cache_control",
+        "chat_template_kwargs",
+        "min_p",
+        "min_tokens",
+        "modalities",
+        "prediction",
+        "prompt_cache_key",
+        "repetition_penalty",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "thinking",
+        "top_k",
+        "typical_p",
+        "user",
+        "verbosity",
+    }
+)
+
+
+def _only_passed_on(options: Mapping[str, Any]) -> None:
+    """Raises UpstreamError for any other option."""
+    if unknown := sorted(options.keys() - PASSED_ON):
+        raise UpstreamError(
+            Fault.REJECTED,
+            f"backend_options.{unknown[0]} is not passed on to a cloud service; these are: {', '.join(sorted(PASSED_ON))}",
+        )
 
 
 class Anthropic(OpenAI):
@@ -23,6 +60,7 @@ class Anthropic(OpenAI):
             "top_logprobs",
             "response_format.grammar",
             "messages.name",
+            "images.uri",  # LiteLLM would fetch it
         }
     )
 
@@ -41,6 +79,10 @@ class Anthropic(OpenAI):
         The service takes a temperature neither beside `top_p` nor while it thinks, so that one which is a mere default is
         left out there.
         """
+        _only_passed_on(call.generation.backend_options)
+        provider, slash, _ = call.backend_model.partition("/")
+        if slash and provider != self.provider:  # LiteLLM would ask that provider what it knows of the model
+            raise UpstreamError(Fault.MODEL_MISSING, "the service has no models with a / in their names")
         options = call.generation.options
         if "temperature" in call.defaults and not options.keys().isdisjoint(("top_p", "reasoning_effort")):
             kept = {name: value for name, value in options.items() if name != "temperature"}
@@ -53,7 +95,7 @@ class LiteLLM(OpenAI):
     """Whatever LiteLLM supports: the backend's `litellm_params` and the model's prefix say what."""
 
     provider = ""
-    refuses = frozenset({"response_format.grammar"})
+    refuses = frozenset({"response_format.grammar", "images.uri"})  # which LiteLLM would fetch for some providers
 
     def base(self, url: str) -> str:
         """As it is: what is appended depends on the provider."""
@@ -61,5 +103,6 @@ class LiteLLM(OpenAI):
 
     def spell(self, call: Call) -> tuple[Json, Json]:
         """See `Dialect`."""
+        _only_passed_on(call.generation.backend_options)
         found, extras = super().spell(call)
         return found | extras, {}
