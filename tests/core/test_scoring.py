@@ -8,8 +8,11 @@ from fakes import a_backend, a_question, a_snapshot, a_view, an_ask
 
 from zoe_grpcd.core.domain import Ask, Deployment, Limits, LoadState, Locality, Phase, Reason, Target
 from zoe_grpcd.core.eligible import Question, why_not
+from zoe_grpcd.core.explain import decision_of
 from zoe_grpcd.core.resolve import Policy, Resolution
+from zoe_grpcd.core.rules import SizeRule
 from zoe_grpcd.core.scoring import Choice, candidate_of, choose, ineligible, passed_over, ranking
+from zoe_grpcd.core.sizes import size_bounds
 from zoe_grpcd.core.strategies import quality_of
 from zoe_grpcd.core.tiers import ANY, Tier
 from zoe_grpcd.core.views import BackendView, DeploymentView, Known, Snapshot
@@ -254,11 +257,27 @@ def test_who_was_passed_over_is_told_with_the_reason() -> None:
     question = a_question(an_ask(), open_to(preferred=frozenset({"code"})))
     choice = choose(question, snapshot, POLICY)
     assert choice is not None
-    found = {c.deployment.backend: (c.eligible, c.reasons) for c in passed_over(question, choice, snapshot)}
+    aside = passed_over(question, choice, snapshot, POLICY)
+    found = {c.deployment.backend: (c.eligible, c.reasons) for c in aside}
     assert found == {
         "cloud": (False, (Reason.LOCALITY,)),
         "plain": (False, (Reason.MISSING_CAPABILITY,)),
     }
+
+
+def test_whose_kind_is_none_for_its_size_is_not_told_that_it_lacks_a_capability() -> None:
+    policy = replace(POLICY, sizes=(SizeRule(size_bounds("> 13B"), frozenset({"openai"})),))
+    snapshot = a_snapshot(
+        [backend("large"), backend("small")], [a_view("large", parameters=14.0), a_view("small")]
+    )
+    question = a_question(an_ask(), open_to(preferred=frozenset({"code"})))
+    choice = choose(question, snapshot, policy)
+    assert choice is not None
+    assert order(choice) == ["small"]
+    (large,) = passed_over(question, choice, snapshot, policy)
+    assert large.reasons == (Reason.EXCLUDED,)
+    explained = decision_of(question, choice, snapshot, policy, explain=True).explanation
+    assert "if it could do" not in explained
 
 
 # --------------------------------------------------------------------------------------------------------------- tiers

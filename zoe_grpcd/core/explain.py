@@ -36,7 +36,7 @@ def decision_of(
     if explain:
         others = tuple(candidate_of(choice, index) for index in ranking(choice)[1:])
         rest = (
-            *passed_over(question, choice, snapshot),
+            *passed_over(question, choice, snapshot, policy),
             *ineligible(_considered(question, choice, snapshot), snapshot),
         )
         candidates = (chosen, *others, *rest)

@@ -23,13 +23,13 @@ def narrow(question: Question, options: list[Option], policy: Policy) -> list[Op
     if locality is not Locality.ANY:  # the usual case, and the options may be many
         options = [option for option in options if option.gate.view.backend.local] or options
     if policy.sizes:
-        options = _least(options, lambda o: rank(policy.sizes, o.view.parameters, o.gate.view.backend))
+        options = _least(options, lambda o: _size_rank(o, policy))
     if preferred := resolution.preferred:
         options = _least(options, lambda o: -len(preferred & o.view.capabilities))
     return options
 
 
-def why_aside(question: Question, option: Option, chosen: Option) -> Reason:
+def why_aside(question: Question, option: Option, chosen: Option, policy: Policy) -> Reason:
     """Why an option that may serve is none of those that should."""
     for selection in question.resolution.prefer:
         if not selection.holds(option.view, option.gate.view.backend) and selection.holds(
@@ -37,7 +37,15 @@ def why_aside(question: Question, option: Option, chosen: Option) -> Reason:
         ):
             return Reason.EXCLUDED
     away = _is_local(chosen) and not _is_local(option) and question.ask.locality is not Locality.ANY
-    return Reason.LOCALITY if away else Reason.MISSING_CAPABILITY
+    if away:
+        return Reason.LOCALITY
+    if _size_rank(option, policy) > _size_rank(chosen, policy):  # its kind is none for its size
+        return Reason.EXCLUDED
+    return Reason.MISSING_CAPABILITY
+
+
+def _size_rank(option: Option, policy: Policy) -> int:
+    return rank(policy.sizes, option.view.parameters, option.gate.view.backend)
 
 
 def _is_local(option: Option) -> bool:
