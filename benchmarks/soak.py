@@ -64,6 +64,7 @@ class Tally:
     memory: dict[str, float] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     left: str = ""
+    lag: str = ""
 
     def note(self, when: str, server: Server) -> None:
         """Takes the memory and the open files of the daemon."""
@@ -208,6 +209,9 @@ async def what_is_left(admin: AdminServiceStub, tally: Tally, server: Server) ->
         if not (flying or queued) or time.monotonic() > limit:
             break
         await asyncio.sleep(0.1)
+    process = (await admin.GetStats(admin_service_pb2.GetStatsRequest())).process
+    p50, p99 = (getattr(process.loop_lag, name).ToTimedelta().total_seconds() for name in ("p50", "p99"))
+    tally.lag = f"{p50 * 1000:.1f} ms in the median, {p99 * 1000:.1f} ms at P99"
     await asyncio.sleep(SETTLED_S)  # until connections that nobody needs are closed
     tally.note("afterwards", server)
 
@@ -252,6 +256,7 @@ def table_of(tally: Tally, plan: Plan) -> str:
         f"{tally.open} idle streams of {plan.idle} open beside {plan.running} running ones for {plan.seconds:g} s:",
         f"{tally.completed} completed, {tally.cancelled} cancelled, {sum(tally.failed.values())} failed",
         f"left: {tally.left}",
+        f"lag of the event loop: {tally.lag}",
         *(f"  {count} x {what}" for what, count in sorted(tally.failed.items())),
         "",
         f"{'WHEN':12}{'MEMORY MB':>10}{'OPEN FILES':>12}",
