@@ -212,7 +212,11 @@ async def _in_time(call: Callable[[], Awaitable[Any]], gate: Gate, context: Cont
 
 
 async def refuse(context: Context, error: ZoeError) -> None:
-    """Ends the call with an error; trailers that were set before it stay. Waits for a client that does not read."""
+    """Ends the call with an error; trailers that were set before it stay.
+
+    Waits for a client that does not read, until it reads or leaves, or its deadline passes: the status goes after what
+    was written before, and grpc.aio 1.85 gives a handler no way to reset its stream. Nothing but the call is held then.
+    """
     trailers = {**dict(context.trailing_metadata() or ()), **dict(trailers_of(error))}
     await context.abort(code_of(error), message_of(error), tuple(trailers.items()))
 
