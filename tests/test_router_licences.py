@@ -41,8 +41,9 @@ class Purse:
     def left(self) -> float | None:
         return self.money
 
-    def reserve(self, usd: float) -> None:
+    def reserve(self, usd: float, *, beside: bool = False) -> bool:
         self.reserved.append(usd)
+        return not beside or self.money is None or self.money >= sum(self.reserved)
 
     def spent(self, usage: Usage, usd: float) -> None:
         self.paid.append((usage, usd))
@@ -275,6 +276,25 @@ async def test_money_that_goes_while_a_request_is_on_its_way_is_missed_at_its_ne
     with pytest.raises(ZoeError):
         await world.run(ask)
     assert sum(len(dispatcher.calls) for dispatcher in world.dispatchers.values()) == 1
+
+
+@pytest.mark.parametrize(("money", "asked"), [(1.0, 2), (250e-6, 1)])
+async def test_a_second_backend_is_asked_as_well_only_while_there_is_money_for_both(
+    money: float, asked: int
+) -> None:
+    world, hang = World(facts=PRICED), Hang()
+    for name in ("a", "b"):
+        world.add(name, (hang, said(), finished(1000, 50)), seen_as=seen("large", slots=2))
+    ask, purse = licensed(money=money, asked={**limited("large"), "hedge_after": 0.0})
+    task = asyncio.create_task(world.run(ask))
+    await eventually(lambda: len(purse.reserved) == 2)
+    await eventually(lambda: sum(d.running for d in world.dispatchers.values()) == asked)
+    hang.over.set()
+    await task
+    ((usage, usd),) = purse.paid
+    assert usage == Usage(1000, 50)
+    assert usd == pytest.approx(1100e-6)
+    assert world.left_behind == 0
 
 
 def test_a_decision_for_a_key_is_one_that_everybody_would_understand() -> None:

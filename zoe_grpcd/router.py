@@ -14,7 +14,7 @@ from zoe_grpcd.admission import Seat, WaitingRoom
 from zoe_grpcd.attempt import Attempts
 from zoe_grpcd.core.awaited import held_up, once_over, wait_in_words
 from zoe_grpcd.core.budget import most_usd
-from zoe_grpcd.core.domain import NO_LIMITS, Ask, Decision, Target
+from zoe_grpcd.core.domain import NO_LIMITS, Ask, Decision, Licence, Target
 from zoe_grpcd.core.eligible import Question, question_of
 from zoe_grpcd.core.errors import ContextTooLong, Fault, InvalidRequest, Violation, ZoeError
 from zoe_grpcd.core.explain import decision_of
@@ -228,13 +228,18 @@ class Router:
         if question.ask.observer is not None:
             question.ask.observer(decision)
         now, chosen = self._clock(), decision.chosen
-        if (licence := question.ask.licence) is not None:
-            view = self._fleet.view(chosen.deployment, now)
-            licence.reserve(0.0 if view is None else most_usd(question.size, view))
+        if question.ask.licence is not None:
+            self._reserve(question.ask.licence, question, decision)
         if not run.attempts:
             run.queued = now - run.started
         seat.started = True
         return self._fleet.lease(chosen.deployment, now, chosen.estimate, decision.turn)
+
+    def _reserve(
+        self, licence: Licence, question: Question, decision: Decision, *, beside: bool = False
+    ) -> bool:
+        view = self._fleet.view(decision.chosen.deployment, self._clock())
+        return licence.reserve(0.0 if view is None else most_usd(question.size, view), beside=beside)
 
     def _choose(self, question: Question, run: Run, seat: Seat) -> tuple[Question, Decision]:
         """Decides; with an answer that has begun, for the best seam that somebody can offer now."""
@@ -301,6 +306,9 @@ class Router:
             seat = self._queueing.seat(asked, run)
             another = self._decide(asked, seat, explain=run.explain, sent=True)
         except ZoeError:
+            return None
+        licence = asked.ask.licence
+        if licence is not None and not self._reserve(licence, asked, another, beside=True):
             return None
         now, chosen = self._clock(), another.chosen
         if not self._hedging.budget.spend(now):

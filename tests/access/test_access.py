@@ -226,6 +226,17 @@ def test_what_an_attempt_cost_that_was_lost_counts_beside_the_next_one() -> None
     assert begun(caller).left() == pytest.approx(0.7)
 
 
+def test_two_attempts_at_once_are_held_for_both_as_far_as_there_is_money() -> None:
+    caller = House().grant(daily_budget_usd=1.0)
+    visit = begun(caller)
+    assert visit.reserve(0.5)
+    assert not visit.reserve(0.6, beside=True)
+    assert visit.reserve(0.25, beside=True)
+    assert begun(caller).left() == 0.25
+    visit.spent(Usage(1, 1), 0.125)
+    assert begun(caller).left() == 0.875
+
+
 def test_an_attempt_that_brought_nothing_costs_nothing() -> None:
     caller = House().grant(daily_budget_usd=1.0)
     visit = begun(caller)

@@ -183,11 +183,18 @@ class Visit:
         """See Licence: what others hold is not free, what it holds itself is."""
         return self._caller.left(self._held_usd)
 
-    def reserve(self, usd: float) -> None:
-        """See Licence. An earlier attempt is over, so that only this one is held for."""
-        self._caller.settle(self._held_usd, 0.0)
-        self._held_usd = usd
+    def reserve(self, usd: float, *, beside: bool = False) -> bool:
+        """See Licence."""
+        if beside:
+            left = self._caller.left(0.0)
+            if left is not None and usd > left:
+                return False
+        else:
+            self._caller.settle(self._held_usd, 0.0)
+            self._held_usd = 0.0
+        self._held_usd += usd
         self._caller.hold(usd)
+        return True
 
     def spent(self, usage: Usage, usd: float) -> None:
         """See Licence."""

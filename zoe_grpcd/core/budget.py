@@ -79,6 +79,8 @@ class Budget:
         return True
 
     def _turn(self, unix: float) -> None:
-        """Begins a new day if it is one; a clock that is set back begins none."""
-        if (today := day_of(unix)) > self.day:
-            self.day, self.spent, self.warned = today, 0.0, False
+        """Begins a new day if it is one. A clock that is set back brings no money, and no day that never ends."""
+        today = day_of(unix)
+        if today > self.day:
+            self.spent, self.warned = 0.0, False
+        self.day = today

@@ -375,8 +375,11 @@ class Licence(Protocol):
         """US dollars that it may still cost; None: no limit."""
         ...
 
-    def reserve(self, usd: float) -> None:
-        """An attempt begins that may cost so much."""
+    def reserve(self, usd: float, *, beside: bool = False) -> bool:
+        """An attempt begins that may cost so much; the one before is over.
+
+        `beside`: that one goes on; False if there is not enough for both, and nothing is reserved then.
+        """
         ...
 
     def spent(self, usage: "Usage", usd: float) -> None:

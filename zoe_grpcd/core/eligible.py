@@ -209,7 +209,7 @@ def eligible_of(
     required = ask.needs | question.resolution.required
     features, limit, demanded = question.features, ask.max_cost_usd, question.resolution.require
     limits = None if question.limits is NO_LIMITS else question.limits
-    budget = question.budget
+    unlimited = limit is None and question.budget is None
     roomy = inf if question.window else max(question.min_window, most_tokens(size))
     options = []
     for view in views:
@@ -233,9 +233,7 @@ def eligible_of(
             expected = estimate(size, view, gate.view)
         if limits is not None and too_slow(limits, view, expected):
             continue
-        if (limit is None or expected.cost_usd <= limit) and (
-            budget is None or most_usd(size, view) <= budget
-        ):
+        if unlimited or not is_dear(question, view):
             options.append(_new(Option, (view, gate, expected)))
     return options
 
