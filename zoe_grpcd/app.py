@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
-from zoe_grpcd import calllog
+from zoe_grpcd import __version__, calllog
 from zoe_grpcd.access import Access
 from zoe_grpcd.adapters.systemd import Reporter, inherited_sockets, reloading
 from zoe_grpcd.admission import WaitingRoom
@@ -40,14 +40,15 @@ from zoe_grpcd.rpc.selfcheck import SelfCheck
 from zoe_grpcd.rpc.server import Locks, Server, listen, make_server
 from zoe_grpcd.rpc.stats import Figures
 from zoe_grpcd.settings import Settings, settings_of
-from zoe_grpcd.tls import Files
 from zoe_grpcd.statuspage import StatusPage
 from zoe_grpcd.stores import store_of
 from zoe_grpcd.telemetry import Telemetry, open_port
+from zoe_grpcd.tls import Files
 from zoe_grpcd.vitals import watch_loop
 
 if TYPE_CHECKING:
     from zoe_grpcd.adapters.embeddings import Embeddings  # an extra
+    from zoe_grpcd.adapters.otel import Tracer  # another one
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Daemon:
         self._socket_alone = (config.server.admin_listen or UNIX).startswith(UNIX)
         self._calls = Calls()
         self._gate.log.listeners.append(calllog.tell)
+        self._tracer = _tracer_of(config, self._gate)
         self._resources = AsyncExitStack()
         self._roster = Roster(settings, self._fleet, self._monitor, self._resources)
         self._router = self._router_of(settings)
@@ -115,6 +117,8 @@ class Daemon:
         async with self._resources:
             self._keeper.open()
             self._resources.push_async_callback(self._keeper.close)
+            if self._tracer is not None:
+                self._resources.push_async_callback(self._tracer.close)
             if self._recorder is not None:
                 self._recorder.start()
                 self._resources.push_async_callback(asyncio.to_thread, self._recorder.close)
@@ -329,6 +333,17 @@ class Daemon:
 def _certificates_of(config: Config) -> Certificates | None:
     given = config.server.tls
     return Certificates(Files(given.cert_file, given.key_file, given.client_ca_file)) if given else None
+
+
+def _tracer_of(config: Config, gate: Gate) -> "Tracer | None":
+    if config.telemetry.otlp_endpoint is None:
+        return None
+    from zoe_grpcd.adapters.otel import Tracer
+
+    tracer = Tracer(config.telemetry.otlp_endpoint, __version__)
+    gate.traces = tracer.begin
+    gate.log.listeners.append(tracer.export)
+    return tracer
 
 
 def _recorder_of(config: Config, settings: Settings) -> Recorder | None:

@@ -28,7 +28,7 @@ from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.hold import Hold, sift
 from zoe_grpcd.core.joint import Joint
-from zoe_grpcd.core.merge import call_of
+from zoe_grpcd.core.merge import call_of, traced
 from zoe_grpcd.core.oddity import looks_wrong
 from zoe_grpcd.core.progress import no_further_back
 from zoe_grpcd.core.recovery import AFTER
@@ -72,6 +72,7 @@ class Attempts:
             if run.eager and not run.seen:
                 await self._announce(decision, lease, run)
             call = call_of(question.ask, question.resolution, decision, lease.backend)
+            call = traced(call, question.ask)
             if run.kept.text:
                 call = await self._resumed(call, transcript, question.ask.minimum_seam, run)
             transcript.limit = call.generation.options.get("max_output_tokens")

@@ -31,6 +31,7 @@ from zoe_grpcd.core.domain import (
 )
 from zoe_grpcd.core.statistics import Statistics
 from zoe_grpcd.core.tally import Ended, Series
+from zoe_grpcd.core.trace import Trace
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +116,7 @@ class Entry:
         "number",
         "request_id",
         "seconds",
+        "trace",
         "visit",
     )
 
@@ -126,6 +128,7 @@ class Entry:
         self.visit: Visit | None = None
         self.decision_id = self.model = self.backend = self.intent = ""
         self.seconds = 0.0
+        self.trace: Trace | None = None  # that it belongs to
         self._log = log
         self._began = self._begun = log.now() if log else 0.0
         self._told = False
@@ -168,7 +171,7 @@ class Entry:
             if code != "OK" and self.method != ROUTE and len(self._decisions) > len(self._attempts):
                 self._attempts = (*self._attempts, self._broken_off(now))
             self._log.over(self, self._counted(), now)
-            self._log = None
+            self._log = self.trace = None
         self._pack()
 
     def _broken_off(self, now: float) -> Attempt:

@@ -15,7 +15,7 @@ from zoe_grpcd.core.domain import Backend, Candidate, Decision, Event, Outcome, 
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.firsttoken import budget_of
-from zoe_grpcd.core.merge import call_of
+from zoe_grpcd.core.merge import call_of, traced
 from zoe_grpcd.core.progress import no_further_back
 from zoe_grpcd.core.transcript import Transcript
 from zoe_grpcd.fleet import Fleet, Lease
@@ -165,6 +165,7 @@ class Opening:
         question, decision, lease = found
         transcript = transcript_of(question, decision, lease, run)
         call = call_of(question.ask, question.resolution, decision, lease.backend)
+        call = traced(call, question.ask)
         transcript.limit = call.generation.options.get("max_output_tokens")
         upstream = self._dispatchers[lease.backend.name].stream(call)
         return Try(question, decision, lease, transcript, upstream)

@@ -118,7 +118,11 @@ OPTIONS: list[tuple[str, Any, str, dict[str, tuple[str, Any]]]] = [
         "max_output_tokens",
         9,
         "max_output_tokens",
-        {"*": ("max_tokens", 9), "ollama": ("options.num_predict", 9)},
+        {
+            "*": ("max_tokens", 9),
+            "ollama": ("options.num_predict", 9),
+            "triton": ("parameters.max_tokens", 9),
+        },
     ),
     ("top_logprobs", 3, "top_logprobs", {"*": ("top_logprobs", 3)}),
     (
@@ -165,7 +169,7 @@ async def test_an_option_is_on_the_wire_or_refused_by_name(
     assert at(body, where) == expected
 
 
-@pytest.mark.parametrize("kind", DIALECTS)
+@pytest.mark.parametrize("kind", CHATS)
 async def test_zero_is_a_value_like_any_other(way: Way, kind: str) -> None:
     options = {"temperature": 0.0, "frequency_penalty": 0.0, "seed": 0, "top_k": 0}
     body = await body_of(way, kind, Generation(HELLO, options=options))
@@ -174,7 +178,7 @@ async def test_zero_is_a_value_like_any_other(way: Way, kind: str) -> None:
     assert "repeat_penalty" not in found
 
 
-@pytest.mark.parametrize("kind", DIALECTS)
+@pytest.mark.parametrize("kind", CHATS)
 async def test_tools_and_their_history_are_sent_as_the_kind_knows_them(way: Way, kind: str) -> None:
     made = {
         "id": "c1",
@@ -235,6 +239,21 @@ async def test_vllm_is_told_the_priority_of_a_request(way: Way, priority: str, e
     assert server.bodies[0].get("priority") == expected
 
 
+async def test_triton_is_sent_one_text_and_the_parameters_of_its_model(way: Way) -> None:
+    parts = [{"type": "text", "text": "What"}, {"type": "text", "text": "?"}]
+    messages = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": parts})
+    options = {"max_output_tokens": 9, "temperature": 0.5}  # of an intent: what a caller asks for is refused
+    async with playing(Playback(REPLY["triton"].read_bytes())) as server:
+        asked = call(
+            "triton", server.url, Generation(messages, options=options, backend_options={"top_k": 3})
+        )
+        await hear(way("triton"), asked)
+    assert server.paths == ["/v2/models/m/generate_stream"]
+    (body,) = server.bodies
+    assert body["text_input"] == "Be brief. What?"
+    assert body["parameters"]["max_tokens"] == 9
+
+
 async def test_openai_is_sent_the_choice_as_it_is(way: Way) -> None:
     generation = Generation(
         HELLO, tools=(OTHER, WEATHER), tool_choice=NAMED, options={"parallel_tool_calls": False}
@@ -248,7 +267,7 @@ async def test_no_choice_of_tools_means_none_for_ollama(way: Way) -> None:
     assert "tools" not in body
 
 
-@pytest.mark.parametrize("kind", DIALECTS)
+@pytest.mark.parametrize("kind", CHATS)
 @pytest.mark.parametrize("wanted", [{"type": "json_object"}, JSON_SCHEMA], ids=["object", "schema"])
 async def test_the_wanted_format_is_sent(way: Way, kind: str, wanted: Json) -> None:
     body = await body_of(way, kind, Generation(HELLO, response_format=wanted))
@@ -260,7 +279,7 @@ async def test_the_wanted_format_is_sent(way: Way, kind: str, wanted: Json) -> N
         assert body["response_format"] == wanted
 
 
-@pytest.mark.parametrize("kind", DIALECTS)
+@pytest.mark.parametrize("kind", CHATS)
 async def test_an_image_goes_with_its_text(way: Way, kind: str) -> None:
     parts = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": PNG}}]
     body = await body_of(way, kind, Generation(({"role": "user", "content": parts},)))
@@ -293,6 +312,17 @@ async def test_a_local_model_may_have_a_famous_name(sent: aiohttp.ClientSession,
         (body,) = server.bodies
     assert (body["model"], body["temperature"], body["max_tokens"]) == (name, 0.5, 3)
     assert body["response_format"] == JSON_SCHEMA
+
+
+@pytest.mark.parametrize("kind", DIALECTS)
+async def test_each_call_has_its_own_place_in_a_trace(way: Way, kind: str) -> None:
+    first, second = (("traceparent", "00-a-b-01"), ("tracestate", "v=1")), (("traceparent", "00-a-c-01"),)
+    dispatcher = way(kind)
+    async with playing(Playback(REPLY[kind].read_bytes())) as server:
+        for trace in (first, second, ()):
+            await hear(dispatcher, replace(call(kind, server.url), trace=trace))
+    told = [{k.lower(): v for k, v in seen.items() if k.lower().startswith("trace")} for seen in server.seen]
+    assert told == [dict(first), dict(second), {}]
 
 
 @pytest.mark.parametrize("kind", DIALECTS)

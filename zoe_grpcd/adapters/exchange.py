@@ -5,7 +5,7 @@ and no call has a use for them. The one rule: what all requests to an address ha
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,15 +56,16 @@ class Address:
         start = f"POST {self._request.url.raw_path_qs} HTTP/1.1"
         self._head = "\r\n".join((start, *lines, "Content-Length: ")).encode()
 
-    async def post(self, body: bytes) -> Reply:
-        """Sends a body; raises aiohttp's errors, and TimeoutError where no connection was made in time."""
+    async def post(self, body: bytes, further: Iterable[tuple[str, str]] = ()) -> Reply:
+        """Sends a body, with further headers; raises aiohttp's errors, and TimeoutError where no connection was made in time."""
+        more = "".join(f"{name}: {value}\r\n" for name, value in further).encode()
         connection = await self._connector.connect(self._request, traces=[], timeout=self._timeout)
         try:
             protocol, transport = connection.protocol, connection.transport
             assert protocol is not None
             assert transport is not None
             protocol.set_response_params(read_until_eof=True, read_bufsize=READ_AHEAD)
-            transport.writelines((b"%b%d\r\n\r\n" % (self._head, len(body)), body))
+            transport.writelines((b"%b%d\r\n%b\r\n" % (self._head, len(body), more), body))
             message, content = await protocol.read()
             while message.code < 200:  # "wait a moment", in one of its forms
                 message, content = await protocol.read()

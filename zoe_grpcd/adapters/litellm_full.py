@@ -132,6 +132,8 @@ class FullDispatcher:
             arguments["api_base"] = dialect.base(call.backend.url)
         if fields:
             arguments["extra_body"] = fields
+        if call.trace:
+            arguments["extra_headers"] = dict(call.trace)
         return arguments | dict(self._params.get(call.backend.name, {}))
 
 

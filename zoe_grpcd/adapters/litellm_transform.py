@@ -119,7 +119,7 @@ class TransformDispatcher:
         kept = perf_counter() - self._kept.get(call.backend.url, -KEEP_ALIVE) < KEEP_ALIVE
         for try_again in (True, False):
             try:
-                return await self._address(call, url, headers).post(data)
+                return await self._address(call, url, headers).post(data, call.trace)
             except TimeoutError as error:
                 text = f"no connection within {call.backend.connect_timeout:g} s"
                 raise UpstreamError(Fault.REFUSED, text) from error

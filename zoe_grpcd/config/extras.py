@@ -22,3 +22,18 @@ def missing(data: Any) -> Iterator[Finding]:
                 "needs the extra of that name: pip install 'zoe-grpcd[embeddings]'",
                 f"; without {', '.join(absent)} there is no model",
             )
+    for path, endpoint in find(data, "telemetry.otlp_endpoint"):
+        if endpoint and not _is_there("opentelemetry.exporter.otlp.proto.http"):
+            yield Finding(
+                path,
+                "needs the extra otel: pip install 'zoe-grpcd[otel]'",
+                "; without it there are no traces",
+            )
+
+
+def _is_there(module: str) -> bool:
+    """Whether a module is installed; its packages are imported for that, which have next to nothing in them."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

@@ -172,7 +172,10 @@ class Log(Section):
 class Telemetry(Section):
     """Traces."""
 
-    otlp_endpoint: Url | None = option(None, "Where traces go. Unset: nowhere.")
+    otlp_endpoint: Url | None = option(
+        None,
+        "Where traces go, by OTLP over HTTP; /v1/traces is added if it is not there. Needs the extra otel. Unset: nowhere.",
+    )
 
 
 class Images(Section):

@@ -13,7 +13,6 @@ NOT_YET: dict[str, str] = {
     "cache": "no answer is kept",
     "state.url^=redis": "state is kept in a file, and nothing is shared with other daemons",
     "state.url^=unix": "state is kept in a file, and nothing is shared with other daemons",
-    "telemetry": "no traces are sent",
 }
 """Path, or path and the value that it is about, or how that begins -> what happens instead."""
 

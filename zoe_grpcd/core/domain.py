@@ -13,6 +13,7 @@ from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from zoe_grpcd.core.key import Key
+from zoe_grpcd.core.trace import Trace
 from zoe_grpcd.core.turns import Turn
 
 Json = dict[str, Any]
@@ -313,6 +314,7 @@ class Call:
     continues: Continuation | None = None
     priority: str = "normal"  # of the request, for a backend that has a queue of its own
     defaults: frozenset[str] = frozenset()
+    trace: tuple[tuple[str, str], ...] = ()  # headers that tell the backend which trace it belongs to
 
     @property
     def api_key(self) -> str:
@@ -422,6 +424,7 @@ class Ask:
     caller: str = ""  # whose it is, for a fair queue
     licence: Licence | None = None  # of its key; None: no keys are asked for
     verdict: Verdict | None = None  # what it is about, where that was found before the decision
+    trace: Trace | None = None  # None: nobody follows it
     # hears of every decision that is acted on, and of every attempt that failed
     observer: Callable[["Decision | Attempt"], None] | None = None
 

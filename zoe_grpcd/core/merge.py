@@ -26,6 +26,11 @@ def call_of(ask: Ask, resolution: Resolution, decision: Decision, backend: Backe
     return Call(backend, deployment.backend_model, generation, priority=ask.priority, defaults=defaults)
 
 
+def traced(call: Call, ask: Ask) -> Call:
+    """The call of an attempt, as a part of the request's trace if anybody follows that."""
+    return call if ask.trace is None else replace(call, trace=ask.trace.headers(call.backend.name))
+
+
 def stands_in(ask: Ask, resolution: Resolution) -> bool:
     """Whether the intent's system prompt is sent: it has one, and the caller has none."""
     if not resolution.system_prompt:

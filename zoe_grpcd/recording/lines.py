@@ -26,7 +26,7 @@ ASK = frozenset(
     "target prompt_bytes images has_context features needs locality strategy latency_level cost_weight max_cost_usd"
     " max_queue_time max_attempts allow_different_model minimum_seam metadata priority stream limits".split()
 )
-LEFT_OUT = frozenset("generation request_id text include_reasoning verdict observer caller".split())
+LEFT_OUT = frozenset("generation request_id text include_reasoning verdict observer trace caller".split())
 
 
 def _plain(value: Any) -> Any:

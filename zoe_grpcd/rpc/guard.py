@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError, Message
 
 from zoe_grpcd.access import Access, Visit
 from zoe_grpcd.core.errors import CutShort, InvalidRequest, ShuttingDown, TooLate, Violation, ZoeError
+from zoe_grpcd.core.trace import Trace
 from zoe_grpcd.decisions import DecisionLog, Entry
 from zoe_grpcd.patience import Patience
 from zoe_grpcd.rpc.callers import Callers
@@ -34,6 +35,10 @@ AUTHORIZATION = "authorization"
 _BUG = "internal error; the daemon's log has the details"
 
 
+Begin = Callable[[str, str], Trace]
+"""Begins a request's part of a trace, given the caller's `traceparent` and `tracestate`."""
+
+
 class Gate:
     """Whether new calls are let in, whose, how many run, how long one may take without a deadline (seconds), what came of
     it.
@@ -42,6 +47,7 @@ class Gate:
     def __init__(self, max_request_time: float = 600.0, log: DecisionLog | None = None) -> None:
         self.max_request_time = max_request_time
         self.log = log or DecisionLog()
+        self.traces: Begin | None = None  # None: nobody wants to see any
         self.callers = Callers()
         self.draining = False
         self.access: Access | None = None  # None: no keys are asked for

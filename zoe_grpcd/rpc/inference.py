@@ -114,6 +114,10 @@ class InferenceServicer:
         *,
         sends: bool = True,
     ) -> Ask:
+        if self.gate.traces is not None:
+            entry.trace = self.gate.traces(
+                metadata_of(context, "traceparent"), metadata_of(context, "tracestate")
+            )
         ask = ask_of(
             request.spec,
             entry.request_id,
@@ -130,7 +134,7 @@ class InferenceServicer:
         )
         if entry.visit is not None:
             entry.visit.begin(ask, sends=sends)
-        ask.observer = entry.hear
+        ask.observer, ask.trace = entry.hear, entry.trace
         return ask
 
 
