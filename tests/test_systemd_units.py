@@ -54,6 +54,7 @@ def test_the_service_starts_this_installation(home: Path) -> None:
     program, command = shlex.split(line.removeprefix("ExecStart="))
     assert Path(program).is_file()
     assert (Path(program).name, command) == ("zoe-grpcd", "serve")
+    assert f"ExecReload={program} reload" in unit.splitlines()
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

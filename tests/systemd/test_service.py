@@ -196,6 +196,26 @@ def test_a_bad_configuration_is_said_once(service: Service) -> None:
     wait_until(lambda: "servers" in manager.journal(), 30)
 
 
+def test_a_reload_waits_for_its_outcome(service: Service) -> None:
+    manager, pid = service.manager, int(service.running()["MainPID"])
+    path = ".config/zoe-grpcd/config.yaml"
+    good = (manager.home / path).read_text()
+    other = {**json.loads(good), "routing": {"aliases": {"assistant": "endless"}}}
+    try:
+        manager.write(path, json.dumps(other))
+        manager.systemctl("reload", UNIT)
+        manager.write(path, "servers: {}\n")
+        manager.systemctl("reload", UNIT, check=False)
+        shown = manager.becomes(UNIT, ActiveState="active", SubState="running")
+    finally:
+        manager.write(path, good)
+    assert (shown["ReloadResult"], int(shown["MainPID"])) == ("exit-code", pid)
+    with service.client() as client:
+        assert client.complete(PROMPT, model="assistant", max_output_tokens=1).text
+    wait_until(lambda: "servers: is not known here" in manager.journal(), 30)
+    manager.systemctl("reload", UNIT)
+
+
 def test_a_caller_starts_it(service: Service) -> None:
     manager = service.manager
     manager.systemctl("stop", "zoe-grpcd.socket", UNIT)

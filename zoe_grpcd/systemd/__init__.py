@@ -16,6 +16,7 @@ SERVICE, SOCKET, SANDBOX = "zoe-grpcd.service", "zoe-grpcd.socket", "sandbox.con
 UNITS = (SERVICE, SOCKET)
 
 _EXEC_START = re.compile(r"^ExecStart=.*$", re.MULTILINE)
+_EXEC_RELOAD = re.compile(r"^ExecReload=.*$", re.MULTILINE)
 _MARK = "# written by `zoe-grpcd systemd install` with the SHA-256 "
 _FIRST_CONFIG = """\
 # `zoe-grpcd config schema` has every key, `zoe-grpcd check` says what this file means.
@@ -104,8 +105,10 @@ def quoted(word: str) -> str:
 
 
 def _files(places: Places, command: str, *, sandbox: bool) -> dict[Path, str]:
+    service = _EXEC_START.sub(lambda _: f"ExecStart={command}", _shipped(SERVICE))
+    service = _EXEC_RELOAD.sub(lambda _: f"ExecReload={command.removesuffix('serve')}reload", service)
     texts = {
-        places.units / SERVICE: _EXEC_START.sub(lambda _: f"ExecStart={command}", _shipped(SERVICE)),
+        places.units / SERVICE: service,
         places.units / SOCKET: _shipped(SOCKET),
         places.config / "config.yaml": _FIRST_CONFIG,
     }
