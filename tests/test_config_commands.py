@@ -87,3 +87,21 @@ def test_check_takes_a_litellm_file(capsys: Capture, monkeypatch: pytest.MonkeyP
     out, err = told(capsys, "check", "--config", str(FILES / "home.yaml"))
     assert "model        big: claude-sonnet-4-5 @ anthropic" in out
     assert "litellm_settings.success_callback: has no counterpart" in err
+
+
+def test_check_tells_who_may_call_and_no_key(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "auth: {keys: [{name: app, key: zoe-s3cret, models: ['q*', m], rpm: 5, daily_budget_usd: 2.5},"
+        " {name: boss, key: zoe-s3cret2, admin: true, priority: critical, locality: local_only}]}"
+    )
+    out, _ = told(capsys, "check", "--config", str(file))
+    assert "key          app: q*, m; priority up to normal; 5 requests a minute; 2.5 USD a day" in out
+    assert "key          boss: *; priority up to critical; locality local_only; admin" in out
+    as_json, _ = told(capsys, "check", "--config", str(file), "--json")
+    assert [key["name"] for key in json.loads(as_json)["keys"]] == ["app", "boss"]
+    assert "s3cret" not in out + as_json
+
+
+def test_check_tells_that_nobody_needs_a_key(facts: str, capsys: Capture) -> None:
+    assert "keys         none: only this machine can call" in told(capsys, "check", "--config", facts)[0]

@@ -2,13 +2,27 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import QuotaFailure, RetryInfo
-from rpc.stage import HELLO, Failure, Setting, Stage, asked, failed, said, staged, streamed, tiny, whole
+from rpc.stage import (
+    HELLO,
+    Failure,
+    Setting,
+    Stage,
+    asked,
+    failed,
+    failure_of,
+    said,
+    staged,
+    streamed,
+    tiny,
+    whole,
+)
 from waiting import eventually
 
 from zoe.inference.v1 import inference_service_pb2 as pb
@@ -211,6 +225,41 @@ async def test_a_budget_is_spent_by_what_costs_and_the_rest_goes_on(
         assert 0 < failure.details[RetryInfo].retry_delay.ToTimedelta().total_seconds() <= 86400
     free = await stage.inference.Complete(whole(), metadata=bearer())
     assert free.model == "tiny"
+
+
+async def outcomes(stage: Stage, request: pb.CompleteRequest, count: int) -> Counter[str]:
+    """What becomes of so many calls at once."""
+    asking = (stage.inference.Complete(request, metadata=bearer()) for _ in range(count))
+    done = await asyncio.gather(*asking, return_exceptions=True)
+    return Counter(
+        failure_of(each).info.reason if isinstance(each, grpc.aio.AioRpcError) else "OK" for each in done
+    )
+
+
+async def test_of_many_calls_at_once_no_more_are_let_in_than_the_minute_allows(stage: Stage) -> None:
+    grant(stage, rpm=10)
+    assert await outcomes(stage, whole(), 40) == {"OK": 10, "RATE_LIMITED": 30}
+
+
+async def test_many_calls_at_once_spend_no_more_than_the_budget(stage: Stage) -> None:
+    grant(stage, daily_budget_usd=0.1)
+    spec = asked(target=routing_pb2.Target(model="dear"), max_output_tokens=10)
+    found = await outcomes(stage, pb.CompleteRequest(spec=spec), 40)
+    assert found == {"OK": found["OK"], "BUDGET_EXCEEDED": 40 - found["OK"]}
+    assert 5 <= found["OK"] <= 10  # of 0.01 USD each, and held with less than 0.02
+
+
+async def test_of_several_keys_the_first_counts_and_what_is_no_text_is_none(stage: Stage) -> None:
+    grant(stage)
+    route = pb.RouteRequest(spec=asked())
+    await stage.inference.Route(route, metadata=(*bearer(), *bearer("zoe-s3cret-wrong")))
+    for metadata in (
+        (*bearer("zoe-s3cret-wrong"), *bearer()),
+        (("authorization", "Bearer " + "x" * 7000),),
+        (("authorization-bin", f"Bearer {KEY}".encode()),),
+    ):
+        failure = await failed(stage.inference.Route(route, metadata=metadata))
+        assert failure.code is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_no_key_is_in_any_log_error_or_decision(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:

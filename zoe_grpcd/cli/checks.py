@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 from zoe_grpcd.adapters.listed import listed_for
 from zoe_grpcd.config import Config, Problem
 from zoe_grpcd.config.backends import Backend, Cost, Deployment, Model
+from zoe_grpcd.config.keys import Key
 from zoe_grpcd.pricelist import Listing
 
+_SECRET = {"key", "key_sha256"}
 CONFIG, LIST = "configuration", "LiteLLM's price list"
 
 
@@ -28,6 +30,7 @@ def summary(loaded: Config, source: str, warnings: tuple[Problem, ...]) -> dict[
             {"name": b.name, "kind": b.kind, "url": b.url, "local": b.local} for b in loaded.backends
         ],
         "models": [_model(model, loaded) for model in loaded.models],
+        "keys": [key.model_dump(mode="json", exclude=_SECRET) for key in loaded.auth.everyone],
         "aliases": {name: list(members) for name, members in loaded.routing.aliases.items()},
         "warnings": [str(warning) for warning in warnings],
     }
@@ -67,7 +70,25 @@ def told(loaded: Config, source: str) -> str:
     lines += [
         f"alias        {name}: {', '.join(members)}" for name, members in loaded.routing.aliases.items()
     ]
+    lines += [f"key          {_key(key)}" for key in loaded.auth.everyone] or [
+        "keys         none: only this machine can call"
+    ]
     return "\n".join(lines)
+
+
+def _key(key: Key) -> str:
+    """`app: llama*; priority up to normal; 60 requests a minute; 2.5 USD a day`."""
+    words = {
+        "priority up to {}": key.priority,
+        "locality {}": key.locality if key.locality != "any" else None,
+        "cost weight {:g}": key.cost_weight,
+        "{} requests a minute": key.rpm,
+        "{} tokens a minute": key.tpm,
+        "{} calls at a time": key.max_concurrent,
+        "{:g} USD a day": key.daily_budget_usd,
+    }
+    said = [text.format(value) for text, value in words.items() if value is not None]
+    return "; ".join([f"{key.name}: {', '.join(key.models)}", *said, *(["admin"] if key.admin else [])])
 
 
 def _facts(model: Model, loaded: Config) -> list[str]:

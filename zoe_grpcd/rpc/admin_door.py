@@ -13,7 +13,7 @@ import grpc
 from zoe_grpcd.access import Access
 from zoe_grpcd.core.errors import ZoeError
 from zoe_grpcd.rpc.admin import SERVICE
-from zoe_grpcd.rpc.guard import AUTHORIZATION, Context, refuse
+from zoe_grpcd.rpc.guard import AUTHORIZATION, Context, first_of, refuse
 
 Continue = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
@@ -27,9 +27,9 @@ class AdminDoor(grpc.aio.ServerInterceptor):
     async def intercept_service(self, continuation: Continue, handler_call_details: Any) -> Any:
         """See ServerInterceptor."""
         if handler_call_details.method.startswith(f"/{SERVICE}/"):
-            metadata = dict(handler_call_details.invocation_metadata or ())
             try:
-                self._access.administrator(metadata.get(AUTHORIZATION, ""))
+                key = first_of(handler_call_details.invocation_metadata, AUTHORIZATION)
+                self._access.administrator(key)
             except ZoeError as error:
                 return grpc.unary_unary_rpc_method_handler(partial(_refused, error))
         return await continuation(handler_call_details)

@@ -7,7 +7,7 @@ a blocked write; only a bug is anything else, and its text never reaches a clien
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -234,7 +234,12 @@ def request_id_of(field: str, context: Context) -> str:
 
 def metadata_of(context: Context, name: str) -> str:
     """One value of the request's metadata; empty if there is none."""
-    for key, value in context.invocation_metadata() or ():
+    return first_of(context.invocation_metadata(), name)
+
+
+def first_of(metadata: Iterable[tuple[str, str | bytes]] | None, name: str) -> str:
+    """The first value of that name; empty if there is none."""
+    for key, value in metadata or ():
         if key == name and isinstance(value, str):
             return value
     return ""
