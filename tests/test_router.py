@@ -131,6 +131,7 @@ async def test_an_eager_caller_hears_the_decision_and_what_is_waited_for_at_once
     [
         (seen(ModelStatus("m", LoadState.UNLOADED)), "LOADING"),
         (seen(ModelStatus("m", LoadState.LOADING)), "LOADING"),
+        (seen(ModelStatus("m", LoadState.SLEEPING)), "WAKING"),
         (seen("m", slots=1, busy=1), "QUEUED"),
         (seen("m", slots=2, busy=1), "PREFILLING"),
     ],

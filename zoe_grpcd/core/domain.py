@@ -623,7 +623,7 @@ class Completed:
 
 @dataclass(slots=True)
 class Progress:
-    """What a request waits for before its first token. `state` is QUEUED, LOADING or PREFILLING.
+    """What a request waits for before its first token. `state` is QUEUED, WAKING, LOADING or PREFILLING.
 
     `expected_wait`: seconds to the first token; None: not known. `ahead`: requests before it in the queue. `fraction` of
     the state that is done, 0..1; 0: not known.

@@ -1,10 +1,10 @@
-"""What a caller is told of its wait: queued, then loading, then prefilling, and never a step back."""
+"""What a caller is told of its wait: queued, then waking or loading, then prefilling, and never a step back."""
 
 from dataclasses import replace
 
 from zoe_grpcd.core.domain import Progress
 
-ORDER = ("QUEUED", "LOADING", "PREFILLING")
+ORDER = ("QUEUED", "WAKING", "LOADING", "PREFILLING")
 
 
 def no_further_back(news: Progress, told: Progress) -> Progress:

@@ -571,7 +571,9 @@ class Fleet:
         served = host.served.get(lease.deployment.model) if host else None
         left = max(0.0, expected.time_to_first_token - passed)
         if served is not None and served.state in (*COLD, LoadState.LOADING):
-            return Progress("LOADING", left, fraction=self.load_fraction(lease.deployment, now))
+            asleep = served.status is not None and served.status.state is LoadState.SLEEPING
+            fraction = self.load_fraction(lease.deployment, now)
+            return Progress("WAKING" if asleep else "LOADING", left, fraction=fraction)
         return Progress("QUEUED" if passed < expected.queue else "PREFILLING", left)
 
     def timed(self, deployment: Deployment, now: float) -> Timed:
