@@ -83,6 +83,19 @@ def test_what_is_no_key_is_refused_and_not_repeated(authorization: str, reason: 
     assert "s3cret" not in caught.value.message + str(caught.value.metadata)
 
 
+def test_the_log_hears_of_strangers_and_is_not_filled_by_them(caplog: pytest.LogCaptureFixture) -> None:
+    house = House()
+    house.grant()
+    for _ in range(100):
+        with pytest.raises(Unauthenticated):
+            house.access.identify("Bearer zoe-s3cret-guess", "ipv4:192.0.2.7:1")
+        house.advance(1.0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "calls with a key that is not known: 1, the last one from ipv4:192.0.2.7:1",
+        "calls with a key that is not known: 60, the last one from ipv4:192.0.2.7:1",
+    ]
+
+
 def test_a_key_that_was_taken_away_is_not_valid_any_more() -> None:
     house = House()
     house.grant()

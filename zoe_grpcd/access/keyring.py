@@ -5,6 +5,7 @@ Rule: a key is compared with every one that is known, in constant time, so that 
 
 import hashlib
 import hmac
+import logging
 import time
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -15,7 +16,11 @@ from zoe_grpcd.core.domain import Grant
 from zoe_grpcd.core.errors import PermissionDenied, Unauthenticated
 from zoe_grpcd.ports import StateStore
 
+log = logging.getLogger(__name__)
+
 SCHEME = "bearer"
+# Of keys that are not known the log is told no more often than this (seconds).
+QUIET = 60.0
 CLOCKS = Clocks(time.monotonic, time.time)
 _HOW = "send the metadata `authorization: Bearer KEY`"
 
@@ -45,6 +50,8 @@ class Access:
         self._ledger = Ledger(store)
         self._callers: dict[str, Caller] = {}
         self._known: tuple[tuple[bytes, Caller], ...] = ()
+        self._strangers = 0
+        self._quiet_until = 0.0
 
     def __bool__(self) -> bool:
         """Whether a key is asked for."""
@@ -61,8 +68,8 @@ class Access:
             known.append((digest, caller))
         self._known = tuple(known)
 
-    def identify(self, authorization: str) -> Caller:
-        """Whose key the value of `authorization` holds. Raises Unauthenticated."""
+    def identify(self, authorization: str, peer: str = "") -> Caller:
+        """Whose key the value of `authorization` holds. Raises Unauthenticated; the log hears of `peer` then."""
         if not authorization:
             raise Unauthenticated(f"a key is needed: {_HOW}", cause="CREDENTIALS_MISSING")
         scheme, _, key = authorization.partition(" ")
@@ -72,12 +79,22 @@ class Access:
             if hmac.compare_digest(known, digest):
                 found = caller
         if found is None or scheme.lower() != SCHEME:
+            self._note_stranger(peer)
             raise Unauthenticated(f"the key is not valid: {_HOW}", cause="CREDENTIALS_INVALID")
         return found
 
-    def administrator(self, authorization: str) -> Caller:
+    def _note_stranger(self, peer: str) -> None:
+        """Tells the log, which a guesser of keys must not fill."""
+        self._strangers += 1
+        if (now := self._clocks.now()) >= self._quiet_until:
+            log.warning(
+                "calls with a key that is not known: %d, the last one from %s", self._strangers, peer or "?"
+            )
+            self._strangers, self._quiet_until = 0, now + QUIET
+
+    def administrator(self, authorization: str, peer: str = "") -> Caller:
         """The same, for what only keys with `admin: true` may do. Raises PermissionDenied for another one."""
-        caller = self.identify(authorization)
+        caller = self.identify(authorization, peer)
         if not caller.grant.admin:
             name = caller.grant.name
             text = f"key {name!r} may not use the admin service; that takes one with admin: true"

@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from zoe_grpcd.access import Access, Visit
+from zoe_grpcd.access import Access, Caller, Visit
 from zoe_grpcd.core.errors import CutShort, InvalidRequest, ShuttingDown, TooLate, Violation, ZoeError
 from zoe_grpcd.core.trace import Trace
 from zoe_grpcd.decisions import DecisionLog, Entry
@@ -177,7 +177,7 @@ async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, con
     """The answer of a handler behind the gate, noted in the decision log if it decides anything."""
     if not gate.ready.is_set():
         await gate.ready.wait()
-    caller = gate.access.identify(metadata_of(context, AUTHORIZATION)) if gate.access else None
+    caller = _caller_of(gate.access, gate.callers, context) if gate.access else None
     if isinstance(request, InvalidRequest):
         raise request
     gate.enter()
@@ -199,6 +199,10 @@ async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, con
             entry.visit.close()
             entry.visit = None
         gate.leave()
+
+
+def _caller_of(access: Access, callers: Callers, context: Context) -> Caller:
+    return access.identify(metadata_of(context, AUTHORIZATION), callers.who(context.peer()))
 
 
 async def _in_time(call: Callable[[], Awaitable[Any]], gate: Gate, context: Context) -> Any:
