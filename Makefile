@@ -24,7 +24,7 @@ demo: install  ## a streamed answer from one of three real local servers, and wh
 test: install  ## every test, on real servers
 	@$(PY) -m pytest
 
-test-backends: install  ## the tests on servers that are installed for them: llama-cpp-python
+test-backends: install  ## the tests on servers that are installed for them: llama-cpp-python, Triton
 	@$(PY) -m pytest tests/backends
 
 test-vllm: install  ## the tests on real vLLMs: 2.3 GB, and pip has to find torch for the CPU (2.13.0+cpu)

@@ -10,6 +10,7 @@ from zoe_grpcd.adapters.llamacpp import LlamaCppProbe
 from zoe_grpcd.adapters.llamacpppython import LlamaCppPythonProbe
 from zoe_grpcd.adapters.ollama import OllamaProbe
 from zoe_grpcd.adapters.openai import OpenAIProbe
+from zoe_grpcd.adapters.triton import TritonProbe
 from zoe_grpcd.adapters.vllm import VLLMProbe
 from zoe_grpcd.core.domain import Backend, Prefill
 from zoe_grpcd.ports import Probe
@@ -59,6 +60,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "ollama": Kind(OllamaProbe, truncates=True, loads_in_turn=True),
     "vllm": Kind(VLLMProbe, _OPENAI, usual_slots=16, prefill=Prefill.CONTINUES, takes_tokens=True),
+    "triton": Kind(TritonProbe, usual_slots=4, prefill=Prefill.CLOSES),
     "openai": Kind(OpenAIProbe, _OPENAI, usual_slots=4, differs=True),
     "anthropic": Kind(None, _CLOUD, usual_slots=64, prefill=Prefill.CLOSES, direct=False),
     "litellm": Kind(None, _CLOUD, usual_slots=64, prefill=Prefill.CLOSES, direct=False),

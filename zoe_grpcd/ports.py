@@ -125,8 +125,8 @@ class Dialect(Protocol):
     provider: str  # LiteLLM's name for it, e.g. "openai", "ollama_chat"
     refuses: frozenset[str]  # features (proto paths) that it cannot honour
 
-    def base(self, url: str) -> str:
-        """The backend's address in the form that LiteLLM's provider completes with its path."""
+    def base(self, url: str, model: str) -> str:
+        """The address of a model on a backend in the form that LiteLLM's provider completes with its path."""
         ...
 
     def spell(self, call: Call) -> tuple[Json, Json]:

@@ -25,6 +25,7 @@ from zoe_grpcd.adapters.llamacpppython import LlamaCppPythonDispatcher
 from zoe_grpcd.adapters.passive import NamedProbe, PassiveProbe
 from zoe_grpcd.adapters.resuming import ResumingDispatcher
 from zoe_grpcd.adapters.resuming_vllm import VLLMDispatcher
+from zoe_grpcd.adapters.triton import TritonProvider
 from zoe_grpcd.core.domain import Backend, Observation, Phase
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.kinds import KINDS, is_direct, with_kind
@@ -79,6 +80,10 @@ class Roster:
         if chat := self._direct.get("vllm"):
             completion = TransformDispatcher(calls, resuming_vllm.DIALECT, resuming_vllm.TokenCompletions())
             self._direct["vllm"] = VLLMDispatcher(calls, chat, completion)
+        if "triton" in self._direct:
+            self._direct["triton"] = TransformDispatcher(
+                calls, DIALECTS["triton"], TritonProvider(DIALECTS["triton"])
+            )
         if streams := self._direct.get("llama-cpp-python"):
             self._direct["llama-cpp-python"] = LlamaCppPythonDispatcher(calls, streams)
         gc.collect()

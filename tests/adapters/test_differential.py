@@ -14,6 +14,7 @@ from zoe_grpcd.adapters.litellm_full import FullDispatcher
 from zoe_grpcd.adapters.litellm_provider import Provider
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
 from zoe_grpcd.adapters.reading import Reading
+from zoe_grpcd.adapters.triton import TritonProvider
 from zoe_grpcd.core.domain import FinishReason, Generation
 
 # LiteLLM's own use of pydantic draws these; in a test they would be errors inside it
@@ -47,7 +48,7 @@ def kind_of(recording: Path) -> str:
 
 def read(recording: Path, pieces: list[bytes], *, by_litellm: bool = False) -> Heard:
     dialect = DIALECTS[kind_of(recording)]
-    provider = Provider(dialect)
+    provider = (TritonProvider if dialect.provider == "triton" else Provider)(dialect)
     asked = call(kind_of(recording), "http://host", ASKED)
     reading = Reading(dialect, lambda: provider.parser(asked), 2)
     if by_litellm:

@@ -67,6 +67,11 @@ async def test_a_vllm_is_found_after_everything_else(session: aiohttp.ClientSess
     assert server.asked[-1] == "/v1/models"
 
 
+async def test_a_triton_is_found_by_its_description(session: aiohttp.ClientSession, puppet: Any) -> None:
+    server = await puppet({"/v2": answer({"name": "triton", "version": "2.51.0", "extensions": []})})
+    assert named((await discover(session, [server.port], environ={})).backends) == {"triton": server.url}
+
+
 async def test_llama_cpp_python_is_found_and_never_asked_for_its_models(
     session: aiohttp.ClientSession, puppet: Any
 ) -> None:

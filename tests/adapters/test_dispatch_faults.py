@@ -112,6 +112,10 @@ REFUSALS = [
     ),
     ("vllm", 401, '{"error":"Unauthorized"}', Fault.UNAUTHORIZED),
     ("vllm", 500, '{"error":{"message":"EngineCore encountered an issue","code":500}}', Fault.SERVER),
+    ("triton", 400, 'data: {"error":"Stub process \'text_0_0\' is not healthy."}', Fault.LOAD_FAILED),
+    ("triton", 404, '{"error":"Request for unknown model: \'nope\' is not found"}', Fault.MODEL_MISSING),
+    ("triton", 503, '{"error":"Exceeds maximum queue size"}', Fault.OVERLOADED),
+    ("triton", 400, '{"error":"made to fail"}', Fault.REJECTED),
     ("openai", 429, '{"error":{"message":"Rate limit reached"}}', Fault.RATE_LIMITED),
     (
         "openai",

@@ -14,6 +14,7 @@ from dispatching import HELLO, WEATHER, Playback, call, hear, playing
 from zoe_grpcd.adapters.dialects import DIALECTS
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
+from zoe_grpcd.adapters.triton import TritonProvider
 from zoe_grpcd.core.domain import Generation, Json
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.ports import Dispatcher
@@ -30,8 +31,10 @@ REPLY = {
     "llama-cpp-python": HERE / "llama-cpp-python-text.sse",
     "openai": HERE / "openai-no-usage.sse",
     "vllm": HERE / "vllm-text.sse",
+    "triton": HERE / "triton-text.sse",
     "ollama": HERE / "ollama-stop.ndjson",
 }
+CHATS = [kind for kind in DIALECTS if kind != "triton"]  # which takes one text
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "strict": True}}
 NAMED = {"type": "function", "function": {"name": "get_weather"}}
@@ -239,19 +242,24 @@ async def test_vllm_is_told_the_priority_of_a_request(way: Way, priority: str, e
     assert server.bodies[0].get("priority") == expected
 
 
-async def test_triton_is_sent_one_text_and_the_parameters_of_its_model(way: Way) -> None:
+async def test_triton_is_sent_one_text_the_parameters_of_its_model_and_its_key(
+    sent: aiohttp.ClientSession,
+) -> None:
     parts = [{"type": "text", "text": "What"}, {"type": "text", "text": "?"}]
     messages = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": parts})
     options = {"max_output_tokens": 9, "temperature": 0.5}  # of an intent: what a caller asks for is refused
+    generation = Generation(messages, options=options, backend_options={"top_k": 3})
+    dispatcher = TransformDispatcher(sent, DIALECTS["triton"], TritonProvider(DIALECTS["triton"]))
     async with playing(Playback(REPLY["triton"].read_bytes())) as server:
-        asked = call(
-            "triton", server.url, Generation(messages, options=options, backend_options={"top_k": 3})
-        )
-        await hear(way("triton"), asked)
-    assert server.paths == ["/v2/models/m/generate_stream"]
+        await hear(dispatcher, call("triton", server.url, generation, api_key="k", model="a/b"))
+        assert server.paths == ["/v2/models/a/b/generate_stream"], "as it is decoded: %2F on the wire"
+        assert server.seen[0]["Authorization"] == "Bearer k"
     (body,) = server.bodies
-    assert body["text_input"] == "Be brief. What?"
-    assert body["parameters"]["max_tokens"] == 9
+    assert body == {
+        "text_input": "Be brief. What?",
+        "parameters": {"max_tokens": 9, "top_k": 3},
+        "stream": True,
+    }
 
 
 async def test_openai_is_sent_the_choice_as_it_is(way: Way) -> None:
@@ -314,7 +322,7 @@ async def test_a_local_model_may_have_a_famous_name(sent: aiohttp.ClientSession,
     assert body["response_format"] == JSON_SCHEMA
 
 
-@pytest.mark.parametrize("kind", DIALECTS)
+@pytest.mark.parametrize("kind", CHATS)
 async def test_each_call_has_its_own_place_in_a_trace(way: Way, kind: str) -> None:
     first, second = (("traceparent", "00-a-b-01"), ("tracestate", "v=1")), (("traceparent", "00-a-c-01"),)
     dispatcher = way(kind)
@@ -325,7 +333,7 @@ async def test_each_call_has_its_own_place_in_a_trace(way: Way, kind: str) -> No
     assert told == [dict(first), dict(second), {}]
 
 
-@pytest.mark.parametrize("kind", DIALECTS)
+@pytest.mark.parametrize("kind", CHATS)
 @pytest.mark.parametrize("key", ["", "sk-secret"])
 async def test_the_backends_key_and_no_other_is_sent(
     way: Way, kind: str, key: str, monkeypatch: pytest.MonkeyPatch
@@ -346,7 +354,8 @@ async def test_equal_options_of_different_calls_do_not_leak_into_each_other(
         for own in ({"mirostat": 1}, {}, {"mirostat": 2}):
             generation = Generation(HELLO, options={"top_p": 0.5}, backend_options=own)
             await hear(dispatcher, call(kind, server.url, generation))
-    found = [(body["options"] if kind == "ollama" else body).get("mirostat") for body in server.bodies]
+    place = {"ollama": "options", "triton": "parameters"}.get(kind)
+    found = [(body[place] if place else body).get("mirostat") for body in server.bodies]
     assert found == [1, None, 2]
 
 

@@ -18,8 +18,10 @@ from zoe_grpcd.localbackends.llamacpppython import (
     start_llama_cpp_python,
 )
 from zoe_grpcd.localbackends.servers import Server
+from zoe_grpcd.localbackends.triton import TritonOptions, find_triton, start_triton, sweep
 
 PythonServerFactory = Callable[..., Server]
+TritonServerFactory = Callable[..., Server]
 
 
 @pytest.fixture(scope="session")
@@ -45,5 +47,30 @@ def python_server(
             return running.enter_context(
                 start_llama_cpp_python(llama_cpp_python, folder, LlamaCppPythonOptions(model, **options))
             )
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def triton() -> Path:
+    """The folder that has Triton."""
+    try:
+        return find_triton()
+    except BackendUnavailable as missing:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="module")
+def triton_server(triton: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServerFactory]:
+    """`triton_server(models=("text",), ...)`: fields of `TritonOptions`, ready."""
+    folder = tmp_path_factory.mktemp("triton")
+    with ExitStack() as running:
+
+        def start(**options: Any) -> Server:
+            server = start_triton(triton, folder, TritonOptions(**options))
+            running.callback(sweep, server)
+            return running.enter_context(server)
 
         yield start

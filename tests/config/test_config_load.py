@@ -239,10 +239,6 @@ def test_what_was_loaded_tells_its_source(loaded: Load, tmp_path: Path) -> None:
             "1: state.url: is not in effect yet: state is kept in a file, and nothing is shared with other daemons",
         ),
         (
-            "backends: [{name: a, kind: triton, url: 'http://h'}]",
-            "1: backends[0].kind: is not in effect yet: it gets no requests",
-        ),
-        (
             "routing: {intents: {sumarize: {temperature: 0}}}",
             "so that only callers choose it; did you mean 'summarize'?",
         ),

@@ -240,7 +240,10 @@ def test_no_field_is_lost_in_silence(name: str) -> None:
 def test_every_feature_that_a_kind_refuses_is_one_that_a_request_can_have() -> None:
     everything = spec_of(
         {
-            "messages": [user(text("Hello."), {"image": {"uri": "http://x.invalid"}}) | {"name": "x"}],
+            "messages": [
+                user(text("Hello."), {"image": {"uri": "http://x.invalid"}}) | {"name": "x"},
+                {"role": "ROLE_ASSISTANT", "parts": [text("Hi.")]},
+            ],
             "tools": [{"name": "f", "strict": True}],
             "sampling": {
                 name: 1 for name in pb.SamplingParams.DESCRIPTOR.fields_by_name if name != "logit_bias"

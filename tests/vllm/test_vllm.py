@@ -21,7 +21,7 @@ from zoe_grpcd.adapters.discovery import discover
 from zoe_grpcd.localbackends.servers import Server, _processes
 
 PROMPT = "tell me of the river and the clock"
-LONG = 500  # tokens
+LONG = 1800  # tokens, for some seconds
 VERDICT = {
     "type": "object",
     "properties": {"good": {"type": "boolean"}, "colour": {"enum": ["red", "blue"]}},
@@ -70,11 +70,11 @@ def engine(server: Server) -> int:
 
 
 async def heard(client: AsyncClient, act: Callable[[], None] = lambda: None) -> list[Any]:
-    """The events of a long answer; something is done after its fifth piece."""
+    """The events of a long answer; something is done after its first piece."""
     events: list[Any] = []
     async for event in client.stream(PROMPT, model="tiny", max_output_tokens=LONG, temperature=0):
         events.append(event)
-        if isinstance(event, Delta) and sum(isinstance(e, Delta) for e in events) == 5:
+        if isinstance(event, Delta) and sum(isinstance(e, Delta) for e in events) == 1:
             act()
     return events
 
@@ -210,7 +210,8 @@ async def test_an_engine_that_stands_still_is_found_by_its_silence_and_gone_on_f
 async def test_an_engine_that_dies_says_so_before_its_done_and_is_gone_on_from_exactly(house: House) -> None:
     async with house.daemon.aclient() as client:
         whole = text_of(await heard(client))
-        events = await heard(client, lambda: os.kill(engine(house.first), signal.SIGKILL))
+        dying = engine(house.first)
+        events = await heard(client, lambda: os.kill(dying, signal.SIGKILL))
     assert_gone_on_with(events, whole)
     await house.daemon.becomes("first", "DOWN", 20)
 

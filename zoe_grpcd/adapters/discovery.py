@@ -116,6 +116,8 @@ async def _recognise(server: Inquiry, url: str) -> _Server | None:
         return _Server(url, f"{url} is a llama-server", "llamacpp")
     if (version := await _ollama_version(server)) is not None:
         return _Server(url, f"{url} is an Ollama {version}", "ollama")
+    if "extensions" in _object(await _reply(server, "/v2")):
+        return _Server(url, f"{url} is a Triton", "triton")
     schema = await _reply(server, "/openapi.json")
     if LLAMA_CPP_PYTHON in schema.body:
         return _Server(url, f"{url} is a llama-cpp-python", "llama-cpp-python")

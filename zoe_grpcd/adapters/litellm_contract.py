@@ -44,6 +44,7 @@ class Promise:
     chunk: Json  # with a text or a tool call
     delta: Json  # what LiteLLM has to make of it
     headers: Mapping[str, str] = field(default_factory=lambda: {"Authorization": "Bearer k"})
+    messages: tuple[Json, ...] = _MESSAGES
 
 
 PROMISES: Final[Mapping[str, Promise]] = {
@@ -145,6 +146,19 @@ PROMISES: Final[Mapping[str, Promise]] = {
         },
         delta={"content": "a", "reasoning": None, "calls": [(0, "look", '{"at": 1}')]},
     ),
+    "triton": Promise(
+        base="http://host/v2/models/m/generate",
+        url="http://host/v2/models/m/generate_stream",
+        parameters={"max_tokens": 7},
+        body={"text_input": "Be brief. What is it?", "parameters": {"max_tokens": 7}, "stream": False},
+        chunk={"text_output": "a", "is_finished": False, "stop_reason": ""},
+        delta={"content": "a", "reasoning": None, "calls": []},
+        headers={"Content-Type": "application/json"},
+        messages=(
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "What is it?"},
+        ),
+    ),
 }
 
 
@@ -184,18 +198,28 @@ def _found(provider: str, promise: Promise) -> Json:
     url = config.get_complete_url(stream=True, litellm_params=where, **common)
     body = config.transform_request(
         model="m",
-        messages=deepcopy(list(_MESSAGES)),
+        messages=deepcopy(list(PROMISES[provider].messages)),
         optional_params=optional,
         litellm_params=where,
         headers=dict(headers),
     )
     parser = config.get_model_response_iterator(streaming_response=(), sync_stream=False)
-    delta = parser.chunk_parser(deepcopy(promise.chunk)).choices[0].delta
-    calls = [(call.index, call.function.name, call.function.arguments) for call in delta.tool_calls]
-    reasoning = getattr(delta, "reasoning_content", None)
     return {
         "url": url,
         "headers": promise.headers.items() <= headers.items(),
         "body": body,
-        "delta": {"content": delta.content, "reasoning": reasoning, "calls": calls},
+        "delta": _delta(parser.chunk_parser(deepcopy(promise.chunk))),
+    }
+
+
+def _delta(parsed: Any) -> Json:
+    """What LiteLLM made of a chunk, in either of its two shapes."""
+    if isinstance(parsed, dict):
+        return {"content": parsed["text"], "reasoning": None, "calls": []}
+    delta = parsed.choices[0].delta
+    calls = [(call.index, call.function.name, call.function.arguments) for call in delta.tool_calls]
+    return {
+        "content": delta.content,
+        "reasoning": getattr(delta, "reasoning_content", None),
+        "calls": calls,
     }

@@ -129,7 +129,7 @@ class FullDispatcher:
         elif call.api_key:
             arguments["api_key"] = call.api_key
         if call.backend.url:
-            arguments["api_base"] = dialect.base(call.backend.url)
+            arguments["api_base"] = dialect.base(call.backend.url, call.backend_model)
         if fields:
             arguments["extra_body"] = fields
         if call.trace:

@@ -53,6 +53,9 @@ class Provider:
         if form is None:
             before = [dict(message) for message in messages] if roles else None
             form = self._transformed(call, messages, parameters, fields)
+            if "messages" not in form[2]:  # a prompt in one text
+                self._dialect.amend(form[2], call)
+                return form
             messages = form[2].pop("messages")
             if messages == before:
                 _remember(self._forms, key, form)
@@ -65,7 +68,8 @@ class Provider:
         """The request as LiteLLM makes it, with the fields that it has no words for."""
         rules = self._rules(call)
         config = self._config(rules)
-        where: Json = {"custom_llm_provider": self._dialect.provider, "api_base": call.backend.url}
+        base = self._dialect.base(call.backend.url, call.backend_model)
+        where: Json = {"custom_llm_provider": self._dialect.provider, "api_base": base}
         try:
             optional = self._optional(rules, parameters)
             url, headers = self._address(config, call, where)
@@ -106,16 +110,17 @@ class Provider:
         return config
 
     def _address(self, config: Any, call: Call, where: Json) -> tuple[str, Mapping[str, str]]:
-        key = (call.backend.url, call.api_key)
+        key = (where["api_base"], call.api_key)
         known = self._addresses.get(key)
         if known is None:
             if len(self._addresses) >= REMEMBERED:
                 self._addresses.clear()
-            common: Json = {"api_key": call.api_key or None, "api_base": self._dialect.base(call.backend.url)}
+            common: Json = {"api_key": call.api_key or None, "api_base": where["api_base"]}
             common |= {"model": call.backend_model, "optional_params": {}, "litellm_params": where}
             headers = config.validate_environment(headers={}, messages=[], **common)
             url = config.get_complete_url(stream=True, **common)
-            known = self._addresses[key] = (url, {"Content-Type": "application/json", **headers})
+            bearer = {"Authorization": f"Bearer {call.api_key}"} if call.api_key else {}  # Triton's has none
+            known = self._addresses[key] = (url, {"Content-Type": "application/json", **bearer, **headers})
         return known
 
     def _optional(self, rules: str, parameters: Json) -> Json:

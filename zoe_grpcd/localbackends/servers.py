@@ -26,6 +26,7 @@ READY_PATH = {
     "llamacpp": "/health",
     "llama-cpp-python": "/openapi.json",
     "ollama": "/api/version",
+    "triton": "/v2/health/ready",
     "vllm": "/health",
 }
 
@@ -34,7 +35,7 @@ READY_PATH = {
 class Command:
     """How a server is started. `kind` is the word that the daemon's configuration has for it."""
 
-    kind: Literal["llamacpp", "llama-cpp-python", "ollama", "vllm"]
+    kind: Literal["llamacpp", "llama-cpp-python", "ollama", "triton", "vllm"]
     argv: tuple[str, ...]
     port: int
     log: Path

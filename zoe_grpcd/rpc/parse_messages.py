@@ -104,8 +104,10 @@ class Conversation:
 
     def _read(self, role: str, message: pb.Message, parts: Parts) -> None:
         if role == "tool":
+            self.features.add("messages.role")
             spoken = self._results(parts)
         elif role == "assistant":
+            self.features.add("messages.role")  # who says what has to be told apart
             spoken = [self._assistant(parts)]
         else:
             spoken = [{"role": role, "content": self._content(parts)}]

@@ -8,6 +8,7 @@ from zoe_grpcd.adapters.dialects.llamacpp import LlamaCpp
 from zoe_grpcd.adapters.dialects.llamacpppython import LlamaCppPython
 from zoe_grpcd.adapters.dialects.ollama import Ollama
 from zoe_grpcd.adapters.dialects.openai import OpenAI
+from zoe_grpcd.adapters.dialects.triton import Triton
 from zoe_grpcd.adapters.dialects.vllm import VLLM
 from zoe_grpcd.core.options import forbidden, normalise
 from zoe_grpcd.ports import Dialect
@@ -18,6 +19,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
     "ollama": Ollama(),
     "openai": OpenAI(),
     "vllm": VLLM(),
+    "triton": Triton(),
 }
 
 # Reached through LiteLLM's own calls alone.

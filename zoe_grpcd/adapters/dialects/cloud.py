@@ -69,7 +69,7 @@ class Anthropic(OpenAI):
         sign(r"credit balance is too low", Fault.RATE_LIMITED),  # status 400, and no mistake of the caller
     )
 
-    def base(self, url: str) -> str:
+    def base(self, url: str, model: str) -> str:
         """LiteLLM appends `/v1/messages` itself."""
         return url.rstrip("/")
 
@@ -95,9 +95,11 @@ class LiteLLM(OpenAI):
     """Whatever LiteLLM supports: the backend's `litellm_params` and the model's prefix say what."""
 
     provider = ""
-    refuses = frozenset({"response_format.grammar", "images.uri"})  # which LiteLLM would fetch for some providers
+    refuses = frozenset(
+        {"response_format.grammar", "images.uri"}
+    )  # which LiteLLM would fetch for some providers
 
-    def base(self, url: str) -> str:
+    def base(self, url: str, model: str) -> str:
         """As it is: what is appended depends on the provider."""
         return url
 

@@ -61,7 +61,7 @@ class Ollama:
         sign(r"must be of type|cannot unmarshal", Fault.REJECTED, 500),
     )
 
-    def base(self, url: str) -> str:
+    def base(self, url: str, model: str) -> str:
         """The address that LiteLLM appends `/api/chat` to."""
         return url.rstrip("/")
 

@@ -73,7 +73,7 @@ class OpenAI:
     )
     own_names = MappingProxyType({name: name for name in ("min_p", "top_k", "repetition_penalty", "grammar")})
 
-    def base(self, url: str) -> str:
+    def base(self, url: str, model: str) -> str:
         """The address that LiteLLM appends `/chat/completions` to."""
         root = url.rstrip("/")
         return root if root.endswith("/v1") or "/v1/" in root else root + "/v1"
