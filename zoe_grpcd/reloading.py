@@ -80,7 +80,7 @@ class Reloading:
             seen = now
 
     def _signature(self) -> object:
-        return self._source.signature()
+        return self._source.signature(self._config.auth.keys_file)
 
     async def _reload(self) -> Reloaded:
         try:
