@@ -250,6 +250,8 @@ class Entry:
 
     def _of_now(self, latest: Decision) -> Decision:
         kept, text = latest.candidates[:CANDIDATES], latest.explanation[:LONGEST_EXPLANATION]
+        if latest.id == self.decision_id and kept == latest.candidates and text == latest.explanation:
+            return latest  # a copy takes as long as a line of the log
         return replace(latest, id=self.decision_id, candidates=kept, explanation=text)
 
     def attempts(self) -> tuple[Attempt, ...]:
