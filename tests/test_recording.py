@@ -34,11 +34,14 @@ from hypothesis import strategies as st
 from situations import ASKS, question_of, snapshots
 from waiting import wait_until
 
+from zoe_grpcd.access import Access, Credential, Visit, digest_of
+from zoe_grpcd.adapters.store_memory import MemoryStore
 from zoe_grpcd.core.breaker import Caution
 from zoe_grpcd.core.domain import (
     Ask,
     Deployment,
     Generation,
+    Grant,
     Json,
     LoadState,
     ModelFacts,
@@ -49,6 +52,7 @@ from zoe_grpcd.core.domain import (
 )
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault, ZoeError
+from zoe_grpcd.core.grants import permission
 from zoe_grpcd.core.intents import configured
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.core.strategies import STRATEGIES
@@ -256,6 +260,34 @@ async def test_what_is_held_against_those_that_failed_makes_the_same_choices_aga
     assert seen_reasons == {None, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED}
     phases = {backend.phase for p in pictures for backend in p.backends.values()}
     assert phases >= {Phase.READY, Phase.DEGRADED, Phase.COOLING_DOWN}
+
+
+async def test_what_a_key_may_use_holds_again_or_as_it_is_now(record: Any, tmp_path: Path) -> None:
+    recorder = record()
+    world = three_boxes(recorder)
+    access = Access(MemoryStore())
+
+    def knows(*globs: str) -> Settings:
+        grant = Grant("app", globs, permission(globs, {}), daily_budget_usd=1.0)
+        return replace(settings(), credentials=(Credential(digest_of("zoe-s3cret"), grant),))
+
+    access.change(knows("n").credentials)
+    for _ in range(12):
+        visit = Visit(access.identify("Bearer zoe-s3cret"))
+        ask = an_ask()
+        visit.begin(ask, sends=True)
+        await world.run(ask)
+        visit.close()
+    recorder.close()
+    found = replayed(tmp_path / "decisions", knows("n"))
+    assert {request.before[1] for request in found if request.before} == {"n"}
+    assert [request.after for request in found] == [request.before for request in found]
+    other = replayed(tmp_path / "decisions", knows("m"))
+    assert {request.after[1] for request in other if request.after} == {"m"}
+    text = (tmp_path / "decisions").read_text()
+    assert '"key":"app"' in text
+    assert '"budget_usd":1.0' in text
+    assert "s3cret" not in text
 
 
 async def test_what_neighbours_do_makes_the_same_choices_again(record: Any, tmp_path: Path) -> None:

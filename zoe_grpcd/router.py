@@ -112,7 +112,7 @@ class Router:
         except ZoeError:
             refuse(ask.licence.grant, ask.target.model)
             raise
-        return narrowed(resolution, ask.licence)
+        return narrowed(resolution, ask.licence.grant, ask.licence.remarks)
 
     def _decide(
         self, question: Question, seat: Seat, *, explain: bool, sent: bool = False, sure: bool = True

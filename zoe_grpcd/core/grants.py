@@ -10,7 +10,7 @@ from dataclasses import replace
 from fnmatch import translate
 from functools import lru_cache
 
-from zoe_grpcd.core.domain import Ask, Grant, Licence, Locality, Reason
+from zoe_grpcd.core.domain import Ask, Grant, Locality, Reason
 from zoe_grpcd.core.errors import PermissionDenied
 from zoe_grpcd.core.line import RANKS
 from zoe_grpcd.core.naming import Models
@@ -81,9 +81,11 @@ def catalogue(grant: Grant, models: Models) -> Models:
     return models if permits is None else {model: None for model in models if permits(model)}
 
 
-def narrowed(resolution: Resolution, licence: Licence) -> Resolution:
-    """The resolution for those models alone that the key may use. Raises PermissionDenied if it names another."""
-    grant, remarks = licence.grant, licence.remarks
+def narrowed(resolution: Resolution, grant: Grant, remarks: tuple[str, ...] = ()) -> Resolution:
+    """The resolution for those models alone that the key may use. Raises PermissionDenied if it names another.
+
+    `remarks`: what else the key has changed of the request, in words.
+    """
     if grant.permits is not None:
         if resolution.reason not in (Reason.EXACT_MODEL, Reason.ALIAS):
             refuse(grant, resolution.requested_model)

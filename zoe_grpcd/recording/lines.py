@@ -26,7 +26,9 @@ ASK = frozenset(
     "target prompt_bytes images has_context features needs locality strategy latency_level cost_weight max_cost_usd"
     " max_queue_time max_attempts allow_different_model minimum_seam metadata priority stream limits".split()
 )
-LEFT_OUT = frozenset("generation request_id text include_reasoning verdict observer trace caller".split())
+LEFT_OUT = frozenset(
+    "generation request_id text include_reasoning verdict observer trace caller licence hedge_after".split()
+)
 
 
 def _plain(value: Any) -> Any:
@@ -49,9 +51,14 @@ def _told(value: Any, names: Iterable[str]) -> Json:
 
 
 def ask_line(question: Question) -> Json:
-    """What is kept of a request: its size, needs and wishes, and the intent that was found in it."""
+    """What is kept of a request: its size, needs and wishes, the intent that was found in it, the name of its key, and
+    what that had left to spend.
+    """
     ask, generation = question.ask, question.ask.generation
     line = _told(ask, ASK - {"target", "metadata", "limits"})
+    if ask.licence is not None:
+        line["key"] = ask.licence.grant.name
+        line |= {} if question.budget is None else {"budget_usd": question.budget}
     if question.limits != NO_LIMITS:
         line["limits"] = list(question.limits)
     if ask.metadata:

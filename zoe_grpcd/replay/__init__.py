@@ -9,16 +9,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zoe_grpcd.core.domain import Ask, Json
+from zoe_grpcd.core.domain import Ask, Grant, Json
 from zoe_grpcd.core.eligible import Question, question_of
 from zoe_grpcd.core.errors import ZoeError
 from zoe_grpcd.core.estimate import estimate
+from zoe_grpcd.core.grants import catalogue, narrowed
 from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.scoring import choose
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.recording.lines import FORMAT, Deltas, ask_of
 from zoe_grpcd.replay.overlay import Overlay
 from zoe_grpcd.settings import Settings
+
+EVERYTHING = Grant("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Moment(NamedTuple):
     intent: str
     fleet: Snapshot
     went_to: Key | None
+    key: str = ""  # by name; empty: none was asked for
+    budget: float | None = None  # US dollars that it had left; None: no limit
 
 
 @dataclass(slots=True)
@@ -103,7 +108,7 @@ class Replay:
 
     def _redecided(self, moment: Moment, overlay: Overlay) -> Redecided:
         now = overlay.over(moment.fleet)
-        question, after = self._choice(moment.ask, now)
+        question, after = self._choice(moment, now)
         return Redecided(
             moment.time,
             moment.went_to,
@@ -113,15 +118,19 @@ class Replay:
             question is None or question.resolution.intent == moment.intent,
         )
 
-    def _choice(self, ask: Ask, snapshot: Snapshot) -> tuple[Question | None, Key | None]:
+    def _choice(self, moment: Moment, snapshot: Snapshot) -> tuple[Question | None, Key | None]:
         """Who is chosen, and for which question; without a question: its model has no meaning with these settings."""
-        rules = self.settings.rules
+        rules, ask = self.settings.rules, moment.ask
+        grants = (known.grant for known in self.settings.credentials if known.grant.name == moment.key)
+        grant = next(grants, EVERYTHING)
         silent = sorted(snapshot.backends.keys() - _talkative(snapshot))
         try:
-            resolution = rules.resolver.resolve(ask, snapshot.by_model, silent)
+            allowed = catalogue(grant, snapshot.by_model)
+            resolution = narrowed(rules.resolver.resolve(ask, allowed, silent), grant)
         except ZoeError:
             return None, None
         question = question_of(ask, resolution, drop_params=rules.policy.drop_params)
+        question.budget = moment.budget
         choice = choose(question, snapshot, rules.policy)
         if choice is None:
             return question, None
@@ -147,7 +156,9 @@ def _moment(record: Json, deltas: Deltas) -> Moment | None:
     try:
         fleet, chosen = deltas.snapshot(record["fleet"]), record["chosen"]
         ask, intent = ask_of(record["ask"]), record["ask"]["intent"]
-        return Moment(float(record["time"]), ask, intent, fleet, (chosen[0], chosen[1]) if chosen else None)
+        went_to = (chosen[0], chosen[1]) if chosen else None
+        key, budget = record["ask"].get("key", ""), record["ask"].get("budget_usd")
+        return Moment(float(record["time"]), ask, intent, fleet, went_to, key, budget)
     except (ValueError, TypeError, LookupError, AttributeError):
         return None
 
