@@ -123,17 +123,25 @@ class Fleet:
         self._note_empty(host, now)
 
     def _refit(self, host: Host, now: float) -> None:
+        host.doubted = self._caution.degraded_weight
+        configured = tuple(d for d in self._deployments if d.backend == host.backend.name)
+        facts = {model: self._facts.get(model, NO_FACTS) for model in host.served}
+        if configured != host.configured or any(host.served[m].facts != facts[m] for m in facts):
+            self._serve_anew(host, configured, now)
+        host.forget_views()
+        self._changed(host)
+
+    def _serve_anew(self, host: Host, configured: tuple[Deployment, ...], now: float) -> None:
+        """Its models with other facts or settings, and with all that is known of them."""
         self.memory.keep(host, now)
-        former, host.doubted = host.served, self._caution.degraded_weight
-        host.configured = tuple(d for d in self._deployments if d.backend == host.backend.name)
-        host.served = {d.model: self._serve(d) for d in host.configured}
+        former, host.configured = host.served, configured
+        host.served = {d.model: self._serve(d) for d in configured}
         if host.observation is not None:
             self._take_models(host, host.observation, now)
         for model in host.served.keys() & former.keys():
             host.served[model].succeed(former[model])
         host.rescale()
         self._models = self._silent = self._gallery = None
-        self._changed(host)
 
     def observe(self, name: str, observation: Observation, now: float) -> None:
         """Takes in what a probe saw."""
