@@ -28,7 +28,7 @@ test-backends: install  ## the tests on servers that are installed for them: lla
 	@$(PY) -m pytest tests/backends
 
 test-vllm: install  ## the tests on real vLLMs: 2.3 GB, and pip has to find torch for the CPU (2.13.0+cpu)
-	@$(PY) -m pytest tests/vllm
+	@$(PY) -m pytest -o faulthandler_timeout=600 tests/vllm
 
 check: $(INSTALLED)  ## format, lint, types, import contracts, proto lint and drift
 	@$(VENV)/bin/ruff format --check .

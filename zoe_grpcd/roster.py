@@ -16,7 +16,7 @@ import aiohttp
 
 from zoe_grpcd.adapters import litellm_setup, resuming, resuming_vllm
 from zoe_grpcd.adapters.dialects import DIALECTS
-from zoe_grpcd.adapters.discovery import discover, recognise
+from zoe_grpcd.adapters.discovery import ComparedProbe, discover, recognise
 from zoe_grpcd.adapters.inquiry import together
 from zoe_grpcd.adapters.listed import ListedProbe
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
@@ -168,6 +168,8 @@ class Roster:
         else:
             probe = kind.probe(self._session, backend, backend.api_key)
             probe = NamedProbe(probe, named or [backend.name]) if kind.named else probe
+            if backend.local and any(b.name == backend.name and b.kind != "auto" for b in settings.backends):
+                probe = ComparedProbe(probe, self._session, backend)
         if not backend.local:
             probe = ListedProbe(probe, backend, settings.litellm_params.get(backend.name))
         return probe

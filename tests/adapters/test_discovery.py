@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from puppet import HANG, answer
 
-from zoe_grpcd.adapters.discovery import PATIENCE, PORTS, discover
-from zoe_grpcd.core.domain import Backend
+from zoe_grpcd.adapters.discovery import PATIENCE, PORTS, ComparedProbe, discover
+from zoe_grpcd.core.domain import Backend, Observation
 from zoe_grpcd.localbackends.servers import free_port
 
 MODELS = answer({"object": "list", "data": [{"id": "m", "owned_by": "vllm"}]})
@@ -164,3 +164,58 @@ async def test_a_machine_with_nothing_on_it_is_looked_at_at_once(session: aiohtt
     assert time.monotonic() - begin < PATIENCE
     assert {11434, 8080} < set(PORTS)
     assert len(set(PORTS)) == len(PORTS)
+
+
+# --------------------------------------------------------------------------------------------- what an operator said
+
+
+class Seen:
+    """A probe that sees what it is told."""
+
+    def __init__(self, seen: Observation) -> None:
+        self.seen = seen
+
+    async def __call__(self) -> Observation:
+        return self.seen
+
+
+@pytest.mark.parametrize("kind", ["vllm", "ollama", "llamacpp", "triton"])
+async def test_a_kind_that_the_server_contradicts_is_a_warning_with_what_was_seen(
+    session: aiohttp.ClientSession, puppet: Any, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    server = await puppet({"/openapi.json": PYTHON_SERVER})
+    inner = Seen(Observation(ok=True, detail="well"))
+    probe = ComparedProbe(inner, session, Backend("box", kind, server.url))
+    note = f"configured as kind {kind}, but {server.url} is a llama-cpp-python (kind llama-cpp-python)"
+    for _ in range(3):
+        assert (await probe()).detail == f"well; {note}"
+    assert [record.getMessage() for record in caplog.records] == [f"backend box: {note}"]
+    inner.seen = Observation(ok=False, error="404")
+    for _ in range(3):
+        assert (await probe()).error == f"404; {note}"
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(("kind", "found"), [("openai", "vllm"), ("vllm", "vllm")])
+async def test_a_kind_that_fits_is_none(
+    session: aiohttp.ClientSession, puppet: Any, caplog: pytest.LogCaptureFixture, kind: str, found: str
+) -> None:
+    server = await puppet({"/v1/models": MODELS})
+    probe = ComparedProbe(Seen(Observation(ok=True)), session, Backend("box", kind, server.url))
+    assert (await probe()).detail == ""
+    assert caplog.records == []
+    asked = len(server.asked)
+    assert (await probe()).ok
+    assert len(server.asked) == asked, "it is looked at once"
+
+
+async def test_a_server_that_is_not_there_yet_is_compared_when_it_comes(
+    session: aiohttp.ClientSession, puppet: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await puppet({})
+    inner = Seen(Observation(ok=False, error="connection refused"))
+    probe = ComparedProbe(inner, session, Backend("box", "ollama", server.url))
+    assert (await probe()).error == "connection refused"
+    server.answers["/v1/models"], inner.seen = MODELS, Observation(ok=True)
+    assert (await probe()).detail.endswith("is a vLLM (kind vllm)")
+    assert len(caplog.records) == 1

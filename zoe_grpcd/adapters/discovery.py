@@ -5,16 +5,20 @@ The one rule: loopback only, and only questions that disturb none of the servers
 """
 
 import asyncio
+import logging
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from zoe_grpcd.adapters.inquiry import LLAMA_CPP_PYTHON, Inquiry, Reply, Unusable, record, text, together
-from zoe_grpcd.core.domain import Backend
+from zoe_grpcd.core.domain import Backend, Observation
+from zoe_grpcd.ports import Probe
+
+log = logging.getLogger(__name__)
 
 OLLAMA_PORT = 11434
 PORTS = (
@@ -78,6 +82,46 @@ async def recognise(session: aiohttp.ClientSession, url: str, api_key: str = "")
         return None
     backends = (Backend(server.kind, server.kind, url),) if server.kind else ()
     return Found(backends, (server.note,))
+
+
+# Who speaks OpenAI's interface, too, and takes no harm from it.
+_OPENAI = frozenset({"openai", "llamacpp", "ollama", "vllm"})
+
+
+class ComparedProbe:
+    """Another probe, and whether the server is what the operator said: looked at once, and when it is back."""
+
+    def __init__(self, probe: Probe, session: aiohttp.ClientSession, backend: Backend) -> None:
+        self._probe = probe
+        self._session = session
+        self._backend = backend
+        self._note: str | None = None  # what contradicts; empty: nothing does; None: not known yet
+        self._logged = ""
+
+    async def __call__(self) -> Observation:
+        """See `Probe`."""
+        seen = await self._probe()
+        if self._note is None:
+            self._note = await self._compared()
+        noted = [self._note] if self._note else []
+        if seen.ok:
+            return replace(seen, detail="; ".join(filter(None, [seen.detail, *noted])))
+        self._note = None
+        return replace(seen, error="; ".join([seen.error, *noted]))
+
+    async def _compared(self) -> str | None:
+        stated = self._backend.kind
+        found = await recognise(self._session, self._backend.url, self._backend.api_key)
+        if found is None or not found.backends:
+            return None
+        kind = found.backends[0].kind
+        if kind == stated or (stated == "openai" and kind in _OPENAI):
+            return ""
+        note = f"configured as kind {stated}, but {found.notes[0]} (kind {kind})"
+        if note != self._logged:
+            self._logged = note
+            log.warning("backend %s: %s", self._backend.name, note)
+        return note
 
 
 def _backend(server: _Server, crowded: bool) -> Backend:
