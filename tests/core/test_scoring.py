@@ -421,12 +421,24 @@ def test_weights_of_backend_deployment_and_doubt_multiply() -> None:
     heavy = a_view("b", deployment=Deployment("m", "b", "m", weight=3.0))
     snapshot = a_snapshot(backends, [a_view("a"), heavy, a_view("c"), a_view("d", trust=0.25), a_view("e")])
     assert scores(decide(snapshot)) == {
-        "a": pytest.approx(0.5),
-        "b": pytest.approx(3.0),
-        "c": pytest.approx(0.5),
-        "d": pytest.approx(0.25),
-        "e": pytest.approx(1.0),
+        "a": pytest.approx(0.5 / 3),
+        "b": pytest.approx(1.0),
+        "c": pytest.approx(0.5 / 3),
+        "d": pytest.approx(0.25 / 3),
+        "e": pytest.approx(1.0 / 3),
     }
+
+
+def test_the_weights_of_a_models_deployments_are_shares_and_speak_for_it_against_no_other_model() -> None:
+    """Seven and three of ten, for one model, are no reason to ask it in place of a better one."""
+    seven, three = (
+        Deployment("twins", name, "m", weight=weight) for name, weight in (("a", 7.0), ("b", 3.0))
+    )
+    twins = [a_view("a", deployment=seven, success=0.9), a_view("b", deployment=three, success=0.9)]
+    snapshot = a_snapshot([backend("a"), backend("b"), backend("c")], [*twins, a_view("c", "better")])
+    assert order(decide(snapshot)) == ["c", "a", "b"]
+    alone = a_snapshot([backend("b"), backend("c")], [twins[1], a_view("c", "other", success=0.8)])
+    assert order(decide(alone)) == ["b", "c"], "whoever is left of them has all of its model"
 
 
 def test_equal_scores_go_by_the_name_of_the_backend_then_of_the_model() -> None:

@@ -43,9 +43,27 @@ class Scores(NamedTuple):
     round: Round | None = None
 
 
-def standing(options: list[Option]) -> list[float]:
+def shares(options: list[Option]) -> list[float]:
     """Weight of the backend, doubt about it included, times that of the deployment."""
     return [option.gate.weight * option.view.deployment.weight * option.view.trust for option in options]
+
+
+def standing(options: list[Option]) -> list[float]:
+    """The same, the weight of a deployment being a part of the greatest that its model has among the options.
+
+    7 and 3 are shares of equals: they say nothing of another model.
+    """
+    weights = shares(options)
+    if {option.view.deployment.weight for option in options} != {1.0}:
+        most: dict[str, float] = {}
+        for option in options:
+            deployment = option.view.deployment
+            most[deployment.model] = max(deployment.weight, most.get(deployment.model, 0.0))
+        return [
+            weight / (most[option.view.deployment.model] or 1.0)
+            for weight, option in zip(weights, options, strict=True)
+        ]
+    return weights
 
 
 def measured(name: str, values: list[float], contest: Contest) -> Scores:

@@ -23,6 +23,7 @@ from zoe_grpcd.core.contest import (
     in_turn,
     latency,
     measured,
+    shares,
     standing,
     warmth,
 )
@@ -104,11 +105,11 @@ def weighted(contest: Contest) -> Scores:
 
     Exact, and evenly mixed: 7 : 3 is 7 and 3 of every ten. A DEGRADED backend has its w times the degraded weight.
     """
-    weights = standing(contest.options)
+    weights = shares(contest.options)
     turns, round_ = in_turn(contest, "weighted", weights)
     whole = sum(weights) or 1.0
-    shares = [weight / whole for weight in weights]
-    return Scores(("turn", "share"), (1.0, 0.0), (turns, shares), round=round_)
+    parts = [weight / whole for weight in weights]
+    return Scores(("turn", "share"), (1.0, 0.0), (turns, parts), round=round_)
 
 
 def least_loaded(contest: Contest) -> Scores:
@@ -189,7 +190,7 @@ def simple_shuffle(contest: Contest) -> Scores:
     u is a hash of the contest's number and the name, so the same picture draws the same, and whoever drops out changes
     nobody else's. Warm first.
     """
-    lots, weights = Lots(contest.number), standing(contest.options)
+    lots, weights = Lots(contest.number), shares(contest.options)
     most = max(weights)
     draws = [
         lots.of(option.view.key) ** (most / weight) if weight > 0 else 0.0
