@@ -735,7 +735,7 @@ class GetConfigResponse(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     LOAD_TIME_FIELD_NUMBER: _builtins.int
     effective_yaml: _builtins.str
-    """All of it as YAML, defaults included, secrets masked."""
+    """All of it as YAML, defaults included, secrets masked. What waits for the next start is not in it."""
     source_path: _builtins.str
     """Path of the file. Empty: there is none, the backends were discovered."""
     sha256: _builtins.str
@@ -799,7 +799,7 @@ class ReloadConfigResponse(_message.Message):
     """Generation in force now; the same as before if nothing changed."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What changed, one sentence a key's path."""
+        """What changed, one sentence a key's path; those of restart_required are among them."""
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -210,7 +210,8 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UndrainBackend(self, request, context):
-        """Takes a drained backend back; it gets requests from the next good probe on.
+        """Takes a drained backend back; it gets requests from the next good probe on. One that is no longer configured goes on
+        draining, and is gone when its last request has ended.
 
         Errors: NOT_FOUND.
         Retry: safe at any time.
@@ -229,9 +230,11 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReloadConfig(self, request, context):
-        """Reads the configuration again and puts it in force; a wrong one changes nothing.
+        """Reads the configuration again and puts it in force between two requests; a wrong one changes nothing. Requests that
+        run go on with what they began with.
 
-        Errors: BAD_REQUEST with every mistake, its key's path as the field and file and line in the description.
+        Errors: BAD_REQUEST with every mistake, as many as fit into 4 KiB, its key's path as the field and file and line in
+        the description; the message has their number.
         Retry: safe at any time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -92,7 +92,8 @@ class AdminServiceStub:
     Retry: safe at any time.
     """
     UndrainBackend: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.UndrainBackendRequest, _admin_service_pb2.UndrainBackendResponse]
-    """Takes a drained backend back; it gets requests from the next good probe on.
+    """Takes a drained backend back; it gets requests from the next good probe on. One that is no longer configured goes on
+    draining, and is gone when its last request has ended.
 
     Errors: NOT_FOUND.
     Retry: safe at any time.
@@ -103,9 +104,11 @@ class AdminServiceStub:
     Retry: safe at any time.
     """
     ReloadConfig: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ReloadConfigRequest, _admin_service_pb2.ReloadConfigResponse]
-    """Reads the configuration again and puts it in force; a wrong one changes nothing.
+    """Reads the configuration again and puts it in force between two requests; a wrong one changes nothing. Requests that
+    run go on with what they began with.
 
-    Errors: BAD_REQUEST with every mistake, its key's path as the field and file and line in the description.
+    Errors: BAD_REQUEST with every mistake, as many as fit into 4 KiB, its key's path as the field and file and line in
+    the description; the message has their number.
     Retry: safe at any time.
     """
     GetStats: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatsRequest, _admin_service_pb2.GetStatsResponse]
@@ -185,7 +188,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Retry: safe at any time.
     """
     UndrainBackend: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.UndrainBackendRequest, _admin_service_pb2.UndrainBackendResponse]  # type: ignore[assignment]
-    """Takes a drained backend back; it gets requests from the next good probe on.
+    """Takes a drained backend back; it gets requests from the next good probe on. One that is no longer configured goes on
+    draining, and is gone when its last request has ended.
 
     Errors: NOT_FOUND.
     Retry: safe at any time.
@@ -196,9 +200,11 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Retry: safe at any time.
     """
     ReloadConfig: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ReloadConfigRequest, _admin_service_pb2.ReloadConfigResponse]  # type: ignore[assignment]
-    """Reads the configuration again and puts it in force; a wrong one changes nothing.
+    """Reads the configuration again and puts it in force between two requests; a wrong one changes nothing. Requests that
+    run go on with what they began with.
 
-    Errors: BAD_REQUEST with every mistake, its key's path as the field and file and line in the description.
+    Errors: BAD_REQUEST with every mistake, as many as fit into 4 KiB, its key's path as the field and file and line in
+    the description; the message has their number.
     Retry: safe at any time.
     """
     GetStats: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatsRequest, _admin_service_pb2.GetStatsResponse]  # type: ignore[assignment]
@@ -335,7 +341,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.UndrainBackendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.UndrainBackendResponse, _abc.Awaitable[_admin_service_pb2.UndrainBackendResponse]]:
-        """Takes a drained backend back; it gets requests from the next good probe on.
+        """Takes a drained backend back; it gets requests from the next good probe on. One that is no longer configured goes on
+        draining, and is gone when its last request has ended.
 
         Errors: NOT_FOUND.
         Retry: safe at any time.
@@ -358,9 +365,11 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ReloadConfigRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ReloadConfigResponse, _abc.Awaitable[_admin_service_pb2.ReloadConfigResponse]]:
-        """Reads the configuration again and puts it in force; a wrong one changes nothing.
+        """Reads the configuration again and puts it in force between two requests; a wrong one changes nothing. Requests that
+        run go on with what they began with.
 
-        Errors: BAD_REQUEST with every mistake, its key's path as the field and file and line in the description.
+        Errors: BAD_REQUEST with every mistake, as many as fit into 4 KiB, its key's path as the field and file and line in
+        the description; the message has their number.
         Retry: safe at any time.
         """
 
