@@ -61,7 +61,7 @@ class FaultProxy:
         self._fault: Fault | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
-        self._listener: asyncio.Server | None = None
+        self._listener: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
@@ -93,14 +93,27 @@ class FaultProxy:
 
     async def _listen(self) -> None:
         if self._listener is None:
-            self._listener = await asyncio.start_server(
-                self._accepted, "127.0.0.1", self.port, limit=2**20, backlog=256
-            )
+            door = socket.create_server(("127.0.0.1", self.port), backlog=256)
+            door.setblocking(False)
+            self._listener = self._loop.create_task(self._accept(door))
+
+    async def _accept(self, door: socket.socket) -> None:
+        """Lets callers in, one after the other. asyncio's own server loses those whom it lets in while it is closed."""
+        with door:
+            while True:
+                caller, _ = await self._loop.sock_accept(door)
+                try:
+                    streams = await asyncio.open_connection(sock=caller, limit=2**20)
+                except BaseException:
+                    caller.close()
+                    raise
+                self._accepted(*streams)
 
     async def _deafen(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
+        if (listener := self._listener) is not None:
             self._listener = None
+            listener.cancel()
+            await asyncio.wait((listener,))
 
     async def _end(self) -> None:
         for task in self._tasks:
