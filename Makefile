@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-backends test-vllm check bench simulate chaos lock proto clean
+.PHONY: help install demo test test-backends test-vllm check bench simulate chaos fuzz lock proto clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ simulate: install  ## the decisions against rivals and an oracle, in simulated t
 
 chaos: install  ## a backend killed in the middle of each of 300 streams, and what their callers saw
 	@$(PY) -m benchmarks.chaos
+
+fuzz: $(INSTALLED)  ## a real daemon under 100,000 hostile requests, and bytes that are no requests
+	@PYTHONPATH=tests $(PY) -m fuzzing
 
 lock: $(PY)  ## resolves requirements.lock anew, for every Python and platform, with hashes
 	@$(PY) -m pip install --quiet --upgrade --target .cache/uv uv==0.13.8

@@ -6,6 +6,8 @@ A page token is the number of the last entry that was returned, so that a page i
 import asyncio
 from collections.abc import Callable
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from zoe.admin.v1 import admin_service_pb2 as pb
 from zoe.admin.v1 import stats_pb2
 from zoe_grpcd.core.errors import InvalidRequest, Violation
@@ -52,10 +54,10 @@ def _filter_of(request: pb.ListDecisionsRequest) -> Callable[[Entry], bool]:
     if request.failed_only:
         holds.append(lambda entry: entry.failed)
     if request.HasField("start_time"):
-        start = request.start_time.ToNanoseconds() / 1e9
+        start = _moment("start_time", request.start_time)
         holds.append(lambda entry: entry.arrived >= start)
     if request.HasField("end_time"):
-        end = request.end_time.ToNanoseconds() / 1e9
+        end = _moment("end_time", request.end_time)
         holds.append(lambda entry: entry.arrived < end)
 
     def matches(entry: Entry) -> bool:
@@ -63,6 +65,15 @@ def _filter_of(request: pb.ListDecisionsRequest) -> Callable[[Entry], bool]:
         return same and all(hold(entry) for hold in holds)
 
     return matches
+
+
+def _moment(field: str, given: Timestamp) -> float:
+    """In unix seconds."""
+    try:
+        return given.ToNanoseconds() / 1e9
+    except ValueError:  # of the years 1 to 9999, with nanoseconds of 0 to 999,999,999
+        violation = Violation(field, "must be a valid Timestamp")
+        raise InvalidRequest("there is no such time", violations=(violation,)) from None
 
 
 _SAME = ("decision_id", "request_id", "backend", "model", "intent", "key_name", "error_reason")

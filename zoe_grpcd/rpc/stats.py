@@ -75,7 +75,7 @@ class Figures:
 
 
 def _window_of(request: pb.GetStatsRequest) -> float:
-    seconds = request.window.ToTimedelta().total_seconds()
+    seconds = request.window.seconds + request.window.nanos / 1e9  # a timedelta has no room for all of them
     if not 0 < seconds <= HOUR:
         violation = Violation("window", f"must be more than 0 and at most {HOUR:.0f} s")
         raise InvalidRequest("there are no counts of such a window", violations=(violation,))
