@@ -11,7 +11,9 @@ import grpc
 import pytest
 from client.recording import (
     Daemon,
+    Refusal,
     answer,
+    retry_info,
     spoken,
 )
 
@@ -25,6 +27,7 @@ UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
         (["ask.py", "2+2?"], "", "four\n-- tiny on left, 2 tokens\n"),
         (["ask_many.py", "2+2?"], "", "2+2?\n  four\n"),
         (["chat.py", "tiny"], "2+2?\n", "> four\n> "),
+        (["deadline.py", "20", "2+2?"], "", "four\n"),
     ],
     ids=lambda each: each[0] if isinstance(each, list) else "",
 )
@@ -32,6 +35,32 @@ async def test_the_examples_run(daemon: Daemon, example: list[str], typed: str, 
     name, *arguments = example
     daemon.script.append(spoken(["fo", "ur"]) if name == "chat.py" else answer("four"))
     assert await run([EXAMPLES / name, *arguments], daemon.target, typed) == (printed, "", 0)
+
+
+async def test_the_example_of_tools_gives_the_model_what_it_asked_for(daemon: Daemon) -> None:
+    asked = answer("")
+    asked.message.parts[0].tool_call.id = "c-1"
+    asked.message.parts[0].tool_call.name = "time_in"
+    asked.message.parts[0].tool_call.arguments_json = '{"zone": "Nowhere/None"}'
+    daemon.script += [asked, answer("I do not know.")]
+    printed, told, status = await run([EXAMPLES / "tools.py", "What time is it?"], daemon.target)
+    assert (printed, status) == ("I do not know.\n", 0)
+    assert "that did not work" in told
+    result = daemon.requests[1].spec.messages[-1].parts[0].tool_result
+    assert (result.tool_call_id, result.text[:18]) == ("c-1", "that did not work:")
+
+
+async def test_the_example_of_a_deadline_says_when_to_come_back(daemon: Daemon) -> None:
+    full = Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", details=(retry_info(90.0),))
+    daemon.script.append(full)
+    printed, told, status = await run([EXAMPLES / "deadline.py", "20", "2+2?"], daemon.target)
+    assert (printed, told, status) == ("", "too much to do; come back in 90.0 s\n", 1)
+
+
+async def test_the_example_of_replicas_goes_round(daemon: Daemon) -> None:
+    daemon.script += [answer("one")] * 6
+    printed, _, status = await run([EXAMPLES / "replicas.py", daemon.target, "127.0.0.1:1"], "unix:/none")
+    assert (printed.splitlines(), status) == ([f"{number}: tiny on left" for number in range(6)], 0)
 
 
 @pytest.mark.parametrize(
