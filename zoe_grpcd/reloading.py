@@ -88,7 +88,7 @@ class Reloading:
         except InvalidRequest as error:
             log.warning("the configuration was not reloaded: %s", error.message)
             for violation in error.violations:
-                log.warning("%s: %s", violation.field, violation.description)
+                log.warning("%s", ": ".join(filter(None, (violation.field, violation.description))))
             raise
         outcome, config = self._outcome(loaded), without_restart(self._config, loaded.config)
         if config != self._config:

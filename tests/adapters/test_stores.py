@@ -244,6 +244,20 @@ async def test_a_file_that_is_damaged_while_it_is_written_is_put_aside(
     assert path.with_name("state.db.damaged").exists()
 
 
+async def test_a_file_that_was_removed_is_made_anew(path: Path) -> None:
+    store = SqliteStore(path, BY_HAND)
+    store.put("speed", "desk", "1")
+    assert store.flush()
+    for part in path.parent.iterdir():
+        part.unlink()
+    store.put("speed", "desk", "2")
+    assert store.flush()
+    await store.close()
+    again = SqliteStore(path)
+    assert again.read("speed") == {"desk": "2"}
+    await again.close()
+
+
 async def test_text_that_is_no_utf_8_is_read_as_well_as_it_goes(path: Path) -> None:
     store = SqliteStore(path)
     await store.close()

@@ -101,10 +101,11 @@ class SqliteStore:
         if not batch:
             return True
         try:
+            self._follow()
             with self._using, self._db:
                 self._db.executemany(_DROP, [key for key, text in batch.items() if text is None])
                 self._db.executemany(_PUT, [(*key, text) for key, text in batch.items() if text is not None])
-        except sqlite3.Error as error:
+        except (CannotKeep, sqlite3.Error) as error:
             with self._changing:
                 self._pending = batch | self._pending
             self._recover(error)
@@ -114,7 +115,15 @@ class SqliteStore:
         self._is_failing = False
         return True
 
-    def _recover(self, error: sqlite3.Error) -> None:
+    def _follow(self) -> None:
+        """Somebody may have removed the file, or another daemon put it aside: goes on with the one that is there now."""
+        if _identity(self._path) != self._file:
+            with self._using:
+                db, self._file = _opened(self._path)
+                self._db.close()
+                self._db = db
+
+    def _recover(self, error: Exception) -> None:
         """Says once that nothing is kept; begins a new file if this one is damaged."""
         if not self._is_failing:
             log.warning("state is not kept in %s: %s", self._path, error)
@@ -183,8 +192,16 @@ def _corrupt(why: str) -> sqlite3.DatabaseError:
     return error
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
+def _is_damage(error: Exception) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _set_aside(path: Path, file: tuple[int, int]) -> None:
@@ -192,7 +209,7 @@ def _set_aside(path: Path, file: tuple[int, int]) -> None:
 
     Unless it is another one by now: a daemon that started beside us has found the same, and begun anew.
     """
-    if _made(path) != file:
+    if _identity(path) != file:
         return
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)
