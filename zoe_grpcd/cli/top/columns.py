@@ -191,8 +191,12 @@ BACKENDS: tuple[Column, ...] = (
 
 
 def _outcome(verdict: Verdict, cells: int) -> Line:
-    told = verdict.outcome if verdict.place or verdict.tone != "bad" else "failed"
+    told = _told(verdict)
     return _plain(cut(told, cells), "dim" if told == "ok" else verdict.tone)
+
+
+def _told(verdict: Verdict) -> str:
+    return verdict.outcome if verdict.place or verdict.tone != "bad" else "failed"
 
 
 def _score(verdict: Verdict, _cells: int) -> Line:
@@ -213,7 +217,7 @@ def _where(verdict: Verdict, cells: int) -> Line:
 def _why(verdict: Verdict, cells: int) -> Line:
     """The sentences where there is room for one, else the reason alone."""
     sentences = verdict.explanation.removeprefix(f"{verdict.place}: ")
-    told = sentences if cells >= 40 and sentences else verdict.why
+    told = sentences if cells >= 24 and sentences else verdict.why
     return (Span(" "), Span(cut(told, cells - 1), "dim"))
 
 
@@ -227,6 +231,6 @@ DECISIONS: tuple[Column, ...] = (
     Column("FIRST", _value(lambda one: seconds(one.first)), 5, 5, right=True),
     Column("TOTAL", _value(lambda one: seconds(one.total)), 5, 6, right=True),
     Column("TOK", _value(lambda one: number(one.tokens)), 5, 7, right=True),
-    Column("OUTCOME", _outcome, 7, 2, 18, length=_length("outcome")),
+    Column("OUTCOME", _outcome, 7, 2, 18, length=lambda one: width(_told(one))),
     Column(" WHY", _why, 12, 4, grows=True),
 )

@@ -136,7 +136,7 @@ def _styles() -> dict[Style, int]:
         "plain": curses.A_NORMAL,
         "dim": curses.A_DIM,
         "bold": curses.A_BOLD,
-        "head": curses.A_DIM | curses.A_UNDERLINE,
+        "head": curses.A_DIM,
         "good": curses.A_NORMAL,
         "warn": curses.A_BOLD,
         "bad": curses.A_BOLD,
