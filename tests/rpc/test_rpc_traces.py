@@ -1,6 +1,8 @@
 """Traces, as a collector gets them: a span for each call and one for each attempt, in the caller's trace."""
 
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +10,8 @@ from typing import Any
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from rpc.stage import TWO, Stage, asked, events_of, failed, said, staged, streamed, whole
 from waiting import eventually
 
@@ -167,9 +171,24 @@ async def test_without_a_collector_nobody_is_told_of_any_trace(stage: Stage) -> 
     assert stage.puppet.calls[0].trace == ()
 
 
-async def test_a_collector_that_is_not_there_costs_no_call_and_little_time_at_the_end(stage: Stage) -> None:
-    tracer = Tracer("http://127.0.0.1:1", "1.2.3")
+class Stuck(SpanExporter):
+    """Waits for a collector that does not answer."""
+
+    def __init__(self) -> None:
+        self.answered = threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.answered.wait(60)
+        return SpanExportResult.SUCCESS
+
+
+async def test_a_silent_collector_costs_no_call_and_does_not_hold_up_the_end(stage: Stage) -> None:
+    stuck = Stuck()
+    tracer = Tracer("", "1.2.3", stuck)
     stage.gate.traces = tracer.begin
     stage.gate.log.listeners.append(tracer.export)
     assert (await stage.inference.Complete(whole())).usage.completion_tokens
+    begun = time.monotonic()
     await tracer.close()
+    stuck.answered.set()
+    assert time.monotonic() - begun < 30

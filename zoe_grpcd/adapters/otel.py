@@ -6,6 +6,7 @@ said is in none of them.
 
 import asyncio
 import random
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,9 @@ from zoe_grpcd.decisions import Entry
 
 PATH = "/v1/traces"
 TIMEOUT = 5.0  # seconds that a collector may take
+LAST_WORDS = (
+    2.0  # seconds for what is left at the end; with tries anew, a silent collector would hold that up for 20
+)
 SERVICE = "zoe.inference.v1.InferenceService"
 # Codes that show an error of the server, by the conventions for gRPC.
 OURS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
@@ -58,8 +62,10 @@ class Tracer:
             self._processor.on_end(self._attempt(entry, trace, attempt, last))
 
     async def close(self) -> None:
-        """Sends what is left; a collector that does not answer is not waited for long."""
-        await asyncio.to_thread(self._processor.shutdown)
+        """Sends what is left; a collector that does not answer is not waited for."""
+        ending = threading.Thread(target=self._processor.shutdown, daemon=True)
+        ending.start()
+        await asyncio.to_thread(ending.join, LAST_WORDS)
 
     def _call(
         self, entry: Entry, trace: Trace, decision: Decision | None, end: Completed | None
