@@ -16,7 +16,6 @@ from zoe_grpcd.core.domain import (
     Estimate,
     LoadState,
     ModelFacts,
-    ModelStatus,
     Observation,
     Phase,
     Prefill,
@@ -28,10 +27,11 @@ from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.recovery import AFTER
 from zoe_grpcd.core.turns import Owed, Scope, Turn, remembered
 from zoe_grpcd.core.views import BackendReport, DeploymentView, Snapshot
+from zoe_grpcd.fleet.found import follow_load, found_on, give_up_load, still_loads
 from zoe_grpcd.fleet.machine import Machine, machine_of
 from zoe_grpcd.fleet.memory import Memory
 from zoe_grpcd.fleet.pictures import Gallery, backend_view_of, gallery_of, report_of, view_of
-from zoe_grpcd.fleet.probes import foreign_of, is_meant, signal_of
+from zoe_grpcd.fleet.probes import foreign_of, signal_of
 from zoe_grpcd.fleet.state import COLD, Host, Lease, Served, load_left
 from zoe_grpcd.fleet.trouble import Trouble
 
@@ -167,7 +167,7 @@ class Fleet:
         self._take_models(host, observation, now)
         if host.loads_since is not None:
             self.memory.changed.add(name)
-        self._follow_load(host, now, loads=observation.loading)
+        follow_load(host, now, loads=observation.loading)
         host.settle(now)
         due = now >= host.changes_at
         if host.trouble is not None and (host.gone or observation.loading):
@@ -229,7 +229,7 @@ class Fleet:
         if host is None:
             return False
         host.gone = host.gone or error.gone
-        excused = error.fault is Fault.TIMEOUT and _still_loads(host, lease, now)
+        excused = error.fault is Fault.TIMEOUT and still_loads(host, lease, now)
         if not excused:
             self._hold_against(host, lease, error, now)
         revision = self.revision
@@ -306,65 +306,11 @@ class Fleet:
         self.memory.tell_served(served)
         return served
 
-    @staticmethod
-    def _follow_load(host: Host, now: float, *, loads: bool) -> None:
-        """What a server loads as a whole is there when it is ready: how long that took is learned."""
-        since = host.loads_since
-        host.loads_since = (now if since is None else since) if loads else None
-        for served in host.served.values():
-            if loads:
-                served.loading_since, served.view = host.loads_since, None
-            elif since is not None:
-                served.learned.learn_load(now - since, now)
-                served.loading_since = served.view = None
-
     def _take_models(self, host: Host, observation: Observation, now: float) -> None:
-        if observation.models is None:
-            return
-        found: dict[str, Served] = {}
-        for deployment in host.configured:
-            served = found[deployment.model] = host.served.get(deployment.model) or self._serve(deployment)
-            status = next((s for s in observation.models if is_meant(s, deployment)), None)
-            serves = status is not None or observation.loading  # who knows what a loading server will have
-            if served.served is not serves:
-                served.served, served.view = serves, None
-            if status:
-                self._take_status(served, status, now, awaited=host.awaits(served))
-        for status in observation.models:
-            public = status.alias or status.name
-            if public in found:
-                continue
-            stands = any(is_meant(status, d) for d in host.configured)
-            deployment = Deployment(public, host.backend.name, status.name, auto=not stands)
-            known = host.served.get(public)
-            # the same name for another file is another model: nothing that was learned holds
-            served = known if known and known.deployment == deployment else self._serve(deployment)
-            self._take_status(served, status, now, awaited=host.awaits(served))
-            found[public] = served
-        host.served = found
-        host.see_residents()
-        self._models = self._silent = self._gallery = None
-
-    @staticmethod
-    def _take_status(served: Served, status: ModelStatus, now: float, *, awaited: bool) -> None:
-        """`awaited`: what is listed as loaded still loads."""
-        if awaited and status.state is LoadState.LOADED and served.loading_since is not None:
-            status = replace(status, state=LoadState.LOADING)
-        if status == served.status and served.loading_since is None:
-            return
-        served.learned.assume(status.size_bytes, served.facts.parameters or status.parameters)
-        if status.state is LoadState.LOADING:
-            served.loading_since = now if served.loading_since is None else served.loading_since
-        elif (
-            status.state is LoadState.LOADED
-            or served.status is None
-            or status.state is not served.status.state
-        ):
-            served.loading_since = None
-        if served.status and status.fingerprint != served.status.fingerprint:
-            served.prefill = None
-        served.status = status
-        served.view = None
+        if observation.models is not None:
+            host.served = found_on(host, observation, self._serve, now)
+            host.see_residents()
+            self._models = self._silent = self._gallery = None
 
     # --------------------------------------------------------------------------------------------------- leases
 
@@ -438,7 +384,7 @@ class Fleet:
             return
         served.used_at = now
         if lesson is None or lesson.failed:
-            self._give_up_load(host, served)
+            give_up_load(host, served)
         if lesson is not None:
             self.memory.changed.add(host.backend.name)
             host.see_company(lease)
@@ -470,15 +416,6 @@ class Fleet:
             del self._hosts[host.backend.name]
             self._models = self._silent = self._gallery = None
         self._changed(host)
-
-    @staticmethod
-    def _give_up_load(host: Host, served: Served) -> None:
-        """Nobody of ours waits for this load any longer: whether it goes on, the next probe will tell."""
-        waits = any(lease.deployment == served.deployment for lease in host.leases)
-        told = served.status is not None and served.status.state is LoadState.LOADING
-        if served.loading_since is not None and not waits and not told:
-            served.loading_since = None
-            served.view = None
 
     # ---------------------------------------------------------------------------------------------------- views
 
@@ -644,14 +581,6 @@ class Fleet:
     def report(self, name: str, now: float) -> BackendReport:
         """What an operator sees of one backend; KeyError if there is none of that name."""
         return replace(report_of(self._hosts[name], now), queued=self.waits(name))
-
-
-def _still_loads(host: Host, lease: Lease, now: float) -> bool:
-    """Its model is being loaded, and is not later than loads sometimes are: whoever gave up meanwhile was impatient."""
-    served = host.served.get(lease.deployment.model)
-    if served is None or served.loading_since is None:
-        return False
-    return now - served.loading_since <= served.learned.load.value * served.learned.spread.ninety
 
 
 def _in_brief(error: UpstreamError) -> str:
