@@ -238,7 +238,7 @@ class Daemon:
 
     async def _open_embeddings(self, embeddings: "Embeddings | None") -> "Embeddings | None":
         if embeddings is not None:
-            await embeddings.open()
+            await embeddings.open(self._embeddings)
         return embeddings
 
     async def _close_requests(self) -> None:
@@ -380,6 +380,7 @@ def serve(source: Source, loaded: Loaded) -> None:
     async def main() -> None:
         await Daemon(source, loaded).run()
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     try:
         import uvloop
     except ImportError:

@@ -147,6 +147,25 @@ async def test_a_model_that_cannot_be_loaded_is_reported_and_keywords_decide(
     assert "so keywords decide; pip install" in record.getMessage()
 
 
+async def test_another_one_takes_over_the_model(
+    understanding: Embeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = Embeddings(SHIPPED)
+    await former.open(understanding)
+    monkeypatch.setattr(embeddings, "Encoder", None)  # cannot be loaded again
+    running = asyncio.create_task(former("gloomy sonnet", Shape()))
+    await asyncio.sleep(0)
+    following = Embeddings(configured({"garden": {"examples": ["which roses like shade"]}}))
+    await following.open(former)
+    former.retire()
+    verdict = await running
+    assert verdict is not None
+    assert verdict.intent == "creative"
+    assert await former("a merry sonnet", Shape()) is None
+    assert await intent_of(following, "which roses like the shade") == "garden"
+    following.close()
+
+
 async def test_an_operator_adds_an_intent_by_examples() -> None:
     entry = {"examples": ["water the tomatoes", "is the soil in the greenhouse dry?", "when to prune roses"]}
     garden = Embeddings(configured({"garden": entry}))

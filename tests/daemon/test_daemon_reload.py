@@ -114,13 +114,13 @@ def test_a_new_backend_is_there(house: House) -> None:
 def test_a_wrong_one_changes_nothing_and_is_status_78(house: House) -> None:
     before = house.in_force().generation
     house.write(servers={}, log={"level": "loud"})
-    for argv in (["reload"], ["reload", "--validate-only"], ["reload", "--json"]):
+    for argv in (["reload"], ["reload", "--validate-only", "--json"]):
         done = house.command(*argv)
         assert (done.returncode, done.stdout) == (78, "")
         assert "servers" in done.stderr
         assert "log.level" in done.stderr
     house.daemon.signal(SIGHUP)
-    wait_until(lambda: house.daemon.log.count("the one in force stays") >= 3, 10)
+    wait_until(lambda: house.daemon.log.count("the one in force stays") >= 2, 10)
     assert house.in_force().generation == before
     assert house.daemon.client().complete(PROMPT, model="endless", max_output_tokens=1).text
 

@@ -80,14 +80,14 @@ class Meanings:
     """What a text means. Making it takes 3 ms for each example of the operator."""
 
     def __init__(self, encoder: Encoder, intents: Sequence[Intent]) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self._weights = np.load(WEIGHTS).astype(np.float32)
         self._examples = [(intent.name, example) for intent in intents for example in intent.examples]
         self._vectors = encoder.encode([example for _, example in self._examples])
 
     def of(self, text: str) -> Meaning:
         """What a text means."""
-        vector = self._encoder.encode([text])[0]
+        vector = self.encoder.encode([text])[0]
         scores = vector @ self._weights[:-1] + self._weights[-1]
         shares = dict(zip(learned.SHIPPED.intents, map(float, scores), strict=True))
         if not self._examples:
@@ -111,15 +111,17 @@ class Embeddings:
         self._waiting = 0
         self._verdicts: OrderedDict[bytes, Verdict] = OrderedDict()
 
-    async def open(self) -> None:
-        """Loads the model, and computes the vectors of the operator's examples, beside the event loop.
+    async def open(self, former: "Embeddings | None" = None) -> None:
+        """Loads the model, or takes that of the one before it, and computes the vectors of the operator's examples, beside
+        the event loop.
 
         A model that cannot be loaded is reported in the log, and keywords go on to decide.
         """
         loop = asyncio.get_running_loop()
+        known = former._meanings.encoder if former and former._meanings else None  # noqa: SLF001 - the same class
         try:
             self._meanings = await loop.run_in_executor(
-                self._thread, lambda: Meanings(Encoder(), self._intents)
+                self._thread, lambda: Meanings(known or Encoder(), self._intents)
             )
         except Exception as error:  # noqa: BLE001 - the packages raise what they like
             log.warning(
@@ -145,6 +147,7 @@ class Embeddings:
 
     def retire(self) -> None:
         """Another one takes its place: what waits is finished, and nothing waited for."""
+        self._meanings = None
         self._thread.shutdown(wait=False)
 
     def close(self) -> None:
