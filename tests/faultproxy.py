@@ -61,7 +61,7 @@ class FaultProxy:
         self._fault: Fault | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
-        self._listener: asyncio.Task[None] | None = None
+        self._listener: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
@@ -93,27 +93,24 @@ class FaultProxy:
 
     async def _listen(self) -> None:
         if self._listener is None:
-            door = socket.create_server(("127.0.0.1", self.port), backlog=256)
-            door.setblocking(False)
-            self._listener = self._loop.create_task(self._accept(door))
+            self._listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
+            self._listener.setblocking(False)
+            self._loop.add_reader(self._listener, self._let_in, self._listener)
 
-    async def _accept(self, door: socket.socket) -> None:
-        """Lets callers in, one after the other. asyncio's own server loses those whom it lets in while it is closed."""
-        with door:
-            while True:
-                caller, _ = await self._loop.sock_accept(door)
-                try:
-                    streams = await asyncio.open_connection(sock=caller, limit=2**20)
-                except BaseException:
-                    caller.close()
-                    raise
-                self._accepted(*streams)
+    def _let_in(self, listener: socket.socket) -> None:
+        """One caller. asyncio's own server loses those whom it lets in while it is closed."""
+        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+            caller, _ = listener.accept()
+            caller.setblocking(False)
+            task = self._loop.create_task(self._serve(caller))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _deafen(self) -> None:
-        if (listener := self._listener) is not None:
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
             self._listener = None
-            listener.cancel()
-            await asyncio.wait((listener,))
 
     async def _end(self) -> None:
         for task in self._tasks:
@@ -122,17 +119,22 @@ class FaultProxy:
 
     async def _close(self) -> None:
         await self._deafen()
-        await asyncio.sleep(0)  # whoever was accepted last has a task by now
+        await asyncio.sleep(0)  # whoever was let in last is served by now
         await self._end()
         await asyncio.sleep(0)  # what was closed is gone by now
         await asyncio.sleep(0)
 
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, caller: socket.socket) -> None:
         """One request; a connection is good for no more."""
-        task = self._loop.create_task(self._exchange(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(lambda _: self._tasks.discard(task))
-        task.add_done_callback(lambda _: writer.close())
+        try:
+            reader, writer = await asyncio.open_connection(sock=caller, limit=2**20)
+        except BaseException:
+            caller.close()
+            raise
+        try:
+            await self._exchange(reader, writer)
+        finally:
+            writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
