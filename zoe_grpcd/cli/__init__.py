@@ -38,6 +38,7 @@ def _run(options: argparse.Namespace) -> int:
 
 MODULES = {
     "check": "daemon",
+    "completion": "completion",
     "config": "configs",
     "demo": "demo",
     "keys": "keys",

@@ -85,7 +85,7 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     imported = tools.add_parser(
         "import-litellm", help="print a LiteLLM proxy file as a configuration; notes go to standard error"
     )
-    imported.add_argument("file", metavar="FILE")
+    imported.add_argument("file", metavar="FILE", help="a config.yaml of LiteLLM Proxy")
     example = tools.add_parser("example", help="print a configuration to begin with")
     example.add_argument("name", choices=examples.NAMES)
     keys = commands.add_parser("keys", help="work with the keys of callers").add_subparsers(
@@ -94,6 +94,10 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     new = keys.add_parser("new", help="make a key, and the line of the configuration that knows it")
     new.add_argument("--name", type=key_name, default="caller", help="whose it is; default: caller")
     new.add_argument("--json", action="store_true", help="print JSON")
+    shells = commands.add_parser(
+        "completion", help="print a script that completes commands and options; bash: source <(zoe-grpcd completion bash)"
+    )
+    shells.add_argument("shell", choices=("bash", "zsh"))
     units = commands.add_parser("systemd", help="work with the user units").add_subparsers(
         dest="tool", required=True, metavar="TOOL"
     )
@@ -120,7 +124,7 @@ def _calls(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     call.add_argument("--system", help="the system prompt")
     call.add_argument("--context", metavar="FILE", help="a document that the answer shall rest on")
     call.add_argument("--image", action="append", metavar="FILE", help="a picture to go along; repeatable")
-    call.add_argument("--temperature", type=float)
+    call.add_argument("--temperature", type=float, metavar="T", help="0 to 2; default: the intent's")
     call.add_argument("--max-tokens", type=int, metavar="N", help="longest answer")
     call.add_argument("--priority", choices=("batch", "low", "normal", "high", "critical"))
     call.add_argument("--locality", choices=("local_only", "prefer_local", "any"))

@@ -1,0 +1,33 @@
+"""What the pages of docs/ name exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from zoe_grpcd.config import Config
+from zoe_grpcd.config.section import options
+from zoe_grpcd.core.domain import Phase
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+EXPORTED = (ROOT / "zoe_grpcd" / "adapters" / "prometheus.py").read_text()
+SECTIONS = ("server", "routing", "reliability", "admission", "log", "auth")
+
+
+def test_the_alerts_are_about_metrics_and_states_that_there_are() -> None:
+    page = (ROOT / "docs" / "operating.md").read_text()
+    names = {re.sub(r"_(?:total|bucket)$", "", name) for name in re.findall(r"\bzoe_[a-z_]+", page)}
+    assert len(names) > 6
+    assert [name for name in names if f'"{name}"' not in EXPORTED] == []
+    assert set(re.findall(r'state="(\w+)"', page)) <= set(Phase)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_options_and_files_that_are_named_exist(page: Path) -> None:
+    text = page.read_text()
+    known = {path.replace("[]", "") for path, _, _ in options(Config)}
+    named = re.findall(rf"`((?:{'|'.join(SECTIONS)})\.[a-z_.]+)`", text)
+    assert [name for name in named if name not in known] == []
+    files = re.findall(r"\b((?:clients|tests|protos|docs)/[\w/.-]+\.\w+)", text)
+    assert [name for name in files if not (ROOT / name).exists()] == []
