@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-backends test-vllm check bench simulate chaos fuzz lock proto clean
+.PHONY: help install demo test test-backends test-vllm check bench screenshots simulate chaos fuzz lock proto clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: install  ## the README's figures, measured here
 simulate: install  ## the decisions against rivals and an oracle, in simulated time and on real servers
 	@$(PY) -m benchmarks.simulation
 	@$(PY) -m benchmarks.simulation --live
+
+screenshots: install  ## the README's pictures anew, of a daemon that works for 20 minutes; needs Chromium
+	@PYTHONPATH=tests $(PY) docs/screenshots.py
 
 chaos: install  ## a backend killed in the middle of each of 300 streams, and what their callers saw
 	@$(PY) -m benchmarks.chaos

@@ -28,10 +28,10 @@ class History:
         present = int(now // 60.0)
         self._known = {minute: known for minute, known in self._known.items() if minute > present - MINUTES}
         for minute in range(present - MINUTES + 1, present):
-            if minute not in self._known:
-                self._known[minute] = self.of(self._statistics.minute(minute, now))
+            if (known := self._known.get(minute)) is None:
+                known = self._known[minute] = self.of(self._statistics.minute(minute, now))
                 await asyncio.sleep(0)
-            yield self._known[minute] if self._known[minute]["seconds"] else None
+            yield known if known["seconds"] else None
         latest = self._statistics.minute(present, now)
         yield self.of(latest) if latest.seconds >= ENOUGH else None
 

@@ -208,9 +208,9 @@ def _tries(verdict: Verdict, _cells: int) -> Line:
 
 
 def _where(verdict: Verdict, cells: int) -> Line:
-    """What stood in the way of a request that went nowhere."""
+    """For a request that went nowhere: what stood in its way."""
     if not verdict.place:
-        return (Span(cut(verdict.outcome, cells), verdict.tone),)
+        return _plain(cut(verdict.outcome, cells) if verdict.tone == "bad" else "–", verdict.tone)
     return (Span(cut(verdict.place, cells)),)
 
 
