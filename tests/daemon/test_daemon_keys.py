@@ -177,6 +177,9 @@ def command(house: House, *argv: str, key: str = "") -> subprocess.CompletedProc
     targets = {
         "complete": ["--target", house.daemon.target],
         "backends": ["--admin-target", house.daemon.admin_target],
+        "config": ["--admin-target", house.daemon.admin_target],
+        "reload": ["--admin-target", house.daemon.admin_target],
+        "stats": ["--admin-target", house.daemon.admin_target],
     }
     given = [*targets[argv[0]], *(["--api-key-file", str(file)] if key else [])]
     return subprocess.run(
@@ -193,8 +196,14 @@ def test_commands_take_the_key_from_a_file(house: House) -> None:
     refused = command(house, "complete", PROMPT, "--max-tokens", "5")
     assert (refused.returncode, "a key is needed" in refused.stderr) == (1, True)
     assert command(house, "complete", PROMPT, "--max-tokens", "5", key=KEYS["app"]).returncode == 0
-    backends = command(house, "backends", key=KEYS["operator"])
-    assert (backends.returncode, "llama" in backends.stdout) == (0, True)
+    for words, shown in {
+        ("backends",): "llama",
+        ("stats",): "zoe-grpcd",
+        ("config", "show"): "name: app",
+        ("reload", "--validate-only"): "",
+    }.items():
+        done = command(house, *words, key=KEYS["operator"])
+        assert (done.returncode, shown in done.stdout) == (0, True), (words, done)
 
 
 def spend_all(client: Client) -> tuple[float, ZoeError]:

@@ -16,7 +16,7 @@ TIMEOUT = 60.0
 def reload(client: Client, options: argparse.Namespace) -> None:
     """Tells what has changed, or would."""
     request = pb.ReloadConfigRequest(validate_only=options.validate_only)
-    done = client.admin.ReloadConfig(request, timeout=TIMEOUT)
+    done = client.admin.ReloadConfig(request, timeout=TIMEOUT, metadata=client.headers)
     if options.json:
         print(json.dumps(MessageToDict(done, always_print_fields_with_no_presence=True)))
         return
@@ -32,7 +32,7 @@ def reload(client: Client, options: argparse.Namespace) -> None:
 
 def show(client: Client, options: argparse.Namespace) -> None:
     """The effective configuration, without secrets."""
-    now = client.admin.GetConfig(pb.GetConfigRequest(), timeout=TIMEOUT)
+    now = client.admin.GetConfig(pb.GetConfigRequest(), timeout=TIMEOUT, metadata=client.headers)
     if options.json:
         print(json.dumps(MessageToDict(now)))
         return
