@@ -361,7 +361,7 @@ def test_aliases_that_multiply_are_stopped(mistakes: Mistakes) -> None:
 
 
 def test_each_mistake_in_the_files_of_tls_is_told(mistakes: Mistakes, tmp_path: Path) -> None:
-    pair, other = Authority(tmp_path / "one").pair, Authority(tmp_path / "other").pair
+    other = Authority(tmp_path).pair
     (tmp_path / "none").write_text("no certificate")
     text = "server:\n  tls:\n    cert_file: {}\n    key_file: {}\n    client_ca_file: {}\n"
     assert mistakes(text.format("none", other.key, "nowhere")) == [

@@ -14,6 +14,7 @@ from daemon.test_daemon_commands import typed
 from serving import Daemon, entry, environment, serving, short_folder
 from waiting import wait_until
 
+from zoe.admin.v1.admin_service_pb2 import ListDecisionsRequest
 from zoe_client import Client, Unavailable
 from zoe_grpcd.localbackends.fetch import Tools
 from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
@@ -65,6 +66,13 @@ def test_the_client_is_answered_by_its_options(house: House) -> None:
         assert client.complete(PROMPT, max_output_tokens=3).text
         with client.stream(PROMPT, max_output_tokens=3) as stream:
             assert stream.final().usage.completion_tokens == 3
+
+
+def test_the_name_in_the_certificate_is_the_caller(house: House) -> None:
+    with Client(house.daemon.address, admin_target=house.daemon.admin_target, **house.options) as client:
+        client.route(PROMPT)
+        listed = client.admin.ListDecisions(ListDecisionsRequest(key_name="kitchen"), timeout=10)
+    assert {record.method for record in listed.decisions} >= {"Route"}
 
 
 def test_the_commands_take_the_files_too(house: House) -> None:

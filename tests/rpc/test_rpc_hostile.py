@@ -22,3 +22,8 @@ async def test_a_time_that_no_calendar_has(stage: Stage, moment: Timestamp) -> N
     for request in (ListDecisionsRequest(start_time=moment), ListDecisionsRequest(end_time=moment)):
         with pytest.raises(grpc.aio.AioRpcError, match="INVALID_ARGUMENT"):
             await stage.admin.ListDecisions(request)
+
+
+async def test_a_page_that_no_number_is_long_enough_for(stage: Stage) -> None:
+    with pytest.raises(grpc.aio.AioRpcError, match="INVALID_ARGUMENT"):
+        await stage.admin.ListDecisions(ListDecisionsRequest(page_token="1" * 10_000))

@@ -17,6 +17,10 @@ class Callers:
     def __init__(self) -> None:
         self._known: dict[str, Caller] = {}
 
+    def __len__(self) -> int:
+        """Connections over TLS."""
+        return len(self._known)
+
     def arrive(self, peer: str, caller: Caller) -> None:
         """A connection begins."""
         self._known[peer] = caller

@@ -16,6 +16,7 @@ from zoe_grpcd.rpc import encode
 from zoe_grpcd.rpc.admin_encode import timestamp
 
 PAGE, LARGEST_PAGE = 50, 500
+LONGEST_TOKEN = 19  # digits of the largest number that there will be
 # Entries that are looked at before others may run: this many take 5 ms at most.
 AT_A_TIME = 50
 
@@ -41,7 +42,7 @@ async def listed(log: DecisionLog, request: pb.ListDecisionsRequest) -> pb.ListD
 def _before(token: str) -> int | None:
     if not token:
         return None
-    if not (token.isascii() and token.isdigit()):
+    if not (token.isascii() and token.isdigit() and len(token) <= LONGEST_TOKEN):
         violation = Violation("page_token", "must be the next_page_token of an answer, or empty")
         raise InvalidRequest("there is no such page", violations=(violation,))
     return int(token)

@@ -14,12 +14,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 from zoe_grpcd.rpc.callers import Caller, Callers
 from zoe_grpcd.rpc.certificates import Certificates
 from zoe_grpcd.rpc.connections import Where
 from zoe_grpcd.rpc.doors import UNIX, Bind, CannotListen
+from zoe_grpcd.rpc.side import Side
 from zoe_grpcd.tls import name_in
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class Front:
 
     async def _serve(self, caller: socket.socket) -> None:
         """One connection, to its end."""
-        address, outside, inside = _address_of(caller), _Side(), _Side()
+        address, outside, inside = _address_of(caller), Side(), Side()
         try:
             try:
                 await self._greet(caller, outside)
@@ -114,7 +114,7 @@ class Front:
             if not outside.abort():
                 caller.close()
 
-    async def _greet(self, caller: socket.socket, outside: "_Side") -> None:
+    async def _greet(self, caller: socket.socket, outside: "Side") -> None:
         await asyncio.get_running_loop().connect_accepted_socket(
             lambda: outside,
             caller,
@@ -131,7 +131,7 @@ class Front:
             self._quiet_until = now + _QUIET
             log.info("no TLS with %s: %s", address, why)
 
-    async def _join(self, outside: "_Side", inside: "_Side", address: str) -> None:
+    async def _join(self, outside: "Side", inside: "Side", address: str) -> None:
         """Connects to gRPC from a name that the kernel makes up, by which gRPC knows the connection."""
         loop, sock = asyncio.get_running_loop(), socket.socket(socket.AF_UNIX)
         try:
@@ -199,81 +199,6 @@ class Fronts:
         """Ends all connections."""
         for front in self:
             await front.close()
-
-
-class _Side(asyncio.Protocol):
-    """One side of a connection: what it receives, the other one sends, as fast as that can. Both end together.
-
-    What comes before they are joined is kept: uvloop goes on reading when it is asked to pause at the very beginning.
-    """
-
-    def __init__(self) -> None:
-        self._other: _Side | None = None
-        self._early: list[bytes] = []
-        self._transport: Any = None
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-        transport.pause_reading()
-
-    def join(self, other: "_Side") -> None:
-        """What is received goes there from now on."""
-        self._other = other
-        if other.over.done():
-            self.end()
-            return
-        for data in self._early:
-            other.send(data)
-        self._early.clear()
-        self._transport.resume_reading()
-
-    def told(self, name: str) -> Any:
-        """Something that the transport knows."""
-        return self._transport.get_extra_info(name)
-
-    def end(self) -> None:
-        """Sends what there is to send, and closes."""
-        self._transport.close()
-
-    def abort(self) -> bool:
-        """Closes at once; False if there is nothing to close."""
-        if self._transport is None:
-            return False
-        self._transport.abort()
-        return True
-
-    def data_received(self, data: bytes) -> None:
-        if self._other is not None:
-            self._other.send(data)
-        else:
-            self._early.append(data)
-
-    def send(self, data: bytes) -> None:
-        """Sends it as soon as it can."""
-        self._transport.write(data)
-
-    def pause_writing(self) -> None:
-        if self._other is not None:
-            self._other.pause()
-
-    def pause(self) -> None:
-        """Receives nothing for a while."""
-        self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self._other is not None:
-            self._other.resume()
-
-    def resume(self) -> None:
-        """Receives again."""
-        self._transport.resume_reading()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self.over.done():
-            self.over.set_result(None)
-        if self._other is not None:
-            self._other.end()
 
 
 def _listening(address: str) -> socket.socket:

@@ -184,6 +184,8 @@ async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, con
     entry = gate.log.begin(method) if method in DECIDING else Entry(0, method, 0.0)
     if caller is not None:
         entry.key_name, entry.visit = caller.name, Visit(caller)
+    elif gate.callers:
+        entry.key_name = gate.callers.certificate_name(context.peer())
     try:
         answer = await _in_time(partial(handler, request, context, entry), gate, context)
         entry.ended("OK")
