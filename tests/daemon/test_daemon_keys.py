@@ -278,17 +278,9 @@ def test_no_key_is_in_the_log_the_decisions_the_state_or_what_admins_are_shown(h
 # -------------------------------------------------------------------------------------------------- who may not start
 
 
-@pytest.mark.parametrize(
-    ("config", "text"),
-    [
-        ({"server": {"listen": ["0.0.0.0:0"]}}, "server.listen[0]: must be a loopback address"),
-        ({"server": {"admin_listen": "127.0.0.1:0"}}, "server.admin_listen: must be a unix socket"),
-    ],
-)
-def test_what_others_could_reach_without_a_key_is_not_listened_on(
-    tmp_path: Path, config: dict[str, Any], text: str
-) -> None:
-    (tmp_path / "config.yaml").write_text(json.dumps(config))
+def test_what_others_could_reach_without_a_key_is_not_listened_on(tmp_path: Path) -> None:
+    server = {"listen": ["0.0.0.0:0"], "admin_listen": "127.0.0.1:0"}
+    (tmp_path / "config.yaml").write_text(json.dumps({"server": server}))
     ended = subprocess.run(
         [sys.executable, "-m", "zoe_grpcd", "serve", "--config", str(tmp_path / "config.yaml")],
         env=environment(XDG_RUNTIME_DIR=str(tmp_path)),
@@ -298,4 +290,6 @@ def test_what_others_could_reach_without_a_key_is_not_listened_on(
         check=False,
     )
     assert ended.returncode == 78
-    assert text in ended.stderr
+    assert "server.listen[0]: must be a loopback address" in ended.stderr
+    assert "without auth.keys, anyone who reaches it could use your models" in ended.stderr
+    assert "server.admin_listen: must be a unix socket" in ended.stderr
