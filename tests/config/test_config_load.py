@@ -239,6 +239,10 @@ def test_what_was_loaded_tells_its_source(loaded: Load, tmp_path: Path) -> None:
             "1: state.url: is not in effect yet: state is kept in a file, and nothing is shared with other daemons",
         ),
         (
+            "server: {listen: ['0.0.0.0:50051', '127.0.0.1:1', 'unix:/a']}\nauth: {keys: [{name: a, key: b}]}",
+            "1: server.listen[0]: is reached by others without TLS, so that keys and prompts can be read on the way",
+        ),
+        (
             "routing: {intents: {sumarize: {temperature: 0}}}",
             "so that only callers choose it; did you mean 'summarize'?",
         ),

@@ -98,6 +98,7 @@ def findings(data: Any) -> Iterator[Finding]:
 
 def advice(data: Any) -> Iterator[Finding]:
     """What is allowed but looks like a mistake."""
+    yield from _in_clear(data)
     for path, params in _sections(data, "models.[].deployments.[].params"):
         for key in params.keys() - Params.model_fields.keys() - _NOT_IN_A_BUNDLE.keys():
             if near := did_you_mean(key, list(Params.model_fields)):
@@ -109,6 +110,19 @@ def advice(data: Any) -> Iterator[Finding]:
             yield Finding(
                 path, f"is a new intent without {', '.join(signs)}, so that only callers choose it{hint}"
             )
+
+
+def _in_clear(data: Any) -> Iterator[Finding]:
+    """Keys that everybody on the way can read."""
+    if any(value for _, value in find(data, "server.tls")):
+        return
+    for pattern in ("server.listen", "server.admin_listen"):
+        for path, value in _texts(data, pattern):
+            host = None if value.startswith("unix:") else host_of(value)
+            if host and not is_loopback(host):
+                yield Finding(
+                    path, "is reached by others without TLS, so that keys and prompts can be read on the way"
+                )
 
 
 def _names(data: Any) -> Iterator[Finding]:
