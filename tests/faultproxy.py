@@ -16,9 +16,11 @@ from typing import Any, Self
 
 from zoe_grpcd.localbackends.servers import free_port
 
-ASKS = re.compile(rb"POST /(?:v1/chat/completions|completion|api/chat)[ ?]")
+ASKS = re.compile(
+    rb"POST /(?:v1/chat/completions|v1/completions|completion|api/chat|v2/models/[^ /]+/generate_stream)[ ?]"
+)
 PIECE = re.compile(
-    rb'"(?:content|arguments|reasoning_content)":"'
+    rb'"(?:content|arguments|reasoning_content|text_output)": ?"'
 )  # in every piece of an answer, whoever says it; the empty ones are null
 WORDS = {429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable"}
 TRICKLE = 64, 0.001  # bytes, and the seconds between them

@@ -15,6 +15,8 @@ from zoe_grpcd.localbackends.servers import Server
 from zoe_grpcd.localbackends.tinyllama import make_llama
 from zoe_grpcd.localbackends.vllm import READY_WITHIN, VLLMOptions, find_vllm, start_vllm
 
+CALLS = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
+
 
 @pytest.fixture(scope="session")
 def vllm() -> Path:
@@ -27,14 +29,14 @@ def vllm() -> Path:
         pytest.skip(str(missing))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pair(vllm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
-    """Both ready; the first can be put to sleep."""
+    """Both ready; the first can be put to sleep, the second calls tools."""
     folder = tmp_path_factory.mktemp("vllm")
     model = make_llama(folder / "model")
     with ExitStack() as running:
         first, second = (
-            running.enter_context(start_vllm(vllm, folder, VLLMOptions(model, developer=at == 0)))
-            for at in range(2)
+            running.enter_context(start_vllm(vllm, folder, options))
+            for options in (VLLMOptions(model, developer=True), VLLMOptions(model, args=CALLS))
         )
         yield first.wait_ready(READY_WITHIN), second.wait_ready(READY_WITHIN)

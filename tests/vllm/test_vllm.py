@@ -15,7 +15,7 @@ import pytest
 from serving import Daemon, entry, serving
 from waiting import eventually, wait_until
 
-from zoe.inference.v1.routing_pb2 import SEAM_QUALITY_EXACT_TOKENS
+from zoe.inference.v1.routing_pb2 import SEAM_QUALITY_EXACT_TOKENS, SEAM_QUALITY_TEXT_PREFILL
 from zoe_client import AsyncClient, BackendRejected, BackendSwitched, Client, ContextTooLong, Delta
 from zoe_grpcd.adapters.discovery import discover
 from zoe_grpcd.localbackends.servers import Server, _processes
@@ -219,6 +219,7 @@ async def test_an_engine_that_dies_says_so_before_its_done_and_is_gone_on_from_e
 def assert_gone_on_with(events: list[Any], whole: str) -> None:
     (switched,) = [event for event in events if isinstance(event, BackendSwitched)]
     assert (switched.previous.backend, switched.current.backend) == ("first", "second")
-    assert switched.seam == SEAM_QUALITY_EXACT_TOKENS
+    # several tokens come in one piece to a slow reader, and then it is not known which they were
+    assert switched.seam in (SEAM_QUALITY_EXACT_TOKENS, SEAM_QUALITY_TEXT_PREFILL)
     assert events[-1].usage.completion_tokens == LONG
     assert text_of(events) == whole
