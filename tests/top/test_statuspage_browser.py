@@ -1,44 +1,26 @@
-"""The status page in a real browser, before a real daemon and a real server, whose model has a hostile name."""
+"""The status page in a real browser, before a real daemon and a real server."""
 
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 from browser import Browser, BrowserUnavailable, Page, browsing, program
 from rpc.stage import staged
-from serving import Daemon, config_of, entry, environment, short_folder
 from statuspage.pages import page_of
-from waiting import wait_until
+from top.world import HOSTILE, World
 
-from zoe_client import ZoeError
 from zoe_grpcd.adapters.httpport import HttpPort
-from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
 
-HOSTILE = "<img src=x onerror=\"document.title='lost'\"></td><script>document.title='lost'</script>"
 DRAWN = "document.querySelectorAll('#charts svg').length === 4"
 WHITE, NEARLY_BLACK = "rgb(255, 255, 255)", "rgb(23, 27, 33)"
 
 
-@pytest.fixture(scope="module", name="url")
-def _url(tools: Any, quick_gguf: Path) -> Iterator[str]:
-    """The page of a daemon with a backend that answers and one that is down, and two requests that it has seen."""
-    options = LlamaServerOptions(quick_gguf, alias=HOSTILE, slots=2)
-    with short_folder() as folder, start_llama_server(tools, folder, options) as server:
-        down = {"name": "attic", "kind": "llamacpp", "url": "http://127.0.0.1:9"}
-        port = {"metrics_listen": "127.0.0.1:0"}
-        config = config_of(folder, server=port, backends=[entry("jetson", server), down])
-        with Daemon(folder, config, environment()) as daemon:
-            client = daemon.client()
-            client.complete("Tell me a short story.", max_output_tokens=5)
-            with suppress(ZoeError):
-                client.complete("Hello", model=HOSTILE + "?")
-            log = wait_until(lambda: "status page on " in daemon.log and daemon.log)
-            yield str(log).partition("status page on ")[2].partition(",")[0]
+@pytest.fixture(name="url")
+def _url(world: World) -> str:
+    return world.page
 
 
 @pytest.fixture(name="browser")
@@ -62,7 +44,7 @@ async def opened(browser: Browser, url: str, **how: Any) -> Page:
 async def test_the_page_shows_the_fleet_and_its_decisions(browser: Browser, url: str) -> None:
     page = await opened(browser, url)
     head, backends, decisions = [await page.text(s) for s in ("header", "#backends", "#decisions")]
-    assert "1 of 2 backends ready" in head
+    assert "2 of 3 backends ready" in head
     assert "jetson llamacpp" in backends
     assert "connection refused" in backends
     assert "creative" in decisions
@@ -73,17 +55,15 @@ async def test_the_page_shows_the_fleet_and_its_decisions(browser: Browser, url:
     )  # a minute has to have begun well
 
 
-async def test_no_name_becomes_markup_and_nothing_complains(browser: Browser, url: str) -> None:
-    page = await opened(browser, url)
+async def test_no_name_becomes_markup_and_nothing_complains(browser: Browser, world: World) -> None:
+    page = await opened(browser, world.page)
     assert HOSTILE in await page.text("#backends")
     assert HOSTILE in await page.ask("document.querySelector('#decisions').textContent")
     assert await page.ask("document.title") == "zoe-grpcd"
     assert await page.ask("document.querySelectorAll('img').length") == 0
     assert page.complaints == []
-    assert {request.removeprefix(url) for request in page.requests if not request.startswith("data:")} == {
-        "",
-        "status.json",
-    }
+    requests = {request.removeprefix(world.page) for request in page.requests if request[:5] != "data:"}
+    assert requests == {"", "status.json"}
 
 
 async def test_what_a_name_could_do_the_policy_forbids(browser: Browser, url: str) -> None:
