@@ -52,7 +52,8 @@ class Line:
         self._classes: dict[int, _Class] = {}
         self._tickets: dict[Ticket, None] = {}
         self._count = 0
-        self._ordered: dict[Ticket, int] | None = None  # the whole line and each one's place in it, until it changes
+        # The whole line and each one's place in it, until it changes.
+        self._ordered: dict[Ticket, int] | None = None
 
     def __len__(self) -> int:
         return len(self._tickets)
