@@ -95,7 +95,8 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     new.add_argument("--name", type=key_name, default="caller", help="whose it is; default: caller")
     new.add_argument("--json", action="store_true", help="print JSON")
     shells = commands.add_parser(
-        "completion", help="print a script that completes commands and options; bash: source <(zoe-grpcd completion bash)"
+        "completion",
+        help="print a script that completes commands and options; bash: source <(zoe-grpcd completion bash)",
     )
     shells.add_argument("shell", choices=("bash", "zsh"))
     units = commands.add_parser("systemd", help="work with the user units").add_subparsers(
