@@ -156,6 +156,13 @@ def test_without_a_daemon_it_says_so_and_ends(tmp_path: Path) -> None:
         assert top.attributes == top.before
 
 
+def test_a_key_that_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
+    with PseudoTerminal([*TOP, "--api-key-file", f"{tmp_path}/none"], environment()) as top:
+        assert top.ended() == 2
+        top.shows("zoe-grpcd: ", "none")
+        assert "Traceback" not in top.text
+
+
 def test_a_daemon_that_goes_is_told_of_and_its_successor_is_found(world: World) -> None:
     """The last test: it ends the daemon that the others share."""
     folder = world.daemon.folder

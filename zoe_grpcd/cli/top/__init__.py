@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     """Runs it until the person leaves; returns the exit status."""
     try:
         asyncio.run(_top(options))
-    except NoTerminal as error:
+    except (NoTerminal, ValueError, OSError) as error:
         print(f"zoe-grpcd: {error}", file=sys.stderr)
         return 2
     except grpc.RpcError as error:
