@@ -8,6 +8,7 @@ from zoe_grpcd.config import Config, keys
 from zoe_grpcd.config import backends as sections
 from zoe_grpcd.core.breaker import Caution
 from zoe_grpcd.core.domain import Backend, Deployment, Grant, Locality, ModelFacts, Price
+from zoe_grpcd.core.firsttoken import Bounds
 from zoe_grpcd.core.grants import permission
 from zoe_grpcd.core.intents import Intent, configured
 from zoe_grpcd.core.options import normalise
@@ -57,7 +58,11 @@ def settings_of(config: Config, generation: int = 1) -> Settings:
     )
     given = config.reliability
     reliability = Reliability(
-        given.max_attempts, given.retry_delay, hedge=given.hedge, hedge_share=given.hedge_share
+        given.max_attempts,
+        given.retry_delay,
+        Bounds(given.first_token_least, given.first_token_most),
+        given.hedge,
+        given.hedge_share,
     )
     return Settings(
         tuple(_backend(section) for section in config.backends),

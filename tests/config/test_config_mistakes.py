@@ -279,6 +279,10 @@ TABLE = [
         ["1: backends[0].name: environment variable N is not set"],
     ),
     ("backends: [{name: x, url: '${U}'}]", ["1: backends[0].url: environment variable U is not set"]),
+    (
+        "reliability: {first_token_least: 20m}",
+        ["1: reliability.first_token_least: first_token_least must be at most first_token_most"],
+    ),
     # YAML itself
     ("log: {level: info", ["is not YAML: expected ',' or '}', but got '<stream end>'"]),
     ("log:\n  level: info\n format: json", ["3: : is not YAML: "]),

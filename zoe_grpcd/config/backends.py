@@ -70,7 +70,7 @@ class Backend(Section):
     connect_timeout: PositiveSeconds = option("1s", "Time for a connection to it.")
     first_token_timeout: PositiveSeconds | None = option(
         None,
-        "Time from a request to its first token. Unset: sized by its load and its prompt, 10 s to 10 min.",
+        "Time from a request to its first token. Unset: sized by its load and its prompt, within the bounds of reliability.",
     )
     idle_timeout: PositiveSeconds = option("30s", "Longest silence between two pieces of an answer.")
     litellm_params: Hidden[Mapping[str, JsonValue]] | None = option(

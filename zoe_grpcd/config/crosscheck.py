@@ -13,6 +13,7 @@ from zoe_grpcd.config.backends import CLOUD_URLS, Kind, Params
 from zoe_grpcd.config.document import UNREADABLE
 from zoe_grpcd.config.model import Config
 from zoe_grpcd.config.problem import Path, did_you_mean
+from zoe_grpcd.config.values import seconds
 from zoe_grpcd.core.intents import SHIPPED
 
 _INTENTS = [intent.name for intent in SHIPPED]
@@ -39,6 +40,8 @@ _ALTERNATIVES = (
     ("routing.fallback_chains.*.[]", ("kinds", "models", "backends")),
     ("routing.fallback_chains.*.steps.[]", ("kinds", "models", "backends")),
 )
+
+_FIRST_TOKEN = {"first_token_least": "30s", "first_token_most": "10m"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,20 @@ def findings(data: Any) -> Iterator[Finding]:
         _doors,
         _bundles,
         _chat,
+        _bounds,
     ):
         yield from check(data)
+
+
+def _bounds(data: Any) -> Iterator[Finding]:
+    for path, section in _sections(data, "reliability"):
+        try:
+            least, most = (seconds(section.get(name, usual)) for name, usual in _FIRST_TOKEN.items())
+        except ValueError:  # told where the value is
+            continue
+        if least > most:
+            named = next(name for name in _FIRST_TOKEN if name in section)
+            yield Finding((*path, named), "first_token_least must be at most first_token_most")
 
 
 def advice(data: Any) -> Iterator[Finding]:

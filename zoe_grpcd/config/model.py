@@ -117,6 +117,15 @@ class Reliability(Section):
     rate_limit_cooldown: Seconds = option(
         "60s", "Time without requests for a model on a backend after a 429 that does not say how long."
     )
+    first_token_least: PositiveSeconds = option(
+        "30s",
+        "The shortest time that a first token is waited for, where the backend has no first_token_timeout; a third of it"
+        " where enough of them were timed. Beyond it, the time is sized by the load and the prompt.",
+    )
+    first_token_most: PositiveSeconds = option(
+        "10m",
+        "The longest time that a first token is waited for, where the backend has no first_token_timeout.",
+    )
     hedge: Flag = option(
         OFF,
         "Whether a second backend is asked, too, when the first is slower with its first token than 95 of 100 times.",
