@@ -153,13 +153,18 @@ async def continuation(of: Subject) -> tuple[bool, bool]:
     """Whether the rest of an answer is exactly what it would have been: from the same tokens, from the text so far."""
     whole = of.answer("", max_output_tokens=WORDS)
     assert whole is not None
-    exact = False
-    for _ in range(
-        3 if KIND_TABLE[of.kind].takes_tokens else 1
-    ):  # to a slow reader, two tokens come in one piece
-        exact = exact or await _seam(of, whole.text) == SEAM_QUALITY_EXACT_TOKENS
-    text = await _seam(of, whole.text, **({"top_logprobs": 1} if exact else {})) == SEAM_QUALITY_TEXT_PREFILL
+    tries = 3 if KIND_TABLE[of.kind].takes_tokens else 1  # to a slow reader, two tokens come in one piece
+    exact = await _goes_on(of, whole.text, SEAM_QUALITY_EXACT_TOKENS, tries)
+    beside = {"top_logprobs": 1} if exact else {}  # for which nobody goes on from tokens
+    text = await _goes_on(of, whole.text, SEAM_QUALITY_TEXT_PREFILL, tries, **beside)
     return exact, text
+
+
+async def _goes_on(of: Subject, whole: str, seam: int, tries: int, **how: Any) -> bool:
+    for _ in range(tries):
+        if await _seam(of, whole, **how) == seam:
+            return True
+    return False
 
 
 async def _seam(of: Subject, whole: str, **how: Any) -> int | None:
