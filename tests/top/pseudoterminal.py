@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import select
 import signal
 import struct
 import subprocess
@@ -65,6 +66,8 @@ class PseudoTerminal:
         self._lock = threading.Lock()
         self._ours, theirs = pty.openpty()
         self._theirs = theirs
+        self._stopped, self._stop = os.pipe()
+        self._open = [self._ours, theirs, self._stopped, self._stop]
         _set_size(theirs, size)
         self.before = termios.tcgetattr(theirs)
         self.process = subprocess.Popen(
@@ -87,16 +90,19 @@ class PseudoTerminal:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        os.close(self._theirs)  # the last one that had it open: the reader comes to its end
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Closes our ends, as a connection that breaks does; no signal tells the program. Twice is once."""
+        if self._reader.is_alive():
+            os.write(self._stop, b".")
         self._reader.join()
-        os.close(self._ours)
+        while self._open:
+            os.close(self._open.pop())
 
     def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self._ours, 65536)
-            except OSError:
-                return
+        while self._stopped not in select.select([self._ours, self._stopped], [], [])[0]:
+            data = os.read(self._ours, 65536)
             with self._lock:
                 self._stream.feed(data)
                 self.left = self.left or b"\x1b[?1049l" in data

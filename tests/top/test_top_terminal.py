@@ -104,6 +104,13 @@ def test_a_backend_is_drained_and_taken_back(world: World) -> None:
         wait_until(lambda: world.daemon.state("jetson") == "READY", LIMIT)
 
 
+def test_it_ends_when_nobody_is_at_the_other_end_any_more(world: World) -> None:
+    with world.top() as top:
+        top.shows("quick @ jetson")
+        top.hang_up()
+        assert top.ended() == 0
+
+
 @pytest.mark.parametrize(
     ("by", "status"), [("q", 0), (signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)]
 )

@@ -101,6 +101,8 @@ class Session:
                     self._terminal.redrawn()
                 case Drain() | Undrain():
                     self._begin(action)
+        if self._terminal.is_gone:
+            self._over.set()
         self._show()
 
     def _begin(self, action: Drain | Undrain) -> None:

@@ -6,6 +6,7 @@ Rule: whatever happens inside `opened`, the terminal is as it was before when it
 import curses
 import locale
 import os
+import select
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -81,6 +82,13 @@ class Terminal:
             if name:
                 yield name
 
+    @property
+    def is_gone(self) -> bool:
+        """Nobody is at the other end any more: it was hung up, and the signal that tells so went to another process."""
+        ends = select.poll()
+        ends.register(sys.stdin.fileno(), 0)
+        return any(event & (select.POLLHUP | select.POLLERR) for _, event in ends.poll(0))
+
     def fitted(self) -> None:
         """The window has another size now."""
         size = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1)
@@ -109,9 +117,10 @@ def opened() -> Iterator[Terminal]:
         yield Terminal(window)
     finally:
         window.keypad(False)  # noqa: FBT003
-        with suppress(curses.error):
+        with suppress(curses.error):  # as where it is gone
             curses.curs_set(1)
-        curses.endwin()
+        with suppress(curses.error):
+            curses.endwin()
 
 
 def _check() -> None:
