@@ -30,4 +30,5 @@ def test_options_and_files_that_are_named_exist(page: Path) -> None:
     named = re.findall(rf"`((?:{'|'.join(SECTIONS)})\.[a-z_.]+)`", text)
     assert [name for name in named if name not in known] == []
     files = re.findall(r"\b((?:clients|tests|protos|docs)/[\w/.-]+\.\w+)", text)
-    assert [name for name in files if not (ROOT / name).exists()] == []
+    made = set(re.findall(r"^`([\w/.-]+)`:$", text, re.MULTILINE))  # by the reader, as the page says
+    assert [name for name in files if name not in made and not (ROOT / name).exists()] == []

@@ -78,9 +78,10 @@ class Daemon:
             self._monitor.watch(_backend(world, name), link)
 
     async def close(self) -> None:
-        """Ends what goes on beside the requests."""
+        """Ends what goes on beside the requests, and takes the rival's strategy from the daemon's own."""
         await self._monitor.close()
         await self._router.close()
+        STRATEGIES.pop(PICKED, None)
 
     async def serve(self, request: Request) -> None:
         """A request, to its end."""
