@@ -6,7 +6,6 @@ GPU's, nor what reads pictures and sound.
 
 import os
 import subprocess
-import sys
 import venv
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from .fetch import BackendUnavailable, cache_folder, only_one
 from .servers import Command, Server, free_port
 
 VERSION = "0.32.0"
-TORCH = "torch==2.13.0+cpu"
 READY_WITHIN = 500.0  # seconds; 20 to 60 on two cores that have nothing else to do
 
 
@@ -31,12 +29,6 @@ class VLLMOptions:
     api_key: str | None = None
     developer: bool = False
     args: Sequence[str] = ()
-
-
-def has_torch() -> bool:
-    """Whether pip finds torch for the CPU, which PyPI does not have."""
-    argv = ["install", "--dry-run", "--no-deps", "--ignore-installed", "--quiet", TORCH]
-    return subprocess.run([*_pip(sys.executable), *argv], check=False, capture_output=True).returncode == 0
 
 
 def find_vllm(folder: Path | None = None) -> Path:
@@ -105,7 +97,3 @@ def start_vllm(python: Path, folder: Path, options: VLLMOptions) -> Server:
         "OMP_NUM_THREADS": "1",
     }
     return Server(Command("vllm", tuple(argv), port, folder / f"vllm-{port}.log", env)).start()
-
-
-if __name__ == "__main__":  # `python -m zoe_grpcd.localbackends.vllm`: 0 where it can be installed
-    sys.exit(not has_torch())
