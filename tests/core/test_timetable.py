@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.timetable import ANY, Sharing, Shop, Task, loss_beside, play
+from zoe_grpcd.core.timetable import ANY, Sharing, Shop, Task, loss_beside, play, wait_for_one
 
 M, N, P = "m", "n", "p"
 ALONE = Sharing(0.0, 0.0)
@@ -142,6 +142,19 @@ def test_what_two_for_different_models_lose_by_each_other_is_the_difference_of_t
     assert (loss is not None) == (ready and M not in shop.loading)
     if loss is not None:
         check_loss(shop, [task], mine, loss)
+
+
+@given(shops, st.sampled_from([M, N, ANY]), st.floats(0.01, 20), st.floats(0.01, 20))
+def test_who_waits_for_the_only_slot_of_its_model_begins_when_that_ends_and_nobody_loses(
+    shop: Shop, other: str, left: float, work: float
+) -> None:
+    shop, task, mine = shop.loading_in(M, 0.0), Task(other, left), Task(M, work)
+    wait = wait_for_one(shop, [task], M)
+    assert (wait is not None) == (other == M and shop.slots == 1 and M not in shop.loading)
+    if wait is not None:
+        before, place = play(shop, [task, mine]).places
+        assert (before.end, place.start) == pytest.approx((left, wait))
+        assert place.end == pytest.approx(wait + work)
 
 
 def check_loss(shop: Shop, tasks: list[Task], mine: Task, loss: float) -> None:

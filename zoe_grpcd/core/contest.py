@@ -53,17 +53,13 @@ def standing(options: list[Option]) -> list[float]:
 
     7 and 3 are shares of equals: they say nothing of another model.
     """
-    weights = shares(options)
-    if {option.view.deployment.weight for option in options} != {1.0}:
-        most: dict[str, float] = {}
-        for option in options:
-            deployment = option.view.deployment
-            most[deployment.model] = max(deployment.weight, most.get(deployment.model, 0.0))
-        return [
-            weight / (most[option.view.deployment.model] or 1.0)
-            for weight, option in zip(weights, options, strict=True)
-        ]
-    return weights
+    weights, deployments = shares(options), [option.view.deployment for option in options]
+    if {deployment.weight for deployment in deployments} == {1.0}:
+        return weights
+    most: dict[str, float] = {}
+    for deployment in deployments:
+        most[deployment.model] = max(deployment.weight, most.get(deployment.model, 0.0))
+    return [weight / (most[d.model] or 1.0) for weight, d in zip(weights, deployments, strict=True)]
 
 
 def measured(name: str, values: list[float], contest: Contest) -> Scores:

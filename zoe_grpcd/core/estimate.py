@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from zoe_grpcd.core.domain import Ask, Estimate, LoadState
 from zoe_grpcd.core.learning import MOST_IMAGE_TOKENS
-from zoe_grpcd.core.timetable import Shop, Task, loss_beside, play
+from zoe_grpcd.core.timetable import Shop, Task, loss_beside, play, wait_for_one
 from zoe_grpcd.core.views import BackendView, DeploymentView
 
 MESSAGE_TOKENS = 4
@@ -133,6 +133,8 @@ def wait_of(view: DeploymentView, backend: BackendView, work: float) -> Wait:
         and (loss := loss_beside(shop, backend.tasks, Task(model, work))) is not None
     ):
         return Wait(slowdown=1.0 + loss / work, burden=loss)
+    if not view.load_seconds and (left := wait_for_one(shop, backend.tasks, model)) is not None:
+        return Wait(left)
     before = backend.played
     if before is None:
         before = backend.played = play(shop, backend.tasks)

@@ -137,6 +137,16 @@ def _loss_beside_stranger(shop: Shop, tasks: Sequence[Task], mine: Task) -> floa
     return shop.sharing.strangers * min(mine.work, left)
 
 
+def wait_for_one(shop: Shop, tasks: Sequence[Task], model: str) -> float | None:
+    """Seconds until a model with one slot has it free, while one request of its own is all that is at work; None: it is not so.
+
+    Nobody loses by whoever waits for it.
+    """
+    if len(tasks) != 1 or shop.slots != 1 or tasks[0].model != model or not _is_ready(shop, model):
+        return None
+    return tasks[0].work
+
+
 def _all_start(shop: Shop, tasks: Sequence[Task]) -> bool:
     """Nobody waits, and nothing is loaded."""
     models = [task.model for task in tasks]
