@@ -64,6 +64,10 @@ def make_server(
             ("grpc.max_concurrent_streams", max_streams),
             ("grpc.max_receive_message_length", max_receive_bytes),
             ("grpc.max_allowed_incoming_connections", 4096),
+            # calls that nobody has taken up yet: beyond these, gRPC cancels some of everybody's by chance, of which two
+            # hostile connections with the usual 1,000 could make use
+            ("grpc.server.max_pending_requests", 20_000),
+            ("grpc.server.max_pending_requests_hard_limit", 40_000),
             ("grpc.max_metadata_size", 16 * 1024),
             ("grpc.absolute_max_metadata_size", 32 * 1024),
             ("grpc.server_handshake_timeout_ms", 10_000),
