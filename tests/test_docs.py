@@ -32,3 +32,10 @@ def test_options_and_files_that_are_named_exist(page: Path) -> None:
     files = re.findall(r"\b((?:clients|tests|protos|docs)/[\w/.-]+\.\w+)", text)
     made = set(re.findall(r"^`([\w/.-]+)`:$", text, re.MULTILINE))  # by the reader, as the page says
     assert [name for name in files if name not in made and not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("figures", ["benchmarks/results.md", "benchmarks/chaos/results.md"])
+def test_the_figures_of_the_readme_are_those_that_were_measured(figures: str) -> None:
+    lines = (ROOT / figures).read_text().splitlines()
+    table = "\n".join(line for line in lines if line.startswith("|"))
+    assert (ROOT / "README.md").read_text().count(table) == 1

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from zoe_grpcd.config.address import host_of, is_loopback
 from zoe_grpcd.config.backends import CLOUD_URLS, Kind, Params
 from zoe_grpcd.config.document import UNREADABLE
-from zoe_grpcd.config.model import Config
+from zoe_grpcd.config.model import Config, Reliability
 from zoe_grpcd.config.problem import Path, did_you_mean
 from zoe_grpcd.config.values import seconds
 from zoe_grpcd.core.intents import SHIPPED
@@ -41,7 +41,7 @@ _ALTERNATIVES = (
     ("routing.fallback_chains.*.steps.[]", ("kinds", "models", "backends")),
 )
 
-_FIRST_TOKEN = {"first_token_least": "30s", "first_token_most": "10m"}
+_FIRST_TOKEN = ("first_token_least", "first_token_most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,9 @@ def findings(data: Any) -> Iterator[Finding]:
 def _bounds(data: Any) -> Iterator[Finding]:
     for path, section in _sections(data, "reliability"):
         try:
-            least, most = (seconds(section.get(name, usual)) for name, usual in _FIRST_TOKEN.items())
+            least, most = (
+                seconds(section.get(name, Reliability.model_fields[name].default)) for name in _FIRST_TOKEN
+            )
         except ValueError:  # told where the value is
             continue
         if least > most:

@@ -138,7 +138,7 @@ def _is_meant(selection: Selection, view: DeploymentView, snapshot: Snapshot) ->
 def gate_of(question: Question, view: BackendView, *, picky: bool = True) -> Gate:
     """What a backend means for this request; `picky`: as `is_picky` tells."""
     trust = 1.0 if view.phase is Phase.COOLING_DOWN else view.trust
-    idle = 1.0 + by_neighbours(view) * view.neighbours if is_idle(view) else 0.0
+    idle = 1.0 + by_neighbours(view) if is_idle(view) else 0.0
     closed = (
         (*_unwanted(question, view.backend), *_closed(question, view)) if picky else _closed(question, view)
     )

@@ -91,7 +91,7 @@ def alone(size: Size, view: DeploymentView, slowdown: float = 1.0) -> Estimate:
 
 def estimate(size: Size, view: DeploymentView, backend: BackendView) -> Estimate:
     """The expected times on a backend, given all that it does."""
-    slower = by_neighbours(backend) * backend.neighbours if backend.neighbours else 0.0
+    slower = by_neighbours(backend)
     if is_idle(backend) and not view.load_seconds:
         return alone(size, view, 1.0 + slower)
     expected = alone(size, view)
@@ -117,8 +117,8 @@ def is_idle(backend: BackendView) -> bool:
 
 
 def by_neighbours(backend: BackendView) -> float:
-    """By how much a request is slower for each one at work on another backend of its machine."""
-    return (backend.shop or USUAL_SHOP).sharing.neighbours
+    """By how much a request is slower for all at work on other backends of its machine."""
+    return (backend.shop or USUAL_SHOP).sharing.neighbours * backend.neighbours
 
 
 def wait_of(view: DeploymentView, backend: BackendView, work: float) -> Wait:
