@@ -6,7 +6,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from zoe.admin.v1.admin_service_pb2 import (
 from zoe.inference.v1.inference_service_pb2 import CompleteRequest
 from zoe_client import Client, ZoeError, from_rpc_error
 from zoe_grpcd.access import digest_of
+from zoe_grpcd.core.budget import day_of
 from zoe_grpcd.localbackends.fetch import Tools
 from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
 from zoe_grpcd.localbackends.servers import Server
@@ -216,8 +218,24 @@ def spend_all(client: Client) -> tuple[float, ZoeError]:
             return spent, error
 
 
+def within_a_day(check: Callable[[House], None], house: House) -> None:
+    """Checks once more where a day (UTC) began meanwhile, as budgets did."""
+    today = day_of(time.time())
+    try:
+        check(house)
+    except AssertionError:
+        if day_of(time.time()) == today:
+            raise
+        check(house)
+
+
 def test_a_budget_is_spent_and_outlives_a_daemon_that_is_killed(house: House) -> None:
+    within_a_day(spend_kill_and_spend, house)
+
+
+def spend_kill_and_spend(house: House) -> None:
     daemon = house.daemon
+    warned = daemon.log.count("key spender has spent")
 
     def kept() -> dict[str, float]:
         query = "SELECT text FROM state WHERE kind = 'budget' AND key = 'spender'"
@@ -231,7 +249,7 @@ def test_a_budget_is_spent_and_outlives_a_daemon_that_is_killed(house: House) ->
     assert refusal.retry_after is not None
     assert 0 < refusal.retry_after <= 86400
     wait_until(lambda: kept().get("spent_usd") == pytest.approx(spent), 10.0)
-    assert daemon.log.count("key spender has spent") == 1
+    assert daemon.log.count("key spender has spent") == warned + 1
     daemon.signal(signal.SIGKILL)
     daemon.ended()
     (daemon.folder / "notify").unlink()
@@ -241,18 +259,23 @@ def test_a_budget_is_spent_and_outlives_a_daemon_that_is_killed(house: House) ->
 
 
 def test_a_key_comes_and_goes_with_a_reload_and_what_the_others_have_used_stays(house: House) -> None:
+    within_a_day(add_a_key_and_take_it_away, house)
+
+
+def add_a_key_and_take_it_away(house: House) -> None:
     file, daemon = house.daemon.folder / "keys.yaml", house.daemon
+    spend_all(house.client("spender"))
     before = file.read_text()
-    late = {"name": "late", "key": "zoe-s3cret-late"}
+    late, added = {"name": "late", "key": "zoe-s3cret-late"}, daemon.log.count("auth.keys_file[late]: added")
     assert reason_of(house.client(late["key"]))[1] == "CREDENTIALS_INVALID"
     file.write_text(json.dumps([*json.loads(before), late]))
     daemon.signal(signal.SIGHUP)
-    wait_until(lambda: "auth.keys_file[late]: added" in daemon.log, 20.0)
+    wait_until(lambda: daemon.log.count("auth.keys_file[late]: added") > added, 20.0)
     assert house.client(late["key"]).complete(PROMPT, max_output_tokens=5).text.strip()
     assert reason_of(house.client("spender"))[1] == "BUDGET_EXCEEDED"
     file.write_text(before)
     daemon.signal(signal.SIGHUP)
-    wait_until(lambda: "auth.keys_file[late]: removed" in daemon.log, 20.0)
+    wait_until(lambda: daemon.log.count("auth.keys_file[late]: removed") > added, 20.0)
     assert reason_of(house.client(late["key"]))[1] == "CREDENTIALS_INVALID"
 
 

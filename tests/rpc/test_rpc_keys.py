@@ -28,10 +28,14 @@ from waiting import eventually
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe.inference.v1 import routing_pb2
 from zoe_grpcd.access import Access, Credential, digest_of
+from zoe_grpcd.access.caller import Clocks
 from zoe_grpcd.adapters.store_memory import MemoryStore
 from zoe_grpcd.core.domain import Backend, Delta, Grant, Locality, ModelFacts, Price
 from zoe_grpcd.core.grants import permission
 
+# Time stands still: a minute does not pass in a slow test, nor does a day.
+NOON = 86_400.0 * 20_000 + 43_200
+CLOCKS = Clocks(lambda: 1000.0, lambda: NOON)
 KEY, OTHER = "zoe-s3cret-app", "zoe-s3cret-other"
 SETTING = Setting(
     (
@@ -53,7 +57,7 @@ async def _stage() -> AsyncIterator[Stage]:
 def grant(stage: Stage, *globs: str, **what: Any) -> Access:
     """The stage asks for keys; one may do this, another one anything."""
     globs = globs or ("*",)
-    access = Access(MemoryStore())
+    access = Access(MemoryStore(), clocks=CLOCKS)
     grants = Grant("app", globs, permission(globs, {}), **what), Grant("other", priority="critical")
     access.change(map(Credential, map(digest_of, (KEY, OTHER)), grants))
     stage.gate.access = access
@@ -164,7 +168,7 @@ async def test_requests_over_the_limit_are_told_when_to_come_back_and_other_keys
     for _ in range(2):
         await stage.inference.Complete(whole(), metadata=bearer())
     for call in calls(stage, metadata=bearer())[:3]:
-        assert 50 < limited(await failed(call), "rpm") <= 60
+        assert limited(await failed(call), "rpm") == 60
     await stage.inference.Complete(whole(), metadata=bearer(OTHER))
     assert [entry.error_reason for entry in stage.gate.log.newest_first()] == [
         "",
@@ -192,7 +196,7 @@ async def test_tokens_over_the_limit_wait_for_the_minute_to_pass(stage: Stage) -
     grant(stage, tpm=1000)
     await stage.inference.Complete(whole(max_output_tokens=990), metadata=bearer())
     request = whole(said("x" * 3600), max_output_tokens=10)
-    assert 50 < limited(await failed(stage.inference.Complete(request, metadata=bearer())), "tpm") <= 60
+    assert limited(await failed(stage.inference.Complete(request, metadata=bearer())), "tpm") == 60
     await stage.inference.Complete(whole(max_output_tokens=900), metadata=bearer())
 
 
@@ -222,7 +226,7 @@ async def test_a_budget_is_spent_by_what_costs_and_the_rest_goes_on(
             "BUDGET_EXCEEDED",
         )
         assert failure.details[QuotaFailure].violations[0].subject == "key:app"
-        assert 0 < failure.details[RetryInfo].retry_delay.ToTimedelta().total_seconds() <= 86400
+        assert failure.details[RetryInfo].retry_delay.ToTimedelta().total_seconds() == 43_200
     free = await stage.inference.Complete(whole(), metadata=bearer())
     assert free.model == "tiny"
 
