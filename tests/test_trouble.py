@@ -20,6 +20,7 @@ from zoe_grpcd.core.domain import (
     Phase,
     Reason,
     Target,
+    ToolDelta,
 )
 from zoe_grpcd.core.errors import Exhausted, Fault, NoHealthyBackend, ZoeError
 from zoe_grpcd.fleet import Fleet
@@ -161,6 +162,45 @@ async def test_other_answers_are_not(answer: Script) -> None:
     for _ in range(5):
         await ends(world)
     assert view_of(world) == (None, 1.0)
+
+
+async def ended(answer: Script, window: int = 0, **options: Any) -> tuple[int, FinishReason, bool]:
+    """How many tokens a caller gets of an answer, what it is told of its end, and whether it looked wrong."""
+    world = a_world()
+    world.add("a", answer, seen_as=seen(ModelStatus("m", context_tokens=window)))
+    items: list[Item] = []
+    for _ in range(3):
+        await world.collect(items, an_ask(options=options))
+    end = next(item for item in items if isinstance(item, Completed))
+    return end.usage.completion_tokens, end.finish, "3 answers that looked wrong" in detail(world)
+
+
+# More than anybody asks for, and never the same again.
+NUMBERS = [str(number) for number in range(1000, 10_000)]
+
+
+async def test_an_answer_without_end_is_ended_at_twice_its_limit() -> None:
+    endless: Script = [said(number) for number in NUMBERS]
+    assert await ended(endless, 4096, max_output_tokens=100) == (233, FinishReason.LENGTH, True)
+
+
+@pytest.mark.parametrize(("window", "most"), [(200, 532), (0, 262_276)])
+async def test_without_a_limit_it_is_ended_at_twice_the_window(window: int, most: int) -> None:
+    endless: Script = [said(number * 100, tokens=100) for number in NUMBERS]
+    tokens, *end = await ended(endless, window)
+    assert 2 * window < tokens <= most
+    assert end == [FinishReason.LENGTH, True]
+
+
+async def test_a_tool_call_without_end_is_ended_too() -> None:
+    pieces = [ToolDelta(0, "id", "add"), *(ToolDelta(0, arguments=number) for number in NUMBERS)]
+    endless: Script = [[piece] for piece in pieces]
+    assert await ended(endless, max_output_tokens=100) == (0, FinishReason.LENGTH, True)
+
+
+async def test_a_server_that_sends_letter_by_letter_may_finish() -> None:
+    letters: Script = [*(said(letter) for letter in "four" * 100), finished(completion=100)]
+    assert await ended(letters, max_output_tokens=100) == (100, FinishReason.STOP, False)
 
 
 # ---------------------------------------------------------------------------------------------- trial and slow start

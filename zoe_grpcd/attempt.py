@@ -29,7 +29,7 @@ from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.hold import Hold, sift
 from zoe_grpcd.core.joint import Joint
 from zoe_grpcd.core.merge import call_of, traced
-from zoe_grpcd.core.oddity import looks_wrong
+from zoe_grpcd.core.oddity import end_of, looks_wrong
 from zoe_grpcd.core.progress import no_further_back
 from zoe_grpcd.core.recovery import AFTER
 from zoe_grpcd.core.transcript import Transcript
@@ -138,6 +138,7 @@ class Attempts:
         batch: list[Event] | None = await first
         self._fleet.first_token(lease, self._clock())
         lease.written = transcript.written
+        transcript.end = end_of(transcript.limit, self._fleet.window(lease))
         lease.abandon = partial(run.patience.shorten, LAST_WORDS)
         await _open(one.decision, run)
         while batch is not None:
@@ -150,6 +151,8 @@ class Attempts:
                 run.held += held
             if events:
                 await run.deliver(events)
+            if transcript.said > transcript.end and transcript.finish is None:
+                transcript.finish = Finish(FinishReason.LENGTH)
             batch = None if transcript.finish else await self._more(one.upstream, lease.backend, run)
 
     async def _more(

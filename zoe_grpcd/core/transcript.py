@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from zoe_grpcd.core.continuation import NOTHING_YET, Draft, joined
 from zoe_grpcd.core.domain import (
@@ -25,6 +26,7 @@ from zoe_grpcd.core.hold import Hold
 from zoe_grpcd.core.learning import IMAGE_TOKENS, Lesson
 
 NOT_MEASURED = Measured()
+LETTERS = 4  # of a token
 
 
 @dataclass(slots=True)
@@ -50,6 +52,9 @@ class Transcript:
     called: bool = False  # a tool
     refused: bool = False
     limit: int | None = None  # tokens that it may say
+    length: int = 0  # characters of all that `tokens` counts
+    end: float = inf  # tokens beyond which it is taken to have none
+    argued: int = 0  # characters of its tool calls, whose tokens nobody counts
 
     @property
     def is_full(self) -> bool:
@@ -65,6 +70,11 @@ class Transcript:
         """Tokens so far."""
         return self.tokens
 
+    @property
+    def said(self) -> int:
+        """Tokens at least: a server may send less than one at a time, and few are shorter than four characters."""
+        return min(self.tokens, self.length // LETTERS) + self.argued // LETTERS
+
     def take(self, batch: list[Event], now: float) -> list[Event]:
         """Counts a batch and returns what of it goes to the caller: all but the end."""
         if self.first_at is None:
@@ -76,6 +86,7 @@ class Transcript:
                 break
             if isinstance(event, Delta):
                 self.tokens += event.tokens
+                self.length += len(event.text) + len(event.reasoning) + len(event.refusal)
                 if event.text:
                     self.texts.append(event.text)
                 elif event.reasoning:
@@ -85,6 +96,7 @@ class Transcript:
                     self.refused = True
             else:
                 self.called = True
+                self.argued += len(event.arguments) + len(event.name)
             events.append(event)
         return events
 

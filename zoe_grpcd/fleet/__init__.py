@@ -30,7 +30,7 @@ from zoe_grpcd.core.views import BackendReport, DeploymentView, Snapshot
 from zoe_grpcd.fleet.found import follow_load, found_on, give_up_load, still_loads
 from zoe_grpcd.fleet.machine import Machine, machine_of
 from zoe_grpcd.fleet.memory import Memory
-from zoe_grpcd.fleet.pictures import Gallery, backend_view_of, gallery_of, report_of, view_of
+from zoe_grpcd.fleet.pictures import Gallery, backend_view_of, gallery_of, report_of, view_of, window_of
 from zoe_grpcd.fleet.probes import foreign_of, signal_of
 from zoe_grpcd.fleet.state import COLD, Host, Lease, Served, load_left
 from zoe_grpcd.fleet.trouble import Trouble
@@ -205,6 +205,12 @@ class Fleet:
         host = self._hosts[name]
         if not (host.retired and signal is Signal.UNDRAIN):
             self._signal(host, detail, now, signal)
+
+    def window(self, lease: Lease) -> int:
+        """Tokens that a prompt and its answer may have there; 0: not known."""
+        host = self._host_of(lease)
+        served = host and host.served.get(lease.deployment.model)
+        return window_of(served, lease.backend) if served else 0
 
     def answered(self, lease: Lease, now: float, *, doubt: bool = False) -> None:
         """An attempt has had its whole answer; `doubt`: one that looks wrong."""

@@ -66,7 +66,7 @@ def view_of(served: Served, host: Host, now: float) -> DeploymentView:
         served.deployment,
         served.state,
         told | facts.capabilities if facts.capabilities else told,
-        context_tokens=_window(served, backend),
+        context_tokens=window_of(served, backend),
         parameters=served.parameters,
         quality=facts.quality,
         load_seconds=load_left(served, now),
@@ -109,7 +109,7 @@ def gallery_of(views: Iterable[tuple[str, DeploymentView]]) -> Gallery:
     return Gallery({model: tuple(views) for model, views in by_model.items()}, tuple(auto))
 
 
-def _window(served: Served, backend: Backend) -> int:
+def window_of(served: Served, backend: Backend) -> int:
     """The window that a request gets: the bundle's num_ctx decides where the kind sets its window by request (such
     kinds truncate), then the operator's word, then the server's.
     """
