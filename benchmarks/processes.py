@@ -54,6 +54,10 @@ class Server:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
+    def open_files(self) -> int:
+        """Returns how many file descriptors it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
     def resident_mb(self) -> float:
         """Returns its resident memory in millions of bytes."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])

@@ -1,123 +1,127 @@
 """Holds thousands of idle streams open beside hundreds of running ones, and prints what that takes and what is left of it.
 
-python -m benchmarks.soak                                  2,000 idle, 500 running, for 60 s
+python -m benchmarks.soak                                          2,000 idle, 500 running, for 60 s
+python -m benchmarks.soak --seconds 3600 --pace 2 --idle-pace 20     an hour on a third of a core: 350 tokens a second, not 2,700
 python -m benchmarks.soak --idle 200 --running 50 --seconds 10
 
-The backend writes an idle stream's tokens 10 s apart, and a running one's 0.2 s apart; a running stream that has ended is
-followed by another, and one in ten is cancelled in the middle.
+A running stream that has ended is followed by another, and one in ten is cancelled in the middle.
 """
 
 import argparse
 import asyncio
 import contextlib
-import json
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 
 from zoe.admin.v1 import admin_service_pb2
 from zoe.admin.v1.admin_service_pb2_grpc import AdminServiceStub
+
+if TYPE_CHECKING:
+    from zoe.admin.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe.inference.v1 import message_pb2
 from zoe.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 
 from .daemon import configuration, started
 from .processes import BenchmarkError, Server, free_port, running, take_cores, wait_for_port
-from .trickle import CHAT, chunk, content_length
-from .upstream import first_event, last_events, probe_answers, token_event
 
 IDLE, BUSY = "idle", "busy"
-PACE = {IDLE: 10.0, BUSY: 0.2}  # seconds a token
 TOKENS = {IDLE: 999, BUSY: 50}
 # Streams on one connection; the daemon allows 512.
 ON_ONE = 250
 SETTLED_S = 5.0
 # Streams that are opened at the same time.
 OPENING = 50
-BACKEND = {"kind": "llamacpp", "max_in_flight": 4000, "connect_timeout": "10s", "probe_timeout": "10s"}
+BACKEND = {
+    "kind": "llamacpp",
+    "max_in_flight": 4000,
+    "connect_timeout": "10s",
+    "probe_timeout": "10s",
+    "idle_timeout": "10m",
+}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many streams, and for how long."""
+    """How many streams, for how long, and how many seconds each of their tokens takes. `every`: seconds between two looks."""
 
     idle: int = 2000
     running: int = 500
     seconds: float = 60.0
+    pace: float = 0.2
+    idle_pace: float = 10.0
+    every: float = 60.0
 
 
 @dataclass
 class Tally:
-    """What came of it. Memory in millions of bytes."""
+    """What came of it for the callers."""
 
     completed: int = 0
     cancelled: int = 0
     failed: dict[str, int] = field(default_factory=dict)
     open: int = 0
-    memory: dict[str, float] = field(default_factory=dict)
-    files: dict[str, int] = field(default_factory=dict)
-    left: str = ""
-    lag: str = ""
 
-    def note(self, when: str, server: Server) -> None:
-        """Takes the memory and the open files of the daemon."""
-        self.memory[when] = server.resident_mb()
-        self.files[when] = len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
+    def fail(self, error: grpc.aio.AioRpcError) -> None:
+        """A call has failed."""
+        what = f"{error.code().name}: {error.details()}"
+        self.failed[what] = self.failed.get(what, 0) + 1
 
 
-# ------------------------------------------------------------------------------------------------------ the backend
+# ---------------------------------------------------------------------------------------------------------- the looks
 
 
-async def serve(name: str, port: int) -> None:
-    """A backend with one model until the process is ended."""
+class Watch:
+    """Looks at the daemon from outside and prints a line each time."""
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                await reader.readexactly(content_length(head))
-                path = head.split(" ", 2)[1].partition("?")[0]
-                await (write_answer(name, writer) if path == CHAT else write_probe(name, path, writer))
-        writer.close()
+    def __init__(self, server: Server, admin: "AdminServiceAsyncStub", tally: Tally) -> None:
+        self._server, self._admin, self._tally = server, admin, tally
+        self._began, self._spent, self._looked = time.monotonic(), server.cpu_seconds(), time.monotonic()
+        print(
+            f"{'WHEN':>12} {'MEMORY MB':>10} {'FILES':>6} {'CALLS':>6} {'FLYING':>7} {'QUEUED':>7} "
+            f"{'DONE':>7} {'LEFT':>6} {'FAILED':>7} {'CPU':>5} {'LAG P50':>8} {'LAG P99':>8}"
+        )
 
-    server = await asyncio.start_server(answer, "127.0.0.1", port, backlog=4096)
-    await server.serve_forever()
+    async def look(self, when: str = "") -> None:
+        """Prints a line; `when`: in place of the seconds since it began."""
+        process = (await self._admin.GetStats(admin_service_pb2.GetStatsRequest())).process
+        p50, p99 = (getattr(process.loop_lag, name).ToMilliseconds() for name in ("p50", "p99"))
+        flying, queued = await self.under_way()
+        files, tally = self._server.open_files(), self._tally
+        print(
+            f"{when or f'{time.monotonic() - self._began:.0f} s':>12} {self._server.resident_mb():>10.1f} {files:>6} "
+            f"{process.active_calls:>6} {flying:>7} {queued:>7} {tally.completed:>7} {tally.cancelled:>6} "
+            f"{sum(tally.failed.values()):>7} {self._cpu():>5.0%} {p50:>5} ms {p99:>5} ms",
+            flush=True,
+        )
 
+    async def under_way(self) -> tuple[int, int]:
+        """Requests in flight and queued, as the daemon has it."""
+        backends = (await self._admin.ListBackends(admin_service_pb2.ListBackendsRequest())).backends
+        return sum(b.load.in_flight for b in backends), sum(b.load.queued for b in backends)
 
-@cache
-def chunks(name: str) -> list[bytes]:
-    """An answer in HTTP/1.1's chunked coding, event by event."""
-    count = TOKENS[name]
-    events = [first_event(), *(token_event(number) for number in range(count)), last_events(count)]
-    return [chunk(text) for text in events]
+    async def until_over(self) -> None:
+        """Returns when nothing is in flight or queued, or after 30 s."""
+        limit = time.monotonic() + 30
+        while True:
+            if not any(await self.under_way()) or time.monotonic() > limit:
+                return
+            await asyncio.sleep(0.1)
 
-
-async def write_answer(name: str, writer: asyncio.StreamWriter) -> None:
-    """An answer, token by token; the first at once, so that idle streams open quickly."""
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-    for number, piece in enumerate(chunks(name)):
-        writer.write(piece)
-        await writer.drain()
-        if number:
-            await asyncio.sleep(PACE[name] * random.uniform(0.8, 1.2))
-    writer.write(b"0\r\n\r\n")
-
-
-async def write_probe(name: str, path: str, writer: asyncio.StreamWriter) -> None:
-    """What a llama-server tells of itself."""
-    told = probe_answers(name).get(path.strip("/"))
-    body = json.dumps(told).encode() if told is not None else b"{}"
-    status = "200 OK" if told is not None else "404 Not Found"
-    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    writer.write(head.encode() + body)
-    await writer.drain()
+    def _cpu(self) -> float:
+        """Part of a core since the last look."""
+        now, spent = time.monotonic(), self._server.cpu_seconds()
+        part = (spent - self._spent) / max(now - self._looked, 0.001)
+        self._looked, self._spent = now, spent
+        return part
 
 
 # --------------------------------------------------------------------------------------------------------- the load
@@ -127,6 +131,7 @@ def request_for(name: str) -> pb.StreamCompleteRequest:
     """A stream of one of the models."""
     request = pb.StreamCompleteRequest()
     request.spec.target.model = f"static-{name}"
+    request.spec.max_output_tokens = TOKENS[name]
     message = request.spec.messages.add(role=message_pb2.ROLE_USER)
     message.parts.add(text="tell me")
     return request
@@ -142,33 +147,37 @@ class Load:
         self._over = asyncio.Event()
         self._opened, self._tried, self._door = asyncio.Event(), 0, asyncio.Semaphore(OPENING)
 
-    async def run(self, server: Server) -> None:
+    async def run(self, watch: Watch) -> None:
         """Opens everything, lets it run, and closes it."""
         idle = [asyncio.create_task(self._hold(n)) for n in range(self._plan.idle)]
         await self._opened.wait()
         busy = [asyncio.create_task(self._repeat(n)) for n in range(self._plan.running)]
-        await asyncio.sleep(self._plan.seconds / 2)
-        self._tally.note("half-way", server)
-        await asyncio.sleep(self._plan.seconds / 2)
-        self._tally.note("at the end", server)
+        end = time.monotonic() + self._plan.seconds
+        while (left := end - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, self._plan.every))
+            await watch.look()
         self._over.set()
         for task in idle:
             task.cancel()
         await asyncio.gather(*idle, *busy, return_exceptions=True)
 
     async def _hold(self, number: int) -> None:
+        """One stream that hardly moves, until all is over."""
         await self._door.acquire()
-        call = self._stubs[number // ON_ONE].StreamComplete(request_for(IDLE), timeout=3600)
+        call = self._stubs[number // ON_ONE].StreamComplete(
+            request_for(IDLE), timeout=self._plan.seconds + 3600
+        )
+        opened = False
         try:
             async for event_ in call:
-                if event_.HasField("delta"):
+                if event_.HasField("delta") and not opened:
+                    opened = True
                     self._tally.open += 1
                     self._try()
-                    break
-            await self._over.wait()
         except grpc.aio.AioRpcError as error:
-            self._fail(error)
-            self._try()
+            self._tally.fail(error)
+            if not opened:
+                self._try()
         finally:
             call.cancel()
 
@@ -179,6 +188,7 @@ class Load:
             self._opened.set()
 
     async def _repeat(self, number: int) -> None:
+        """One stream after the other."""
         stub = self._stubs[(self._plan.idle + number) // ON_ONE]
         while not self._over.is_set():
             call = stub.StreamComplete(request_for(BUSY), timeout=600)
@@ -192,29 +202,10 @@ class Load:
                 else:
                     self._tally.completed += 1
             except grpc.aio.AioRpcError as error:
-                self._fail(error)
-
-    def _fail(self, error: grpc.aio.AioRpcError) -> None:
-        what = f"{error.code().name}: {error.details()}"
-        self._tally.failed[what] = self._tally.failed.get(what, 0) + 1
+                self._tally.fail(error)
 
 
-async def what_is_left(admin: AdminServiceStub, tally: Tally, server: Server) -> None:
-    """Waits until nothing is in flight, and notes what there is then."""
-    limit = time.monotonic() + 30
-    while True:
-        backends = (await admin.ListBackends(admin_service_pb2.ListBackendsRequest())).backends
-        flying = sum(backend.load.in_flight for backend in backends)
-        queued = sum(backend.load.queued for backend in backends)
-        tally.left = f"{flying} in flight, {queued} queued"
-        if not (flying or queued) or time.monotonic() > limit:
-            break
-        await asyncio.sleep(0.1)
-    process = (await admin.GetStats(admin_service_pb2.GetStatsRequest())).process
-    p50, p99 = (getattr(process.loop_lag, name).ToTimedelta().total_seconds() for name in ("p50", "p99"))
-    tally.lag = f"{p50 * 1000:.1f} ms in the median, {p99 * 1000:.1f} ms at P99"
-    await asyncio.sleep(SETTLED_S)  # until connections that nobody needs are closed
-    tally.note("afterwards", server)
+# ------------------------------------------------------------------------------------------------------------ the run
 
 
 async def soak(folder: Path, plan: Plan) -> Tally:
@@ -222,9 +213,17 @@ async def soak(folder: Path, plan: Plan) -> Tally:
     cores, tally, port = take_cores(), Tally(), free_port()
     with contextlib.ExitStack() as stack:
         urls = {}
-        for name in (IDLE, BUSY):
+        for name, pace in ((IDLE, plan.idle_pace), (BUSY, plan.pace)):
             theirs, log = free_port(), folder / f"{name}.log"
-            command = [sys.executable, "-m", "benchmarks.soak", "--serve", name, str(theirs)]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.paced",
+                name,
+                str(pace),
+                str(TOKENS[name]),
+                str(theirs),
+            ]
             wait_for_port(theirs, stack.enter_context(running(command, cores.load, log)), log)
             urls[name] = f"http://127.0.0.1:{theirs}"
         config = configuration(port, urls)
@@ -235,33 +234,37 @@ async def soak(folder: Path, plan: Plan) -> Tally:
         }
         config["backends"] = [{"name": name, "url": url, **BACKEND} for name, url in urls.items()]
         server, _ = stack.enter_context(started(folder, cores.server, config))
-        tally.note("at first", server)
-        async with contextlib.AsyncExitStack() as connections:
-            count = -(-(plan.idle + plan.running) // ON_ONE)
-            apart = (("grpc.use_local_subchannel_pool", 1),)
-            channels = [
-                await connections.enter_async_context(
-                    grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=apart)
-                )
-                for _ in range(count)
-            ]
-            await Load(plan, channels, tally).run(server)
-        async with grpc.aio.insecure_channel(f"unix:{folder}/a") as channel:
-            await what_is_left(AdminServiceStub(channel), tally, server)
+        async with grpc.aio.insecure_channel(f"unix:{folder}/a") as admin:
+            watch = Watch(server, AdminServiceStub(admin), tally)
+            await watch.look("at first")
+            await under_load(plan, port, tally, watch)
+            await watch.until_over()
+            await asyncio.sleep(SETTLED_S)  # until connections that nobody needs are closed
+            await watch.look("afterwards")
+        print((folder / "zoe-grpcd.log").read_text(), end="")  # warnings and errors alone
     return tally
 
 
-def table_of(tally: Tally, plan: Plan) -> str:
+async def under_load(plan: Plan, port: int, tally: Tally, watch: Watch) -> None:
+    """All streams, on as many connections as they need."""
+    count = -(-(plan.idle + plan.running) // ON_ONE)
+    apart = (("grpc.use_local_subchannel_pool", 1),)
+    async with contextlib.AsyncExitStack() as connections:
+        channels = [
+            await connections.enter_async_context(
+                grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=apart)
+            )
+            for _ in range(count)
+        ]
+        await Load(plan, channels, tally).run(watch)
+
+
+def summary_of(tally: Tally, plan: Plan) -> str:
     """What came of it, for people."""
     lines = [
         f"{tally.open} idle streams of {plan.idle} open beside {plan.running} running ones for {plan.seconds:g} s:",
         f"{tally.completed} completed, {tally.cancelled} cancelled, {sum(tally.failed.values())} failed",
-        f"left: {tally.left}",
-        f"lag of the event loop: {tally.lag}",
         *(f"  {count} x {what}" for what, count in sorted(tally.failed.items())),
-        "",
-        f"{'WHEN':12}{'MEMORY MB':>10}{'OPEN FILES':>12}",
-        *(f"{when:12}{mb:10.1f}{tally.files[when]:12}" for when, mb in tally.memory.items()),
     ]
     return "\n".join(lines)
 
@@ -269,18 +272,16 @@ def table_of(tally: Tally, plan: Plan) -> str:
 def main() -> int:
     """Runs the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description="Many streams, for long.")
-    parser.add_argument("--serve", nargs=2, metavar=("NAME", "PORT"), help=argparse.SUPPRESS)
     parser.add_argument("--idle", type=int, default=Plan.idle, help="streams that hardly move")
     parser.add_argument("--running", type=int, default=Plan.running, help="streams that run")
     parser.add_argument("--seconds", type=float, default=Plan.seconds, help="for how long")
-    arguments = parser.parse_args()
-    if arguments.serve:
-        asyncio.run(serve(arguments.serve[0], int(arguments.serve[1])))
-        return 0
-    plan = Plan(arguments.idle, arguments.running, arguments.seconds)
+    parser.add_argument("--pace", type=float, default=Plan.pace, help="seconds a token of those that run")
+    parser.add_argument("--idle-pace", type=float, default=Plan.idle_pace, help="and of the others")
+    parser.add_argument("--every", type=float, default=Plan.every, help="seconds between two looks")
+    plan = Plan(**vars(parser.parse_args()))
     try:
         with tempfile.TemporaryDirectory(prefix="zoe-soak-") as folder:
-            print(table_of(asyncio.run(soak(Path(folder), plan)), plan))
+            print(summary_of(asyncio.run(soak(Path(folder), plan)), plan))
     except BenchmarkError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
