@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaos.stage import Stage, troubled
+from chaos.stage import MODELS, Stage, troubled
+from stuck import answering
 from waiting import wait_until
 
 from zoe_grpcd.localbackends.fetch import Tools
@@ -23,6 +24,7 @@ def _stage(tools: Tools, tmp_path_factory: pytest.TempPathFactory, quick_gguf: P
 def stage(_stage: Stage) -> Iterator[Stage]:
     """All well before each test, and nothing left behind after it."""
     wait_until(lambda: not _stage.left_behind())
+    answering(_stage.servers["ollama"], MODELS["ollama"])
     yield _stage
     try:
         wait_until(lambda: not _stage.left_behind())

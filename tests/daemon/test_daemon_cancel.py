@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from serving import Daemon, entry, serving
+from stuck import answering
 from waiting import eventually
 
 from zoe_client import AsyncClient, DeadlineExceeded, Delta
@@ -74,7 +75,7 @@ def ticks(server: Server) -> int:
 
 
 @pytest.fixture(scope="module")
-def house(tools: Tools, tmp_path_factory: pytest.TempPathFactory, endless_gguf: Path) -> Iterator[House]:
+def _house(tools: Tools, tmp_path_factory: pytest.TempPathFactory, endless_gguf: Path) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("cancel")
     heavy = make_gguf(folder / "heavy.gguf", TinyModel(name="heavy", ffn=65536))
     with ExitStack() as running:
@@ -85,6 +86,13 @@ def house(tools: Tools, tmp_path_factory: pytest.TempPathFactory, endless_gguf: 
         create_model(ollama, OllamaModel("heavy:1b", heavy))
         backends = [entry("llama", llama), entry("ollama", ollama)]
         yield House(running.enter_context(serving(backends=backends)), llama, ollama)
+
+
+@pytest.fixture
+def house(_house: House) -> House:
+    """Ollama answers at the start of each test, whoever has left it before."""
+    answering(_house.ollama, "endless:1b")
+    return _house
 
 
 async def _unary(client: AsyncClient, model: str, prompt: str = PROMPT, **options: Any) -> None:
