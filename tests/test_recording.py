@@ -383,7 +383,7 @@ async def test_a_full_disk_leaves_whole_lines_and_is_tried_again(
 ) -> None:
     """The file may not grow beyond 20 kB for a while, as RLIMIT_FSIZE has it: a write is cut short, the next one fails."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("zoe_grpcd.recording.recorder.RETRY", 0.0)
+    monkeypatch.setattr("zoe_grpcd.recording.writer.RETRY", 0.0)
     space, real = [20_000], os.write
 
     def write(descriptor: int, data: bytes) -> int:
@@ -393,12 +393,12 @@ async def test_a_full_disk_leaves_whole_lines_and_is_tried_again(
         space[0] -= written
         return written
 
-    monkeypatch.setattr("zoe_grpcd.recording.recorder.os.write", write)
+    monkeypatch.setattr("zoe_grpcd.recording.file.os.write", write)
     recorder, path = record(), tmp_path / "decisions"
     world = three_boxes(recorder)
     await some_traffic(world, 60)
     wait_until(lambda: "No space left" in caplog.text)
-    wait_until(lambda: not recorder._queue.qsize())
+    wait_until(lambda: not recorder.waiting)
     space[0] = 10**9
     await some_traffic(world, 5)
     recorder.close()
@@ -419,12 +419,12 @@ async def test_a_disk_that_hangs_holds_up_nobody(record: Any, tmp_path: Path) ->
     recorder = record()
     world = three_boxes(recorder)
     await some_traffic(world, 300)
-    assert recorder._queue.qsize() > 0
+    assert recorder.waiting > 0
 
     def drained() -> bool:
         with suppress(BlockingIOError):
             os.read(reader, 2**20)
-        return not recorder._queue.qsize()
+        return not recorder.waiting
 
     wait_until(drained)
     os.close(reader)

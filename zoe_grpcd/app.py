@@ -20,6 +20,7 @@ from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.keeper import Keeper
 from zoe_grpcd.logs import set_level
 from zoe_grpcd.monitor import Monitor
+from zoe_grpcd.recording.prompts import Prompts
 from zoe_grpcd.recording.recorder import Recorder
 from zoe_grpcd.reloading import Reloading
 from zoe_grpcd.roster import Roster
@@ -41,7 +42,7 @@ from zoe_grpcd.rpc.server import Locks, Server, listen, make_server
 from zoe_grpcd.rpc.stats import Figures
 from zoe_grpcd.settings import Settings, settings_of
 from zoe_grpcd.statuspage import StatusPage
-from zoe_grpcd.stores import store_of
+from zoe_grpcd.stores import prompts_file, store_of
 from zoe_grpcd.telemetry import Telemetry, open_port
 from zoe_grpcd.tls import Files
 from zoe_grpcd.vitals import watch_loop
@@ -70,6 +71,7 @@ class Daemon:
         self._fleet = Fleet(settings.facts, settings.deployments, random.getrandbits(63), settings.caution)
         self._monitor = Monitor(self._fleet, time.monotonic)
         self._recorder = _recorder_of(config, settings)
+        self._prompts = Prompts()
         self._around = Around(
             time.monotonic, self._monitor.nudge, record=self._recorder, look=self._monitor.look
         )
@@ -122,6 +124,8 @@ class Daemon:
             if self._recorder is not None:
                 self._recorder.start()
                 self._resources.push_async_callback(asyncio.to_thread, self._recorder.close)
+            self._write_prompts()
+            self._resources.push_async_callback(asyncio.to_thread, self._prompts.close)
             self._listen(data, admin_server)
             await self._open_port()
             if self._doors:
@@ -179,7 +183,11 @@ class Daemon:
         if self._socket_alone:
             trusted = health.HealthServicer(self._fleet, self._watchers, self._around).handlers()
         self._inference = inference.InferenceServicer(
-            self._router, self._gate, self._config.images.allow_http, understanding=self._embeddings
+            self._router,
+            self._gate,
+            self._config.images.allow_http,
+            understanding=self._embeddings,
+            overhear=self._prompts.overhear,
         )
         data_services = self._inference.handlers()
         figures = Figures(self._gate.log, self._calls, lambda: connected(self._all_addresses()))
@@ -254,6 +262,10 @@ class Daemon:
     def _router_of(self, settings: Settings) -> Router:
         return Router(self._fleet, settings.rules, self._roster.dispatchers, self._waiting, self._around)
 
+    def _write_prompts(self) -> None:
+        given = self._config.log
+        self._prompts.change(prompts_file(given.prompts), given.prompts_max_bytes)
+
     def _told(self) -> AbstractContextManager[None]:
         """Tells the service manager of a reload."""
         return nullcontext() if self._draining else reloading()
@@ -283,6 +295,7 @@ class Daemon:
         self._inference.allow_http_images = config.images.allow_http
         self._admin.name(settings.rules.policy.aliases)
         self._access.change(settings.credentials)
+        self._write_prompts()
         set_level(config.log.level)
 
     async def _search(self) -> None:

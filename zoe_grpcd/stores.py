@@ -34,8 +34,24 @@ def store_of(url: str = "", env: Mapping[str, str] = os.environ) -> StateStore:
 
 
 def usual_file(env: Mapping[str, str]) -> Path | None:
-    """state.db in the folder that systemd gives, else in $XDG_STATE_HOME/zoe-grpcd; None: there is no such place."""
+    """state.db in the state folder; None: there is no such place."""
+    folder = state_folder(env)
+    return folder and folder / FILE
+
+
+def state_folder(env: Mapping[str, str]) -> Path | None:
+    """The one that systemd gives, else $XDG_STATE_HOME/zoe-grpcd; None: there is no such place."""
     if given := env.get("STATE_DIRECTORY", "").partition(":")[0]:
-        return Path(given) / FILE
+        return Path(given)
     home = env.get("XDG_STATE_HOME") or (f"{env['HOME']}/.local/state" if env.get("HOME") else "")
-    return Path(home) / "zoe-grpcd" / FILE if home else None
+    return Path(home) / "zoe-grpcd" if home else None
+
+
+def prompts_file(named: Path | None, env: Mapping[str, str] = os.environ) -> Path | None:
+    """Where what was said is written; None: nowhere."""
+    if named is None or named.is_absolute():
+        return named
+    folder = state_folder(env)
+    if folder is None:
+        log.warning("log.prompts: there is no state folder for %s; give an absolute path", named)
+    return folder and folder / named

@@ -38,7 +38,7 @@ def test_no_configuration_has_the_defaults_of_the_contract() -> None:
     assert (admission.max_queue, admission.max_queue_time, admission.ageing) == (256, 30.0, 10.0)
     assert (config.cache.ttl, config.cache.max_bytes) == (600.0, 64 * 2**20)
     assert config.state.url is None
-    assert (config.log.level, config.log.format, config.log.prompts) == ("info", "auto", "never")
+    assert (config.log.level, config.log.format, config.log.prompts) == ("info", "auto", None)
     assert config.drop_params is config.images.allow_http is False
 
 

@@ -31,7 +31,17 @@ TABLE = [
         ["1: log.level: must be one of debug, info, warning, error, not 'inf'; did you mean 'info'?"],
     ),
     ("log: {level: INFO}", ["not 'INFO'; did you mean 'info'?"]),
-    ("log: {prompts: always}", ["1: log.prompts: must be one of never, not 'always'"]),
+    (
+        "log: {prompts: ../said.jsonl}",
+        ["1: log.prompts: must be never, or the absolute path of a file NAME.jsonl"],
+    ),
+    ("log: {prompts: off}", ["1: log.prompts: must be"]),
+    (
+        "log: {prompts: always}",
+        [
+            "1: log.prompts: must be never, or the absolute path of a file NAME.jsonl, or one below the state folder, not 'always'"
+        ],
+    ),
     ("server: 5", ["1: server: has to be a mapping, not a number"]),
     ("- a", ["1: has to be a mapping, not a list"]),
     ("just text", ["1: has to be a mapping, not text"]),

@@ -181,19 +181,6 @@ def test_a_socket_left_by_a_killed_daemon_is_taken_over(llama: Server) -> None:
             assert oct((folder / "grpcd.sock").stat().st_mode & 0o777) == "0o600"
 
 
-def test_keys_and_prompts_are_in_no_log(llama_server: Any, quick_gguf: Path, serve: Any) -> None:
-    llama = llama_server(quick_gguf, alias="quick", api_key="sesame-4711")
-    daemon: Daemon = serve(
-        backends=[entry("right", llama, api_key="sesame-4711"), entry("wrong", llama, api_key="basil-0815")],
-        log={"level": "debug"},
-    )
-    client = daemon.client()
-    assert client.complete("zebra clock valley", model="quick").text
-    with pytest.raises(ZoeError):
-        client.complete("zebra clock valley", model="quick", allowed_backends=["wrong"])
-    assert not [word for word in ("sesame", "basil", "zebra") if word in daemon.log]
-
-
 async def test_nothing_is_left_of_three_hundred_requests(llama: Server, steady: Daemon) -> None:
     async with steady.aclient() as client:
 

@@ -32,6 +32,7 @@ def summary(loaded: Config, source: str, warnings: tuple[Problem, ...]) -> dict[
         "models": [_model(model, loaded) for model in loaded.models],
         "keys": [key.model_dump(mode="json", exclude=_SECRET) for key in loaded.auth.everyone],
         "aliases": {name: list(members) for name, members in loaded.routing.aliases.items()},
+        "prompts": str(loaded.log.prompts) if loaded.log.prompts else "never",
         "warnings": [str(warning) for warning in warnings],
     }
 
@@ -73,6 +74,8 @@ def told(loaded: Config, source: str) -> str:
     lines += [f"key          {_key(key)}" for key in loaded.auth.everyone] or [
         "keys         none: only this machine can call"
     ]
+    if loaded.log.prompts:
+        lines.append(f"prompts      are written to {loaded.log.prompts}, with the answers")
     return "\n".join(lines)
 
 

@@ -27,6 +27,7 @@ def dump(config: Config) -> str:
     data = config.model_dump(mode="json", exclude_none=True)
     for key in ("admin_listen", "metrics_listen"):
         data["server"].setdefault(key, "off")
+    data["log"].setdefault("prompts", "never")
     for backend, entry in zip(config.backends, data["backends"], strict=True):
         if backend.litellm_params:
             params = backend.litellm_params.get_secret_value()

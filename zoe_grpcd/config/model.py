@@ -22,6 +22,7 @@ from zoe_grpcd.config.values import (
     Flag,
     PositiveCount,
     PositiveSeconds,
+    PromptsFile,
     Seconds,
     Share,
     StateUrl,
@@ -163,13 +164,17 @@ class State(Section):
 
 
 class Log(Section):
-    """The log. Prompts and keys are never in it."""
+    """The log. Prompts and keys are never in it; a file of its own may hold what was said."""
 
     level: Literal["debug", "info", "warning", "error"] = option("info", "What is logged at least.")
     format: Literal["auto", "json", "journal"] = option(
         "auto", "auto is journal under systemd, plain text on a terminal, else json."
     )
-    prompts: Literal["never"] = option("never", "There is no other value.")
+    prompts: PromptsFile = option(
+        "never",
+        "File that prompts and answers are written to, NAME.jsonl, absolute or below the state folder; or never.",
+    )
+    prompts_max_bytes: Bytes = option("128MiB", "Size of that file and the one before it (FILE.1) together.")
     decisions: FilePath | None = option(
         None, "File that every decision is recorded in, for replay; never with what was said. Unset: none."
     )

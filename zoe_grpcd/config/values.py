@@ -205,6 +205,20 @@ def beside_the_file(path: Path, info: ValidationInfo) -> Path:
     return folder / path
 
 
+def never(value: object) -> object:
+    """`never` -> None."""
+    return None if value == "never" else value
+
+
+def json_lines(path: Path | None) -> Path | None:
+    """A file that may hold what was said. Its ending keeps a word that was meant for a switch from becoming one."""
+    if path is None or (path.suffix == ".jsonl" and not {"..", "~"} & set(path.parts)):
+        return path
+    raise ValueError(
+        "must be never, or the absolute path of a file NAME.jsonl, or one below the state folder"
+    )
+
+
 def listed(value: object) -> object:
     """One text stands for a list of one."""
     return [value] if isinstance(value, str) else value
@@ -303,6 +317,9 @@ KeyText = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1}),
 ]
 FilePath = Annotated[Path, AfterValidator(beside_the_file)]
+PromptsFile = Annotated[
+    Path | None, BeforeValidator(never), AfterValidator(json_lines), _spelled(r"^(never|.*\.jsonl)$")
+]
 Secret = Annotated[SecretStr, Field(min_length=1), WithJsonSchema({"type": "string", "minLength": 1})]
 Address = Annotated[str, AfterValidator(address), _spelled(_PATTERN_HOST_PORT + ")$")]
 SwitchableAddress = Annotated[

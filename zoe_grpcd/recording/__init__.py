@@ -1,4 +1,5 @@
-"""A file of decisions: what was asked, without its words, the fleet as it was then, and what was chosen.
+"""Files that grow: of decisions without a word of what was said, and, if the operator names one, of what was said.
 
-`lines` is the format, `recorder` writes it beside the event loop, `zoe_grpcd.replay` decides anew from it.
+`lines` is the format of decisions, `recorder` writes it, `zoe_grpcd.replay` decides anew from it; `prompts` is the other.
+Both are written beside the event loop (`writer`), and put aside when they are large (`file`).
 """

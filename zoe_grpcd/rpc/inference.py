@@ -1,6 +1,8 @@
 """zoe.inference.v1.InferenceService: parse, call the router, encode."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import grpc
@@ -17,11 +19,20 @@ from zoe_grpcd.rpc import encode
 from zoe_grpcd.rpc.fields import Violations
 from zoe_grpcd.rpc.guard import Context, Gate, metadata_of, request_id_of, streaming, unary
 from zoe_grpcd.rpc.parse import Besides, ask_of, seconds_of
+from zoe_grpcd.run import Deliver
 
 SERVICE = "zoe.inference.v1.InferenceService"
 MAX_COALESCE = 1.0
 # A first write that has begun is given so long to end, whatever ends the call (seconds).
 FIRST_WRITE = 1.0
+
+Overhear = Callable[[Ask, Entry, Deliver], AbstractContextManager[Deliver]]
+"""What a request's answer is delivered with in place of its own way, and told when it is over."""
+
+
+def unheard(_ask: Ask, _entry: Entry, deliver: Deliver) -> AbstractContextManager[Deliver]:
+    """Nobody listens."""
+    return nullcontext(deliver)
 
 
 @dataclass(slots=True)
@@ -30,7 +41,7 @@ class InferenceServicer:
 
     `allow_http_images`: image addresses may be passed on to backends. `write_timeout`: a client that takes nothing for
     this long, with its window full, is given up (seconds). `understanding`: finds the intent before the decision; None:
-    the decision finds it.
+    the decision finds it. `overhear`: takes down what is said, for an operator who wants that.
     """
 
     router: Router
@@ -38,6 +49,7 @@ class InferenceServicer:
     allow_http_images: bool = False
     write_timeout: float = 30.0
     understanding: Understanding | None = None
+    overhear: Overhear = unheard
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """All methods as one generic handler."""
@@ -70,7 +82,8 @@ class InferenceServicer:
         entry.request_id = request_id_of(request.request_id, context)
         ask = await self._understood(self._ask(request, context, entry))
         answer = _Whole(encode.Answer(reasoning=ask.include_reasoning))
-        await self.router.run(ask, answer.take, explain=request.explain, whole=True)
+        with self.overhear(ask, entry, answer.take) as deliver:
+            await self.router.run(ask, deliver, explain=request.explain, whole=True)
         assert answer.decision is not None  # run delivers both, or raises
         assert answer.end is not None
         entry.told(answer.decision)
@@ -90,7 +103,8 @@ class InferenceServicer:
         ask = await self._understood(self._ask(request, context, entry, notes))
         stream = _Stream(ask, context, entry, coalesce, self.write_timeout)
         try:
-            await self.router.run(ask, stream.write, explain=request.explain, eager=request.options.progress)
+            with self.overhear(ask, entry, stream.write) as deliver:
+                await self.router.run(ask, deliver, explain=request.explain, eager=request.options.progress)
         finally:
             stream.close()
 
