@@ -40,12 +40,14 @@ from zoe_grpcd.rpc.notice import Watchers
 from zoe_grpcd.rpc.selfcheck import SelfCheck
 from zoe_grpcd.rpc.server import Locks, Server, listen, make_server
 from zoe_grpcd.rpc.stats import Figures
+from zoe_grpcd.rpc.warming import Warmups
 from zoe_grpcd.settings import Settings, settings_of
 from zoe_grpcd.statuspage import StatusPage
 from zoe_grpcd.stores import prompts_file, store_of
 from zoe_grpcd.telemetry import Telemetry, open_port
 from zoe_grpcd.tls import Files
 from zoe_grpcd.vitals import watch_loop
+from zoe_grpcd.warming import Warming
 
 if TYPE_CHECKING:
     from zoe_grpcd.adapters.embeddings import Embeddings  # an extra
@@ -91,6 +93,7 @@ class Daemon:
         self._resources = AsyncExitStack()
         self._roster = Roster(settings, self._fleet, self._monitor, self._resources)
         self._router = self._router_of(settings)
+        self._warming = Warming(self._fleet, settings.rules, self._roster.warmers, self._around)
         self._settings = settings
         self._embeddings = _embeddings_of(config, settings)
         self._store = store_of(config.state.url.get_secret_value() if config.state.url else "")
@@ -191,7 +194,8 @@ class Daemon:
         )
         data_services = self._inference.handlers()
         figures = Figures(self._gate.log, self._calls, lambda: connected(self._all_addresses()))
-        further = {**figures.handlers(), **Configured(self._reloading).handlers()}
+        warmups = Warmups(self._warming, self._fleet)
+        further = {**figures.handlers(), **Configured(self._reloading).handlers(), **warmups.handlers()}
         aliases = self._settings.rules.policy.aliases
         self._admin = admin.AdminServicer(self._fleet, self._watchers, self._around, aliases, further)
         admin_services = self._admin.handlers()
@@ -253,7 +257,7 @@ class Daemon:
         """Ends what goes on beside them."""
         for task in self._reloads:
             task.cancel()
-        await self._router.close()
+        await asyncio.gather(self._router.close(), self._warming.close())
         if self._embeddings is not None:
             self._embeddings.close()
 
@@ -291,6 +295,7 @@ class Daemon:
         if embeddings is not self._embeddings and self._embeddings is not None:
             self._embeddings.retire()
         self._router, self._embeddings = router, embeddings
+        self._warming.rules = settings.rules
         self._inference.router, self._inference.understanding = router, embeddings
         self._inference.allow_http_images = config.images.allow_http
         self._admin.name(settings.rules.policy.aliases)

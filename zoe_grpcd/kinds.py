@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import aiohttp
 
+from zoe_grpcd.adapters import llamacpp, ollama, triton, vllm
 from zoe_grpcd.adapters.dialects import CLOUD, DIALECTS
 from zoe_grpcd.adapters.llamacpp import LlamaCppProbe
 from zoe_grpcd.adapters.llamacpppython import LlamaCppPythonProbe
@@ -12,6 +13,7 @@ from zoe_grpcd.adapters.ollama import OllamaProbe
 from zoe_grpcd.adapters.openai import OpenAIProbe
 from zoe_grpcd.adapters.triton import TritonProbe
 from zoe_grpcd.adapters.vllm import VLLMProbe
+from zoe_grpcd.adapters.warmer import Loading
 from zoe_grpcd.core.domain import Backend, Prefill
 from zoe_grpcd.ports import Probe
 
@@ -33,6 +35,8 @@ class Kind:
         prefill: what they make of an answer that has begun; None: it depends, and is found out.
         takes_tokens: goes on with an answer from token ids.
         direct: may be dispatched through our own session; False: through LiteLLM's own calls.
+        loading: the request that brings one of its models into memory; None: it has none, or loads by itself.
+        keeps: that can say how long the model shall stay there.
         differs: as a cloud service, it takes other parameters for each model, which only LiteLLM's own calls know.
     """
 
@@ -47,6 +51,8 @@ class Kind:
     takes_tokens: bool = False
     direct: bool = True
     differs: bool = False
+    loading: Loading | None = None
+    keeps: bool = False
 
 
 _LLAMA = frozenset({"completion", "json_schema", "grammar", "logprobs"})
@@ -54,13 +60,15 @@ _OPENAI = frozenset({"tools", "json_schema", "logprobs"})
 _CLOUD = _OPENAI | {"vision", "reasoning"}
 
 KINDS: Mapping[str, Kind] = {
-    "llamacpp": Kind(LlamaCppProbe, prefill=Prefill.REPEATS, takes_tokens=True),
+    "llamacpp": Kind(LlamaCppProbe, prefill=Prefill.REPEATS, takes_tokens=True, loading=llamacpp.loading),
     "llama-cpp-python": Kind(
         LlamaCppPythonProbe, _LLAMA, named=True, max_in_flight=1, prefill=Prefill.CLOSES
     ),
-    "ollama": Kind(OllamaProbe, truncates=True, loads_in_turn=True),
-    "vllm": Kind(VLLMProbe, _OPENAI, usual_slots=16, prefill=Prefill.CONTINUES, takes_tokens=True),
-    "triton": Kind(TritonProbe, usual_slots=4, prefill=Prefill.CLOSES),
+    "ollama": Kind(OllamaProbe, truncates=True, loads_in_turn=True, loading=ollama.loading, keeps=True),
+    "vllm": Kind(
+        VLLMProbe, _OPENAI, usual_slots=16, prefill=Prefill.CONTINUES, takes_tokens=True, loading=vllm.loading
+    ),
+    "triton": Kind(TritonProbe, usual_slots=4, prefill=Prefill.CLOSES, loading=triton.loading),
     "openai": Kind(OpenAIProbe, _OPENAI, usual_slots=4, differs=True),
     "anthropic": Kind(None, _CLOUD, usual_slots=64, prefill=Prefill.CLOSES, direct=False),
     "litellm": Kind(None, _CLOUD, usual_slots=64, prefill=Prefill.CLOSES, direct=False),

@@ -40,6 +40,23 @@ class Probe(Protocol):
         ...
 
 
+class Warmer(Protocol):
+    """Brings models of one backend into memory, by the cheapest request of its kind that does so.
+
+    `keeps`: it can be told how long a model shall stay there.
+    """
+
+    keeps: bool
+
+    async def __call__(self, call: Call, keep_alive: float | None) -> None:
+        """Returns when the model of the call, which has no messages, is in memory; raises `UpstreamError`.
+
+        `keep_alive`: seconds without requests, less than 0 for as long as the server lives; None: as the call's options
+        say. Sets no limit on its own time.
+        """
+        ...
+
+
 class StateStore(Protocol):
     """Keeps small values over a restart: JSON texts by kind and key.
 

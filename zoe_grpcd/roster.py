@@ -17,7 +17,7 @@ import aiohttp
 from zoe_grpcd.adapters import litellm_setup, resuming, resuming_vllm
 from zoe_grpcd.adapters.dialects import DIALECTS
 from zoe_grpcd.adapters.discovery import ComparedProbe, discover, recognise
-from zoe_grpcd.adapters.inquiry import together
+from zoe_grpcd.adapters.inquiry import Inquiry, together
 from zoe_grpcd.adapters.listed import ListedProbe
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
@@ -26,11 +26,12 @@ from zoe_grpcd.adapters.passive import NamedProbe, PassiveProbe
 from zoe_grpcd.adapters.resuming import ResumingDispatcher
 from zoe_grpcd.adapters.resuming_vllm import VLLMDispatcher
 from zoe_grpcd.adapters.triton import TritonProvider
+from zoe_grpcd.adapters.warmer import HttpWarmer
 from zoe_grpcd.core.domain import Backend, Observation, Phase
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.kinds import KINDS, is_direct, with_kind
 from zoe_grpcd.monitor import Monitor
-from zoe_grpcd.ports import Dispatcher, Probe
+from zoe_grpcd.ports import Dispatcher, Probe, Warmer
 from zoe_grpcd.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Roster:
         self._settled: dict[str, str] = {}  # the kind of each configured backend, once it is known
         self.own_ports: set[int] = set()
         self.dispatchers: dict[str, Dispatcher] = {}
+        self.warmers: dict[str, Warmer] = {}
         fleet.subscribe(self._let_go)
 
     async def open(self) -> None:
@@ -147,12 +149,23 @@ class Roster:
     def _enlist(self, backend: Backend, seen: Observation | None = None) -> None:
         backend = with_kind(backend)
         self.dispatchers[backend.name] = self._dispatcher_of(backend)
+        self._put_warmer(backend)
         self._monitor.watch(backend, self._probe_of(backend, self._settings), seen)
         log.info("backend %s: %s at %s", backend.name, backend.kind, backend.url)
 
     def _let_go(self, name: str) -> None:
         if name not in self._fleet.names():
             self.dispatchers.pop(name, None)
+            self.warmers.pop(name, None)
+
+    def _put_warmer(self, backend: Backend) -> None:
+        """Who can be told to load a model is told so from now on."""
+        self.warmers.pop(backend.name, None)
+        kind = KINDS[backend.kind]
+        if kind.loading is not None:
+            server = Inquiry(self._session, backend.url, backend.api_key, backend.connect_timeout)
+            refusal = DIALECTS[backend.kind].refusal
+            self.warmers[backend.name] = HttpWarmer(server, kind.loading, refusal, keeps=kind.keeps)
 
     def _dispatcher_of(self, backend: Backend) -> Dispatcher:
         direct = self._direct.get(backend.kind) if is_direct(backend) else None
@@ -233,6 +246,7 @@ class Roster:
         if backend.kind in KINDS:
             backend = with_kind(backend)
             self._monitor.change(backend, self._probe_of(backend, self._settings))
+            self._put_warmer(backend)
 
 
 def _probe_session() -> aiohttp.ClientSession:

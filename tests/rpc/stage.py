@@ -44,6 +44,8 @@ from zoe_grpcd.rpc.guard import Gate
 from zoe_grpcd.rpc.notice import Watchers
 from zoe_grpcd.rpc.server import Locks, listen, make_server
 from zoe_grpcd.rpc.stats import Figures
+from zoe_grpcd.rpc.warming import Warmups
+from zoe_grpcd.warming import Warming
 
 if TYPE_CHECKING:  # the generated types know them, the generated code does not
     from zoe.admin.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
@@ -87,6 +89,23 @@ class Puppet:
         return call
 
 
+class FakeWarmer:
+    """Loads at once, or when `hold` is set, or not at all, since `error`."""
+
+    def __init__(self, *, keeps: bool = False) -> None:
+        self.keeps = keeps
+        self.asked: list[tuple[Call, float | None]] = []
+        self.hold: asyncio.Event | None = None
+        self.error: UpstreamError | None = None
+
+    async def __call__(self, call: Call, keep_alive: float | None) -> None:
+        self.asked.append((call, keep_alive))
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.error is not None:
+            raise self.error
+
+
 @dataclass
 class Stage:
     """Everything that a test wants to reach."""
@@ -100,6 +119,7 @@ class Stage:
     server: grpc.aio.Server
     target: str
     channel: grpc.aio.Channel
+    warmers: dict[str, "FakeWarmer"]
 
     @property
     def inference(self) -> "InferenceServiceAsyncStub":
@@ -162,13 +182,14 @@ async def staged(setting: Setting | None = None) -> AsyncIterator[Stage]:
     router = setting.change_router(Router(fleet, rules, puppets, waiting, around))
     calls, addresses = Calls(), list[str]()
     figures = Figures(gate.log, calls, lambda: connected(addresses))
+    warmers = {b.name: FakeWarmer(keeps=b.kind == "ollama") for b in setting.backends if b.local}
+    warming = Warming(fleet, rules, warmers, around)
+    further = {**figures.handlers(), **Warmups(warming, fleet).handlers()}
     server = make_server(
         counted(
             calls,
             inference.InferenceServicer(router, gate, **setting.servicer).handlers(),
-            admin.AdminServicer(
-                fleet, watchers, around, setting.policy.aliases, figures.handlers()
-            ).handlers(),
+            admin.AdminServicer(fleet, watchers, around, setting.policy.aliases, further).handlers(),
             health.HealthServicer(fleet, watchers, around).handlers(),
             *reflection.handlers((inference.SERVICE, admin.SERVICE, health.SERVICE)),
         ),
@@ -179,13 +200,14 @@ async def staged(setting: Setting | None = None) -> AsyncIterator[Stage]:
     addresses.append(target)
     await server.start()
     async with grpc.aio.insecure_channel(target) as channel:
-        stage = Stage(calls, fleet, puppets, gate, waiting, watchers, server, target, channel)
+        stage = Stage(calls, fleet, puppets, gate, waiting, watchers, server, target, channel, warmers)
         for backend in setting.backends:
             fleet.add(replace(backend, prefill=Prefill.CONTINUES), time.monotonic())
             stage.observe(backend.name, tiny())
         try:
             yield stage
         finally:
+            await warming.close()
             await server.stop(None)
 
 

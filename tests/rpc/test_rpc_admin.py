@@ -289,6 +289,6 @@ async def test_what_is_for_later_says_so(stage: Stage, name: str) -> None:
 def test_every_method_of_the_contract_is_served() -> None:
     service = pb.DESCRIPTOR.services_by_name["AdminService"]
     served = {"ListBackends", "GetBackend", "WatchBackends", "ListModels", "ListDecisions"}
-    served |= {"DrainBackend", "UndrainBackend", "GetStats", "GetConfig", "ReloadConfig"}
+    served |= {"DrainBackend", "UndrainBackend", "GetStats", "GetConfig", "ReloadConfig", "WarmModel"}
 
     assert {method.name for method in service.methods} == served | set(LATER)

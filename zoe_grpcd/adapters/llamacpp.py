@@ -29,7 +29,8 @@ from zoe_grpcd.adapters.inquiry import (
     texts,
     together,
 )
-from zoe_grpcd.core.domain import Backend, Json, LoadState, ModelStatus, Observation
+from zoe_grpcd.adapters.warmer import LoadRequest
+from zoe_grpcd.core.domain import Backend, Call, Json, LoadState, ModelStatus, Observation
 
 # What every llama-server does with any model that generates text.
 _ALWAYS = frozenset({"chat", "completion", "json_schema", "grammar", "logprobs"})
@@ -42,6 +43,11 @@ _SLOTS_PATIENCE = (
     0.5  # s; builds before 2026 answer /slots only between two batches, and a long prompt is one
 )
 _LONGEST_DOZE = 900.0  # s; a server that stays awake when left alone for so long does not fall asleep
+
+
+def loading(call: Call, _keep_alive: float | None) -> LoadRequest:
+    """The tokens of nothing: a router loads the model for it, one that sleeps wakes up, and no slot is taken (b10434)."""
+    return LoadRequest("/tokenize", {"model": call.backend_model, "content": ""}, {"autoload": "true"})
 
 
 @dataclass(slots=True)

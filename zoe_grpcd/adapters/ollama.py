@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
+from zoe_grpcd.adapters.dialects.ollama import Ollama
 from zoe_grpcd.adapters.inquiry import (
     Inquiry,
     Reply,
@@ -23,13 +24,25 @@ from zoe_grpcd.adapters.inquiry import (
     texts,
     together,
 )
-from zoe_grpcd.core.domain import Backend, Json, LoadState, ModelStatus, Observation
+from zoe_grpcd.adapters.warmer import LoadRequest
+from zoe_grpcd.core.domain import Backend, Call, Json, LoadState, ModelStatus, Observation
 
 DEFAULT_CONTEXT_TOKENS = 4096  # where neither the server nor the Modelfile says anything
 _CAPABILITIES = {"completion": "chat", "thinking": "reasoning"}  # the others are named as here
 _UNITS = {"": 1e-9, "K": 1e-6, "M": 1e-3, "B": 1.0, "T": 1e3}  # in billions
 _NEVER = 10 * 365 * 86400.0  # s; keep_alive -1 is told as the year 2319
 _SHOWS_AT_ONCE = 4  # /api/show reads the model's whole header from disk
+
+
+def loading(call: Call, keep_alive: float | None) -> LoadRequest:
+    """A chat without messages, with the options of a real one: another `num_ctx`, say, would be another load."""
+    _, own = Ollama().spell(call)
+    stay: Json = {}
+    if keep_alive is not None:
+        stay["keep_alive"] = -1 if keep_alive < 0 else f"{keep_alive:.3f}s"
+    return LoadRequest(
+        "/api/chat", {"model": call.backend_model, "messages": [], "stream": False, **own, **stay}
+    )
 
 
 @dataclass(frozen=True, slots=True)

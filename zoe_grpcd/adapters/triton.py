@@ -7,6 +7,7 @@ and only requests find out.
 import time
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import quote
 
 import aiohttp
 
@@ -23,11 +24,17 @@ from zoe_grpcd.adapters.inquiry import (
     together,
 )
 from zoe_grpcd.adapters.litellm_provider import Provider
+from zoe_grpcd.adapters.warmer import LoadRequest
 from zoe_grpcd.core.domain import Backend, Call, Json, LoadState, ModelStatus, Observation
 
 _CAPABILITIES: Final = frozenset({"chat", "completion"})
 _STATES: Final = {"READY": LoadState.LOADED, "LOADING": LoadState.LOADING, "UNAVAILABLE": LoadState.FAILED}
 _LONGEST: Final = 1 << 63  # of a count of nanoseconds
+
+
+def loading(call: Call, _keep_alive: float | None) -> LoadRequest:
+    """Its repository's own; a server that was not started with `--model-control-mode=explicit` refuses it in words."""
+    return LoadRequest(f"/v2/repository/models/{quote(call.backend_model, safe='')}/load", {})
 
 
 class TritonProvider(Provider):

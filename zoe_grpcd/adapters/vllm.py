@@ -9,15 +9,23 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from zoe_grpcd.adapters.inquiry import Inquiry, Reply, Unusable, count, observed, text, together
-from zoe_grpcd.core.domain import Backend, Json, ModelStatus, Observation
+from zoe_grpcd.adapters.inquiry import Inquiry, Reply, count, observed, text, together
+from zoe_grpcd.adapters.warmer import LoadRequest
+from zoe_grpcd.core.domain import Backend, Call, Json, ModelStatus, Observation
 
 PATHS: Final = ("/health", "/v1/models", "/metrics", "/version")
 _AWAKE: Final = ("vllm:engine_sleep_state", 'sleep_state="awake"')
 # What every vLLM does with any model that generates text.
 _ALWAYS: Final = frozenset({"chat", "completion", "json_schema", "grammar", "logprobs"})
 
+ASLEEP: Final = "it sleeps, and answers nothing until it is woken (zoe-grpcd warm, or POST /wake_up)"
+
 Metrics = dict[str, float]
+
+
+def loading(_call: Call, _keep_alive: float | None) -> LoadRequest:
+    """Its model is in memory for as long as it runs, but when it sleeps."""
+    return LoadRequest("/wake_up", {})
 
 
 class VLLMProbe:
@@ -37,7 +45,7 @@ class VLLMProbe:
         listed = models.listing("data", "id")
         told = read_metrics(metrics)
         if told.get(" ".join(_AWAKE)) == 0.0:
-            raise Unusable("it sleeps, and answers nothing until it is woken (POST /wake_up)")
+            return Observation(ok=False, sleeping=True, error=ASLEEP)
         running, waiting = (
             _integer(told, "vllm:num_requests_running"),
             _integer(told, "vllm:num_requests_waiting"),

@@ -149,7 +149,10 @@ class Fleet:
         before = (host.phase, host.observation and host.observation.models)
         revision, host.probed_at = self.revision, now
         if not observation.ok:
-            host.observation = replace(host.observation or observation, ok=False, error=observation.error)
+            known = host.observation or observation
+            host.observation = replace(
+                known, ok=False, error=observation.error, sleeping=observation.sleeping
+            )
             host.gone = True
             host.foreign = 0  # whoever was served there is so no longer
             host.settle(now)
@@ -196,7 +199,8 @@ class Fleet:
         host = self._hosts[name]
         host.probed_at = now
         error = f"no answer to a probe within {seconds:g} s"
-        host.observation = replace(host.observation or Observation(ok=False), ok=False, error=error)
+        known = host.observation or Observation(ok=False)
+        host.observation = replace(known, ok=False, error=error, sleeping=False)
         self._signal(host, error, now, Signal.SILENT)
         host.gone = host.phase is Phase.DOWN
 
@@ -351,6 +355,28 @@ class Fleet:
             self._owing = remembered(self._owing, turn)
         self._snapshot = None
         return lease
+
+    def load(self, deployment: Deployment, now: float) -> Lease:
+        """Counts in a request that wants its model in memory, and nothing else."""
+        host = self._hosts[deployment.backend]
+        load = load_left(host.served[deployment.model], now)
+        lease = self.lease(deployment, now, Estimate(0.0, load, 0.0, 0.0, 1.0, 0.0))
+        self._changed(host)
+        return lease
+
+    def loaded(self, lease: Lease, now: float) -> None:
+        """The model is in memory, so the request for that is over; how long it took is learned, unless it waited."""
+        self.first_token(lease, now)
+        host = self._host_of(lease)
+        served = host.served.get(lease.deployment.model) if host else None
+        if host and served is not None and lease.cold:
+            if not lease.waited:
+                served.learned.learn_load(now - lease.started, now)
+                self.memory.changed.add(host.backend.name)
+            self.answered(lease, now)
+        self.release(lease, None, now)
+        if host:
+            self._changed(host)
 
     def first_token(self, lease: Lease, now: float) -> None:
         """The deployment answers: it is warm, and its backend is no longer given up for this request."""
@@ -578,6 +604,11 @@ class Fleet:
     def is_doubted(self, name: str) -> bool:
         """Its last probe had no answer, and it is not known to be down."""
         return self._hosts[name].is_doubted
+
+    def is_asleep(self, name: str) -> bool:
+        """It answers nothing until it is woken."""
+        host = self._hosts[name]
+        return host.phase is Phase.DOWN and host.observation is not None and host.observation.sleeping
 
     def changes_in(self, name: str, now: float) -> float:
         """Seconds until something that is held against it ends or changes by itself; inf: not with time."""

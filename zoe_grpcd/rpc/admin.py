@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 SERVICE = "zoe.admin.v1.AdminService"
 LATER = (
-    "WarmModel",
     "PrepareModel",
     "ReleaseLease",
     "ListLeases",
@@ -91,13 +90,13 @@ class AdminServicer:
 
     async def get_backend(self, request: pb.GetBackendRequest, context: Context) -> pb.GetBackendResponse:
         """One backend."""
-        return pb.GetBackendResponse(backend=self._backend(self._known(request.name)))
+        return pb.GetBackendResponse(backend=self._backend(known(self._fleet, request.name)))
 
     async def drain_backend(
         self, request: pb.DrainBackendRequest, context: Context
     ) -> pb.DrainBackendResponse:
         """Sends a backend no new requests; the running ones go on."""
-        name = self._known(request.name)
+        name = known(self._fleet, request.name)
         self._fleet.signal(name, Signal.DRAIN, request.reason, self._clock())
         log.info("backend %s drains, %d running: %s", name, self._fleet.in_flight(name), request.reason)
         return pb.DrainBackendResponse(backend=self._backend(name))
@@ -106,18 +105,12 @@ class AdminServicer:
         self, request: pb.UndrainBackendRequest, context: Context
     ) -> pb.UndrainBackendResponse:
         """Takes a backend back: it gets requests from its next probe on, which is made at once."""
-        name = self._known(request.name)
+        name = known(self._fleet, request.name)
         if self._fleet.phase(name) is Phase.DRAINING:
             self._fleet.signal(name, Signal.UNDRAIN, "not probed since it was drained", self._clock())
             log.info("backend %s is taken back: %s", name, request.reason)
             self._nudge(name)
         return pb.UndrainBackendResponse(backend=self._backend(name))
-
-    def _known(self, name: str) -> str:
-        if name not in self._fleet.names():
-            known = ", ".join(self._fleet.names()) or "none"
-            raise NotFound(f"no backend is named {name!r}; known: {known}", metadata={"backend": name})
-        return name
 
     async def list_models(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
         """All models by their public names, or those of one backend, or with all of the given capabilities."""
@@ -164,6 +157,14 @@ class AdminServicer:
 
     def _wall(self, at: float) -> float:
         return time.time() - (self._clock() - at)
+
+
+def known(fleet: Fleet, name: str) -> str:
+    """The name of a backend that there is; raises NotFound."""
+    if name not in fleet.names():
+        names = ", ".join(fleet.names()) or "none"
+        raise NotFound(f"no backend is named {name!r}; known: {names}", metadata={"backend": name})
+    return name
 
 
 def _later(name: str) -> Handler:
