@@ -1,4 +1,4 @@
-"""Certificates made on the spot with the `openssl` command, for an hour."""
+"""Certificates made on the spot with the `openssl` command."""
 
 import subprocess
 from dataclasses import dataclass
@@ -22,8 +22,9 @@ class Pair:
 class Authority:
     """Signs certificates into its folder."""
 
-    def __init__(self, folder: Path, name: str = "authority") -> None:
+    def __init__(self, folder: Path, name: str = "authority", days: int = 60) -> None:
         self.folder = folder
+        self._days = str(days)
         folder.mkdir(parents=True, exist_ok=True)
         self.pair = self._paths(name)
         _openssl("req", "-x509", *self._request(self.pair, name))
@@ -33,7 +34,7 @@ class Authority:
         return self.pair.cert
 
     def issue(self, name: str, *alternatives: str) -> Pair:
-        """A certificate for a common name and names such as DNS:localhost."""
+        """A certificate for a common name and names such as DNS:localhost, for as long as its own."""
         pair = self._paths(name)
         names = ["-addext", f"subjectAltName={','.join(alternatives)}"] if alternatives else []
         signed_by = ["-CA", str(self.pair.cert), "-CAkey", str(self.pair.key)]
@@ -50,7 +51,17 @@ class Authority:
 
     def _request(self, pair: Pair, name: str) -> list[str]:
         key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        return [*key, "-keyout", str(pair.key), "-out", str(pair.cert), "-days", "1", "-subj", f"/CN={name}"]
+        return [
+            *key,
+            "-keyout",
+            str(pair.key),
+            "-out",
+            str(pair.cert),
+            "-days",
+            self._days,
+            "-subj",
+            f"/CN={name}",
+        ]
 
 
 def install(pair: Pair, files: Pair) -> None:

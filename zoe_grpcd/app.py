@@ -104,9 +104,9 @@ class Daemon:
         self._access.change(settings.credentials)
         self._locks = Locks()
         self._doors = Doors(inherited_sockets())
-        certificates = _certificates_of(config)
-        self._fronts = Fronts(certificates, self._gate.callers)
-        self._admin_fronts = Fronts(certificates, self._gate.callers)
+        self._certificates = _certificates_of(config)
+        self._fronts = Fronts(self._certificates, self._gate.callers)
+        self._admin_fronts = Fronts(self._certificates, self._gate.callers)
         self._handover = Handover(self._doors, self._fronts)
         self._stop = asyncio.Event()
         self._reloads: set[asyncio.Task[None]] = set()
@@ -155,6 +155,7 @@ class Daemon:
                         reporter.serving(),
                         watch_loop(self._lagged),
                         self._reloading.watch(),
+                        *([self._certificates.watch()] if self._certificates else []),
                     )
                 await self._drain(data, admin_server, reporter)
 
@@ -243,7 +244,8 @@ class Daemon:
         return [*self.addresses, *([administration] if administration else [])]
 
     async def _open_port(self) -> None:
-        server, shown = self._config.server, Telemetry(self._fleet, self._waiting, self._gate, self._calls)
+        server, left = self._config.server, self._certificates.left if self._certificates else dict
+        shown = Telemetry(self._fleet, self._waiting, self._gate, self._calls, left)
         port = shown.port(StatusPage(shown.reports, shown.log).pages())
         self._resources.push_async_callback(port.close)
         await open_port(port, server.metrics_listen, asked_for="metrics_listen" in server.model_fields_set)
@@ -345,7 +347,8 @@ class Daemon:
         usable = sum(view.phase in USABLE for view in snapshot.backends.values())
         if self._draining:
             return f"draining, {self._running()} running"
-        return f"{usable} of {len(snapshot.backends)} backends ready, {self._running()} running"
+        ready = f"{usable} of {len(snapshot.backends)} backends ready, {self._running()} running"
+        return "; ".join([ready, *(self._certificates.ending() if self._certificates else ())])
 
 
 def _certificates_of(config: Config) -> Certificates | None:

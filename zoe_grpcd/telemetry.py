@@ -6,7 +6,7 @@ Rule: whoever shows figures reads what is counted once; nothing is counted for t
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from zoe_grpcd import __version__
@@ -32,6 +32,7 @@ class Telemetry:
     waiting: WaitingRoom
     gate: Gate
     calls: Calls
+    certificates: Callable[[], Mapping[str, float]] = dict  # seconds until they end, by their options
 
     @property
     def log(self) -> DecisionLog:
@@ -48,6 +49,7 @@ class Telemetry:
             self.reports(),
             {name: running[name] for name in self.fleet.names()},
             self.waiting.depths(),
+            self.certificates(),
         )
 
     def reports(self) -> list[BackendReport]:

@@ -4,15 +4,20 @@ Rule: what cannot be used is said with the option that it is the fault of, and n
 """
 
 import os
+import re
 import ssl
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 # What RFC 9113 leaves of TLS 1.2; TLS 1.3 has suites of its own.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+# Tags of DER (ITU-T X.690): a date of two digits for the year, and the version, which may be left out.
+_UTC_TIME, _VERSION = 0x17, 0xA0
 
 
 class Unusable(Exception):
@@ -54,6 +59,41 @@ def context_of(files: Files) -> ssl.SSLContext:
         context.load_verify_locations(files.client_ca_file)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def ends_of(files: Files) -> dict[str, datetime]:
+    """When the first certificate of each file ends to be valid, by the option that names the file; UTC.
+
+    Raises OSError, or ValueError or IndexError if it is not understood.
+    """
+    paths = {"cert_file": files.cert_file, "client_ca_file": files.client_ca_file}
+    return {option: min(_ends(path)) for option, path in paths.items() if path is not None}
+
+
+def _ends(path: Path) -> Iterator[datetime]:
+    for pem in _PEM.findall(path.read_text(errors="replace")):
+        yield _end_of(ssl.PEM_cert_to_DER_cert(pem))
+
+
+def _end_of(der: bytes) -> datetime:
+    """RFC 5280: Certificate { tbs { [version], serial, algorithm, issuer, validity { from, to }, ... }, ... }."""
+    (_, certificate), *_ = _fields(der)
+    (_, tbs), *_ = _fields(certificate)
+    fields = [field for field in _fields(tbs) if field[0] != _VERSION]
+    _, (tag, text), *_ = _fields(fields[3][1])
+    form = "%y%m%d%H%M%SZ" if tag == _UTC_TIME else "%Y%m%d%H%M%SZ"
+    return datetime.strptime(text.decode("ascii"), form).replace(tzinfo=UTC)
+
+
+def _fields(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """The values that stand one behind the other in DER, with their tags."""
+    while der:
+        tag, length, start = der[0], der[1], 2
+        if length & 0x80:
+            start += length & 0x7F
+            length = int.from_bytes(der[2:start])
+        yield tag, der[start : start + length]
+        der = der[start + length :]
 
 
 def check_certificate(path: Path) -> None:

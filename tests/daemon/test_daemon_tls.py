@@ -1,12 +1,14 @@
 """TLS as an operator sets it up and as callers meet it: the daemon, the client, the commands and openssl."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from certificates import Authority, Pair, install
@@ -19,6 +21,7 @@ from zoe_client import Client, Unavailable
 from zoe_grpcd.localbackends.fetch import Tools
 from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
 
+DAY = 86400
 PROMPT = "tell me of the river and the clock"
 
 
@@ -51,13 +54,15 @@ class House:
 @pytest.fixture(scope="module")
 def house(tools: Tools, tmp_path_factory: pytest.TempPathFactory, endless_gguf: Path) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("tls")
-    authority = Authority(folder)
+    authority = Authority(folder, days=9)
     files = authority.server()
     tls = {"cert_file": str(files.cert), "key_file": str(files.key), "client_ca_file": str(authority.file)}
     with ExitStack() as running:
         options = LlamaServerOptions(endless_gguf, alias="endless", slots=2)
         llama = running.enter_context(start_llama_server(tools, folder, options))
-        daemon = running.enter_context(serving(backends=[entry("llama", llama)], server={"tls": tls}))
+        daemon = running.enter_context(
+            serving(backends=[entry("llama", llama)], server={"tls": tls, "metrics_listen": "127.0.0.1:0"})
+        )
         yield House(daemon, authority, files, authority.issue("kitchen"))
 
 
@@ -88,6 +93,22 @@ def test_a_client_without_a_certificate_is_turned_away(house: House) -> None:
             client.complete(PROMPT)
         with pytest.raises(Unavailable):  # its first answer is no accident of a handshake
             client.complete(PROMPT)
+
+
+def test_that_certificates_end_soon_is_said_wherever_an_operator_looks(house: House) -> None:
+    daemon = house.daemon
+    for option in ("cert_file", "client_ca_file"):
+        assert daemon.log.count(f"server.tls.{option} ends in 9 days; put a new one in its place") == 1
+    assert "ready, 0 running; server.tls.cert_file ends in 9 days; server.tls.client_ca_file" in daemon.log
+    page = re.search(r"http://127\.0\.0\.1:[0-9]+/", daemon.log)
+    assert page is not None
+    with urlopen(f"{page[0]}metrics", timeout=10) as answer:
+        left = dict(
+            re.findall(r'zoe_certificate_expires_in_seconds{file="(\w+)"} (\S+)', answer.read().decode())
+        )
+    assert all(8.9 * DAY < float(left[file]) < 9 * DAY for file in ("cert_file", "client_ca_file"))
+    checked = typed("check", "--config", str(daemon.folder / "config.yaml"), env=environment())
+    assert re.search("certificate +cert_file ends on 20[0-9-]+, in 8 days", checked.stdout)
 
 
 def test_the_unix_socket_stays_plain(house: House) -> None:

@@ -29,6 +29,7 @@ WANTED = {
     "first token": "zoe_time_to_first_token_seconds_bucket",
     "errors": "zoe_request_errors_total",
     "states": "zoe_backend_state",
+    "certificates": "zoe_certificate_expires_in_seconds",
 }
 
 

@@ -46,13 +46,14 @@ CONTRACT = {
     "zoe_cache_requests_total": {"result"},
     "zoe_midstream_switches_total": {"seam"},
     "zoe_event_loop_lag_seconds_bucket": {"le"},
+    "zoe_certificate_expires_in_seconds": {"file"},
 }
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def shown(stage: Stage) -> Telemetry:
-    return Telemetry(stage.fleet, stage.waiting, stage.gate, stage.calls)
+    return Telemetry(stage.fleet, stage.waiting, stage.gate, stage.calls, lambda: {"cert_file": 86400.5})
 
 
 @asynccontextmanager
@@ -160,6 +161,7 @@ async def test_what_runs_and_what_waits_are_gauges(stage: Stage) -> None:
     call.cancel()
     assert value(samples, "zoe_requests_in_flight", backend="one") == 1
     assert value(samples, "zoe_queue_depth", priority="normal") == 0
+    assert value(samples, "zoe_certificate_expires_in_seconds", file="cert_file") == 86400.5
     assert {dict(labels)["priority"] for name, labels in samples if name == "zoe_queue_depth"} == {
         "batch",
         "low",

@@ -28,7 +28,9 @@ Rows = Iterable[tuple[tuple[str, ...], float]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Readings:
-    """All figures at one moment, which nobody changes. `running`: requests by backend; `queued`: by priority."""
+    """All figures at one moment, which nobody changes. `running`: requests by backend; `queued`: by priority;
+    `certificates`: seconds until they end, by the options that name their files.
+    """
 
     version: str
     calls: Calls
@@ -36,6 +38,7 @@ class Readings:
     reports: Sequence[BackendReport]
     running: Mapping[str, int]
     queued: Mapping[str, int]
+    certificates: Mapping[str, float]
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the registry would collect all metrics once more, to learn their names."""
@@ -61,6 +64,12 @@ class Readings:
             "Requests that wait for a place.",
             ("priority",),
             (((name,), number) for name, number in self.queued.items()),
+        )
+        yield _gauge(
+            "zoe_certificate_expires_in_seconds",
+            "Time until the first certificate of a file of server.tls ends.",
+            ("file",),
+            (((option,), left) for option, left in self.certificates.items()),
         )
 
 

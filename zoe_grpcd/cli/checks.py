@@ -1,12 +1,16 @@
 """What `check` prints: what would be served, and where each fact of a model comes from. No network."""
 
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from zoe_grpcd.adapters.listed import listed_for
 from zoe_grpcd.config import Config, Problem
 from zoe_grpcd.config.backends import Backend, Cost, Deployment, Model
 from zoe_grpcd.config.keys import Key
+from zoe_grpcd.config.model import Tls
 from zoe_grpcd.pricelist import Listing
+from zoe_grpcd.tls import Files, ends_of
 
 _SECRET = {"key", "key_sha256"}
 CONFIG, LIST = "configuration", "LiteLLM's price list"
@@ -26,6 +30,7 @@ def summary(loaded: Config, source: str, warnings: tuple[Problem, ...]) -> dict[
         "source": source or None,
         "listen": list(loaded.server.listen),
         "admin_listen": loaded.server.admin_listen,
+        "certificates": {option: end.isoformat() for option, end in _ends(loaded.server.tls).items()},
         "backends": [
             {"name": b.name, "kind": b.kind, "url": b.url, "local": b.local} for b in loaded.backends
         ],
@@ -59,6 +64,10 @@ def told(loaded: Config, source: str) -> str:
     lines = [f"{source}: ok" if source else "no configuration file: the defaults hold"]
     lines.append(f"listens on   {', '.join(loaded.server.listen)}")
     lines.append(f"admin on     {loaded.server.admin_listen or 'nothing'}")
+    lines += [
+        f"certificate  {option} ends on {end:%Y-%m-%d}, in {(end - datetime.now(UTC)).days} days"
+        for option, end in _ends(loaded.server.tls).items()
+    ]
     if not loaded.backends:
         lines.append("backends     servers on this machine are looked for")
     for b in loaded.backends:
@@ -77,6 +86,13 @@ def told(loaded: Config, source: str) -> str:
     if loaded.log.prompts:
         lines.append(f"prompts      are written to {loaded.log.prompts}, with the answers")
     return "\n".join(lines)
+
+
+def _ends(given: Tls | None) -> dict[str, datetime]:
+    """When certificates end, as far as that can be read."""
+    with suppress(OSError, ValueError, IndexError):
+        return ends_of(Files(given.cert_file, given.key_file, given.client_ca_file)) if given else {}
+    return {}
 
 
 def _key(key: Key) -> str:
