@@ -141,6 +141,7 @@ async def test_a_fault_of_several_models_is_the_servers() -> None:
     [
         [finished()],  # nothing at all
         [said("what\ufffd"), said("ever"), finished()],
+        [said("what\ufffdever"), finished()],
         [said("ha" * 200), finished(reason=FinishReason.LENGTH)],
     ],
 )
@@ -154,7 +155,7 @@ async def test_answers_that_look_wrong_are_handed_on_and_held_against_their_mode
 
 
 @pytest.mark.parametrize(
-    "answer", [[said("ha" * 200), finished()], [said("no"), finished()], [said("\ufffd"), finished()]]
+    "answer", [[said("ha" * 200), finished()], [said("no"), finished()], [said("n\ufffd\ufffd"), finished()]]
 )
 async def test_other_answers_are_not(answer: Script) -> None:
     world = a_world()

@@ -31,11 +31,10 @@ def looks_wrong(transcript: Transcript) -> bool:
         return True
     if transcript.finish.reason is FinishReason.STOP and is_empty(transcript):
         return True
-    if any(
-        GARBLED in text for text in transcript.texts[:-1]
-    ):  # at the end, a limit may have cut a character in two
+    text = "".join(transcript.texts)
+    if GARBLED in text.rstrip(GARBLED):  # at the end, a limit may have cut a character in two
         return True
-    return transcript.finish.reason is FinishReason.LENGTH and repeats("".join(transcript.texts))
+    return transcript.finish.reason is FinishReason.LENGTH and repeats(text)
 
 
 def is_empty(transcript: Transcript) -> bool:
