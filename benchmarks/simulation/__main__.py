@@ -1,6 +1,6 @@
 """Plays traces through the daemon's own decisions and those of its rivals, in simulated time, and prints tables.
 
-python -m benchmarks.simulation              two fleets, five traces, nine policies; some minutes
+python -m benchmarks.simulation              two fleets, five traces, nine policies and a bound; some minutes
 python -m benchmarks.simulation --quick      one short round
 python -m benchmarks.simulation --held-back  a fleet and seeds that nothing was tuned on
 python -m benchmarks.simulation --fleet random --seed 7 --seed 8   a fleet drawn from each seed, and its traces
@@ -21,13 +21,14 @@ from itertools import groupby
 from benchmarks.simulation import live
 from benchmarks.simulation.drawn import drawn
 from benchmarks.simulation.fleets import FLEETS, HELD_BACK, Home
-from benchmarks.simulation.measures import Outcome, simulate
+from benchmarks.simulation.measures import BOUND, Outcome, simulate
 from benchmarks.simulation.rivals import POLICIES
 from benchmarks.simulation.tables import Results, as_json, as_text
 from benchmarks.simulation.traces import TRACES
 
 SEEDS, HELD_BACK_SEEDS = (11, 12, 13), (901, 902, 903)
 RANDOM = "random"
+WHO = (*POLICIES, BOUND)
 HOUR, QUICK = 3600.0, 1200.0
 ENOUGH = 800.0  # requests of one seed
 
@@ -45,7 +46,7 @@ def main() -> int:
         "--fleet", action="append", choices=[*FLEETS, *HELD_BACK, RANDOM], help="only this fleet"
     )
     parser.add_argument("--trace", action="append", choices=[*TRACES], help="only this trace")
-    parser.add_argument("--policy", action="append", choices=[*POLICIES], help="only this policy")
+    parser.add_argument("--policy", action="append", choices=WHO, help="only this policy")
     parser.add_argument("--seed", action="append", type=int, help="draw the traces, or the fleet, from this")
     arguments = parser.parse_args()
     seeds = arguments.seed or (HELD_BACK_SEEDS if arguments.held_back else SEEDS)
@@ -60,7 +61,7 @@ def main() -> int:
         Game(name, build, trace, policy, seed, longest)
         for name, (build, draws) in _fleets(chosen, seeds).items()
         for trace in arguments.trace or TRACES
-        for policy in arguments.policy or POLICIES
+        for policy in arguments.policy or WHO
         for seed in draws
     ]
     began = time.perf_counter()

@@ -39,6 +39,12 @@ class Home:
         """All servers by name."""
         return {server.name: (box, server) for box in self.boxes for server in box.servers}
 
+    def candidates(self, target: str) -> set[str]:
+        """The models that may answer who asks for this one, or for an alias; "": any."""
+        if target:
+            return set(self.aliases.get(target, (target,)))
+        return {model for _, server in self.servers().values() for model in server.models}
+
 
 def _box(name: str, speeds: tuple[float, float, float], sharing: tuple[float, float]) -> Box:
     """`speeds`: gigabytes a second, tokens x billions read a second, gigabytes a second of disk; `sharing`: batch, contend."""

@@ -8,14 +8,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.simulation.bound import soonest
 from benchmarks.simulation.clock import Clock
 from benchmarks.simulation.daemon import PATIENCE, Call, Daemon
 from benchmarks.simulation.fleets import Home
 from benchmarks.simulation.rivals import POLICIES, Rival
-from benchmarks.simulation.traces import Trace
+from benchmarks.simulation.traces import Request, Trace
 from benchmarks.simulation.world import World, loads, unloaded_seconds
 
 DEADLINE_FACTOR, DEADLINE_GRACE = 3.0, 5.0
+BOUND = "bound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ class Calibration:
 
 
 def simulate(home: Home, trace: Trace, policy: str, seed: int) -> Outcome:
-    """Plays a trace with one policy, to the end of its last request."""
+    """Plays a trace with one policy, to the end of its last request; "bound" is none, and nothing is played for it."""
+    if policy == BOUND:
+        return _bound(home, trace)
     with asyncio.Runner(loop_factory=Clock) as runner:
         world, calls = runner.run(played(home, trace, POLICIES[policy](seed)))
     return Outcome(tuple(_sample(call, world) for call in calls), loads(world))
@@ -89,22 +93,28 @@ async def played(home: Home, trace: Trace, rival: Rival) -> tuple[World, list[Ca
     return world, daemon.calls
 
 
+def _bound(home: Home, trace: Trace) -> Outcome:
+    """What no policy does better; see `soonest`."""
+    least = zip(trace.requests, soonest(home, trace), strict=True)
+    samples = (
+        Sample(seconds, _deadline(home, request), seconds < PATIENCE, None) for request, seconds in least
+    )
+    return Outcome(tuple(samples), 0)
+
+
+def _deadline(home: Home, request: Request) -> float:
+    return DEADLINE_FACTOR * unloaded_seconds(home, request) + DEADLINE_GRACE
+
+
 def _sample(call: Call, world: World) -> Sample:
-    alone = unloaded_seconds(world, call.request, _models(world.home, call.request.target))
     told = None if call.disturbed else call.expected
     return Sample(
         call.ended - call.started,
-        DEADLINE_FACTOR * alone + DEADLINE_GRACE,
+        _deadline(world.home, call.request),
         call.answered,
         told and told.total,
         told.ninety if told else 0.0,
     )
-
-
-def _models(home: Home, target: str) -> set[str]:
-    if target:
-        return set(home.aliases.get(target, (target,)))
-    return {model for _, server in home.servers().values() for model in server.models}
 
 
 def figures(outcome: Outcome) -> Figures:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 
-from benchmarks.simulation.measures import Figures, Outcome, calibration, figures
+from benchmarks.simulation.measures import BOUND, Figures, Outcome, calibration, figures
 from benchmarks.simulation.rivals import ORACLE, OURS
 
 Results = dict[tuple[str, str, str], Outcome]
@@ -48,7 +48,7 @@ def _compared(results: Results, fleet: str, trace: str) -> dict[str, object]:
     rows = _rows(results, fleet, trace)
     if OURS not in rows:
         return {}
-    rivals = {policy: row for policy, row in rows.items() if policy not in (OURS, ORACLE)}
+    rivals = {policy: row for policy, row in rows.items() if policy not in (OURS, ORACLE, BOUND)}
     best = min(rivals, key=lambda policy: (rivals[policy].p95, rivals[policy].mean)) if rivals else OURS
     known = calibration(results[fleet, trace, OURS])
     return {
@@ -57,6 +57,7 @@ def _compared(results: Results, fleet: str, trace: str) -> dict[str, object]:
         "best_rival": best,
         "p95_by_best_rival": rows[OURS].p95 / rows[best].p95,
         "oracle_p95_by_best_rival": rows[ORACLE].p95 / rows[best].p95 if ORACLE in rows else 0.0,
+        "bound_p95_by_best_rival": rows[BOUND].p95 / rows[best].p95 if BOUND in rows else 0.0,
         "mean_by_oracle": rows[OURS].mean / rows[ORACLE].mean if ORACLE in rows else 0.0,
         **asdict(known),
     }
@@ -75,7 +76,7 @@ def _summary(results: Results) -> list[str]:
     found = [of for pair in pairs if (of := _compared(results, *pair))]
     return [
         f"{of['fleet']:9}{of['trace']:9}p95 / best rival {of['p95_by_best_rival']:5.2f} "
-        f"(oracle {of['oracle_p95_by_best_rival']:4.2f}, {of['best_rival']})  "
+        f"(oracle {of['oracle_p95_by_best_rival']:4.2f}, bound {of['bound_p95_by_best_rival']:4.2f}, {of['best_rival']})  "
         f"mean / oracle {of['mean_by_oracle']:5.2f}  error {of['error']:4.0%}  bias {of['bias']:4.2f}  under P90 {of['under']:4.0%}"
         for of in found
     ]

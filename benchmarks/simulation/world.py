@@ -10,6 +10,7 @@ from benchmarks.simulation.boxes import Box
 from benchmarks.simulation.clock import Clock
 from benchmarks.simulation.fleets import Home
 from benchmarks.simulation.jobs import Job, Stage
+from benchmarks.simulation.servers import Server
 from benchmarks.simulation.traces import Mishap, Request, Trace
 
 READING_NOISE, WRITING_NOISE, LOAD_NOISE = 0.15, 0.12, 0.15
@@ -72,23 +73,9 @@ class World:
         box.cancel(where, job, self.now)
 
     def job(self, request: Request, server: str, model: str, kept: int = 0) -> Job:
-        """The request as work for this server, with the noise that it will meet there; `kept`: tokens of its answer that
-        are there already, and are read.
-        """
+        """The request as work for this server; see `work`."""
         box, where = self.servers[server]
-        facts = where.models[model]
-        luck = random.Random(request.seed ^ zlib.crc32(server.encode()))
-        reading = REQUEST_SECONDS + (request.prompt_tokens + kept) * facts.parameters / box.flow
-        writing = max(1, request.output_tokens(model) - kept) * (
-            TOKEN_SECONDS + facts.gigabytes / box.gigabytes
-        )
-        return Job(
-            model,
-            reading * math.exp(luck.gauss(0.0, READING_NOISE)),
-            writing * math.exp(luck.gauss(0.0, WRITING_NOISE)),
-            math.exp(luck.gauss(0.0, LOAD_NOISE)),
-            foreign=bool(request.server),
-        )
+        return work(box, where, request, model, kept)
 
     def completion(self, request: Request, server: str, model: str) -> float:
         """When the request would be done there, if nothing else came."""
@@ -144,16 +131,33 @@ class World:
         return next(box for box in self.home.boxes if box.name == name)
 
 
+def work(box: Box, where: Server, request: Request, model: str, kept: int = 0) -> Job:
+    """The request as work for this server, with the noise that it will meet there; `kept`: tokens of its answer that are
+    there already, and are read.
+    """
+    facts = where.models[model]
+    luck = random.Random(request.seed ^ zlib.crc32(where.name.encode()))
+    reading = REQUEST_SECONDS + (request.prompt_tokens + kept) * facts.parameters / box.flow
+    writing = max(1, request.output_tokens(model) - kept) * (TOKEN_SECONDS + facts.gigabytes / box.gigabytes)
+    return Job(
+        model,
+        reading * math.exp(luck.gauss(0.0, READING_NOISE)),
+        writing * math.exp(luck.gauss(0.0, WRITING_NOISE)),
+        math.exp(luck.gauss(0.0, LOAD_NOISE)),
+        foreign=bool(request.server),
+    )
+
+
 def loads(world: World) -> int:
     """Model loads so far, whoever set them off."""
     return sum(server.loads for _, server in world.servers.values())
 
 
-def unloaded_seconds(world: World, request: Request, models: set[str]) -> float:
+def unloaded_seconds(home: Home, request: Request) -> float:
     """What the request takes alone where it is fastest, its model loaded."""
     times = []
-    for name, (_, server) in world.servers.items():
-        for model in models & set(server.models):
-            job = world.job(request, name, model)
+    for box, server in home.servers().values():
+        for model in home.candidates(request.target) & set(server.models):
+            job = work(box, server, request, model)
             times.append(job.reading + job.writing)
     return min(times)
