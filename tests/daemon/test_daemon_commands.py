@@ -115,6 +115,15 @@ def test_backends_and_models_are_tables(house: House) -> None:
     assert json.loads(house.run("models", "--json").stdout)["models"][0]["model"] == "endless"
 
 
+def test_warm_says_where_a_model_is_in_memory(house: House) -> None:
+    assert house.run("warm", "assistant").stdout == "assistant @ llama: in memory already\n"
+    told = json.loads(house.run("warm", "endless", "--backend", "llama", "--json").stdout)
+    assert told == {"backend": "llama", "loadState": "LOAD_STATE_LOADED", "alreadyLoaded": True}
+    refused = house.run("warm", "endless", "--keep-alive", "1h")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "cannot be told how long to keep a model" in refused.stderr
+
+
 def test_a_refused_call_ends_with_1_and_its_reason(house: House) -> None:
     done = house.run("complete", PROMPT, "--model", "endles")
     assert done.returncode == 1

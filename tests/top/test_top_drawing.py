@@ -101,7 +101,7 @@ def test_the_selected_line_is_marked_and_only_that() -> None:
 
 def test_the_last_line_has_the_keys() -> None:
     foot = drawn()[-1]
-    assert foot == " Tab decisions  Enter details  d drain  / filter  ? help  q quit  s sort: name"
+    assert foot == " Tab decisions  Enter details  d drain  / filter  ? help  q quit  w warm  s sort"
 
 
 def test_a_draining_backend_can_be_taken_back() -> None:
@@ -113,6 +113,7 @@ def test_a_draining_backend_can_be_taken_back() -> None:
     [
         (Look(Mode.FILTER, typed="jet"), "filter: jet_"),
         (Look(Mode.REASON, backend="jetson", typed="new disk"), "drain jetson, because: new disk_"),
+        (Look(Mode.MODEL, backend="jetson"), "warm phi (unloaded) on jetson?   Enter loads it"),
         (Look(note="jetson drains"), "jetson drains"),
     ],
 )
@@ -169,7 +170,15 @@ def test_the_details_of_a_decision_have_everybody_who_was_considered() -> None:
 def test_the_help_names_every_key() -> None:
     text = "\n".join(drawn(look=Look(Mode.HELP)))
     assert all(
-        word in text for word in ("drain", "take a drained", "sort", "Ctrl-C", "seconds to the first token")
+        word in text
+        for word in (
+            "drain",
+            "take a drained",
+            "load a model",
+            "sort",
+            "Ctrl-C",
+            "seconds to the first token",
+        )
     )
 
 

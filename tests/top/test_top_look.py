@@ -11,6 +11,7 @@ from zoe_grpcd.cli.top.look import (
     Mode,
     Screen,
     Undrain,
+    Warm,
     press,
     rows,
     selected_row,
@@ -147,6 +148,29 @@ def test_what_is_drained_is_what_was_selected_when_it_was_asked() -> None:
 
 def test_u_takes_back_at_once() -> None:
     assert pressed("down", "u")[1] == Undrain("jetson")
+
+
+@pytest.mark.parametrize(
+    ("keys", "model"),
+    [((), "phi"), (("tab",), "llama3.2:3b"), (("down", "down"), "phi"), (("k",), "llama3.2:3b")],
+)
+def test_a_model_of_the_selected_backend_is_warmed_one_that_is_not_in_memory_first(
+    keys: tuple[str, ...], model: str
+) -> None:
+    look, action = pressed("down", "w", *keys)
+    assert (look.mode, action) == (Mode.MODEL, None)
+    look, action = pressed("enter", look=look)
+    assert (look.mode, action) == (Mode.LISTS, Warm("jetson", model))
+
+
+def test_esc_warms_nothing() -> None:
+    look, action = pressed("down", "w", "esc")
+    assert (look.mode, look.note, action) == (Mode.LISTS, "not warmed", None)
+
+
+def test_a_backend_without_models_has_nothing_to_warm() -> None:
+    look, action = pressed("w")
+    assert (look.mode, look.note, action) == (Mode.LISTS, "no model is known of attic", None)
 
 
 @pytest.mark.parametrize(

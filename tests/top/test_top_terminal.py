@@ -104,6 +104,15 @@ def test_a_backend_is_drained_and_taken_back(world: World) -> None:
         wait_until(lambda: world.daemon.state("jetson") == "READY", LIMIT)
 
 
+def test_a_model_is_warmed(world: World) -> None:
+    with world.top() as top:
+        top.shows("quick @ jetson")
+        top.press("jw")
+        top.shows("warm quick (loaded) on jetson?")
+        top.press("\r")
+        top.shows("quick @ jetson: in memory already")
+
+
 def test_it_ends_when_nobody_is_at_the_other_end_any_more(world: World) -> None:
     with world.top() as top:
         top.shows("quick @ jetson")

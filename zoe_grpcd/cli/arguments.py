@@ -22,6 +22,11 @@ def seconds(text: str) -> float:
     return value
 
 
+def stay(text: str) -> float:
+    """A duration, or `forever`: less than 0."""
+    return -1.0 if text == "forever" else seconds(text)
+
+
 def key_name(text: str) -> str:
     """A name that a configuration may have for a key."""
     if not re.fullmatch(r"[^\s\x00-\x1f\x7f]{1,200}", text):
@@ -41,6 +46,7 @@ def parser(version: str) -> argparse.ArgumentParser:
     _calls(commands)
     _tables(commands)
     _top(commands)
+    _warm(commands)
     _drains(commands)
     return root
 
@@ -174,6 +180,23 @@ def _top(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> Non
         help="between two looks at decisions and totals; backends are told of as they change; default: 2s",
     )
     _administration(top)
+
+
+def _warm(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    warm = commands.add_parser("warm", help="load a model, or wake it, before anybody asks for it")
+    warm.add_argument("model", metavar="MODEL", help="a model, alias or group, as callers name it")
+    warm.add_argument(
+        "--backend", default="", metavar="BACKEND", help="where; default: where requests for it would go"
+    )
+    warm.add_argument(
+        "--keep-alive",
+        type=stay,
+        metavar="DURATION",
+        help="how long it stays in memory without requests, as 30m or forever; default: as its deployment says",
+    )
+    warm.add_argument("--no-wait", action="store_true", help="return when the load has begun")
+    warm.add_argument("--json", action="store_true", help="print JSON")
+    _administration(warm)
 
 
 def _drains(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,4 +1,4 @@
-"""route, complete, stream, backends, models, stats: the commands that talk to a daemon, through the client package."""
+"""route, complete, stream, backends, models, stats, warm and others: the commands that talk to a daemon, through the client package."""
 
 import argparse
 import json
@@ -18,6 +18,7 @@ from zoe_grpcd.cli.draining import drain, undrain
 from zoe_grpcd.cli.explained import decided, explained
 from zoe_grpcd.cli.figures import stats
 from zoe_grpcd.cli.reloading import reload, show, told
+from zoe_grpcd.cli.warming import warm
 
 ADMIN_TIMEOUT = 10.0
 
@@ -32,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
         "models": _models,
         "drain": drain,
         "undrain": undrain,
+        "warm": warm,
         "stats": stats,
         "reload": reload,
         "config": show,

@@ -15,8 +15,10 @@ from google.protobuf.duration_pb2 import Duration
 from zoe.admin.v1 import admin_service_pb2 as pb
 from zoe.admin.v1 import backend_pb2
 from zoe_client import AsyncClient, from_rpc_error
-from zoe_grpcd.cli.top.look import Drain, Undrain
+from zoe_grpcd.cli.top.cells import clean
+from zoe_grpcd.cli.top.look import Act, Drain, Undrain, Warm
 from zoe_grpcd.cli.top.reading import Seen
+from zoe_grpcd.cli.warming import told
 
 TIMEOUT = 10.0  # seconds for a look
 WINDOW = 60  # seconds that totals are about
@@ -47,26 +49,36 @@ class Feed:
         """Keeps all of it up to date until it is cancelled."""
         await asyncio.gather(self._watch(), self._look_on())
 
-    async def act(self, action: Drain | Undrain) -> str:
+    async def act(self, action: Act) -> str:
         """Does it; returns what came of it in words."""
         try:
-            if isinstance(action, Drain):
-                drain = pb.DrainBackendRequest(name=action.backend, reason=action.reason)
-                backend = (
-                    await self._client.admin.DrainBackend(
-                        drain, timeout=TIMEOUT, metadata=self._client.headers
-                    )
-                ).backend
-                return f"{backend.name} drains, {backend.load.in_flight} running; u takes it back"
-            undrain = pb.UndrainBackendRequest(name=action.backend, reason="by hand, in top")
-            backend = (
-                await self._client.admin.UndrainBackend(
-                    undrain, timeout=TIMEOUT, metadata=self._client.headers
-                )
-            ).backend
+            match action:
+                case Drain():
+                    return await self._drain(action)
+                case Undrain():
+                    return await self._undrain(action)
+                case Warm():
+                    return await self._warm(action)
         except grpc.RpcError as error:
             return str(from_rpc_error(error, ""))
-        return f"{backend.name} is taken back, and gets requests from its next good probe on"
+
+    async def _drain(self, action: Drain) -> str:
+        request = pb.DrainBackendRequest(name=action.backend, reason=action.reason)
+        done = await self._client.admin.DrainBackend(request, timeout=TIMEOUT, metadata=self._client.headers)
+        return f"{done.backend.name} drains, {done.backend.load.in_flight} running; u takes it back"
+
+    async def _undrain(self, action: Undrain) -> str:
+        request = pb.UndrainBackendRequest(name=action.backend, reason="by hand, in top")
+        done = await self._client.admin.UndrainBackend(
+            request, timeout=TIMEOUT, metadata=self._client.headers
+        )
+        return f"{done.backend.name} is taken back, and gets requests from its next good probe on"
+
+    async def _warm(self, action: Warm) -> str:
+        """To the end of the load, whose progress the list shows."""
+        request = pb.WarmModelRequest(model=action.model, backend=action.backend, wait=True)
+        done = await self._client.admin.WarmModel(request, metadata=self._client.headers)
+        return clean(told(action.model, done))
 
     async def _watch(self) -> None:
         """Each stream of changes in turn: it ends with a daemon, and begins anew with the next one."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from zoe_grpcd.cli.top import columns, details
 from zoe_grpcd.cli.top.cells import clean, cut, fit, width
 from zoe_grpcd.cli.top.columns import BACKENDS, DECISIONS, Column, Line, Span, chosen
-from zoe_grpcd.cli.top.look import Look, Mode, rows, selected_row, selected_verdict, verdicts
+from zoe_grpcd.cli.top.look import Look, Mode, rows, selected_model, selected_row, selected_verdict, verdicts
 from zoe_grpcd.cli.top.picture import Picture, Row, Verdict, brief
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 10
@@ -83,6 +83,9 @@ def _foot(picture: Picture, look: Look, cells: int) -> Line:
     if look.mode is Mode.REASON:
         asked = f" drain {clean(look.backend)}, because: {look.typed}_   Enter drains, Esc does not"
         return (Span(cut(asked, cells), "bold"),)
+    if look.mode is Mode.MODEL and (model := selected_model(picture, look)):
+        which = f" warm {model.name} ({model.state}) on {clean(look.backend)}?"
+        return (Span(cut(f"{which}   Enter loads it, Tab: another, Esc does not", cells), "bold"),)
     if look.note:
         return (Span(cut(f" {look.note}", cells), "warn"),)
     row = selected_row(picture, look)
@@ -93,7 +96,8 @@ def _foot(picture: Picture, look: Look, cells: int) -> Line:
         ("/", f"filter: {look.filter}" if look.filter else "filter"),
         ("?", "help"),
         ("q", "quit"),
-        ("s", f"sort: {look.sort}"),
+        ("w", "warm"),
+        ("s", "sort" if look.sort == "name" else f"sort: {look.sort}"),
     )
     return _words_of(keys, cells)
 
@@ -105,8 +109,8 @@ def _words_of(keys: Sequence[tuple[str, str]], cells: int) -> Line:
         room -= width(key) + width(does) + 3
         if room < -2:
             break
-        line += [Span(f"{key} ", "bold"), Span(f"{does}  ", "dim")]
-    return _within(line, cells)
+        line += [Span(f"{key} ", "bold"), Span(does, "dim"), Span("  ")]
+    return _within(line[:-1], cells)
 
 
 def _within(line: Sequence[Span], cells: int) -> Line:
@@ -206,6 +210,7 @@ HELP = (
     ("Enter", "all about what is selected; Esc or Enter: back"),
     ("d", "drain the backend: it gets nothing new, what runs there goes on; asks why"),
     ("u", "take a drained backend back"),
+    ("w", "load a model of the backend, before anybody asks for it; asks which"),
     ("/", "show only what has a text in it: name, model, state, label, intent, outcome"),
     ("s", "sort the backends by name, trouble, load, tokens per second, P95, errors"),
     ("Ctrl-L", "draw anew"),

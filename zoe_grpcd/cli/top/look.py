@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Any, TypeVar
 
 from zoe_grpcd.cli.top.cells import clean
-from zoe_grpcd.cli.top.picture import Picture, Row, Verdict
+from zoe_grpcd.cli.top.picture import Model, Picture, Row, Verdict
 
 T = TypeVar("T")
 
@@ -22,16 +22,20 @@ class Mode(Enum):
     HELP = auto()
     FILTER = auto()  # a line is typed
     REASON = auto()  # a line is typed, too: why a backend is to be drained
+    MODEL = auto()  # one of a backend's models is chosen: to be loaded
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the person has chosen. `of_requests`: the cursor is among the decisions; `note`: what a key came to."""
+    """What the person has chosen. `of_requests`: the cursor is among the decisions; `note`: what a key came to; `model`:
+    of the backend, to be loaded.
+    """
 
     mode: Mode = Mode.LISTS
     of_requests: bool = False
     backend: str = ""
     request: str = ""
+    model: str = ""
     filter: str = ""
     typed: str = ""
     sort: str = "name"
@@ -53,6 +57,14 @@ class Undrain:
     backend: str
 
 
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """To be loaded there."""
+
+    backend: str
+    model: str
+
+
 class Screen(Enum):
     """What concerns the terminal alone."""
 
@@ -60,7 +72,8 @@ class Screen(Enum):
     REDRAW = auto()
 
 
-Action = Drain | Undrain | Screen | None
+Act = Drain | Undrain | Warm
+Action = Act | Screen | None
 
 TROUBLE = ("bad", "warn", "active", "good", "idle")
 SORTS: dict[str, Callable[[Row], float]] = {
@@ -107,6 +120,17 @@ def selected_verdict(picture: Picture, look: Look) -> Verdict | None:
     return _at([verdict.id for verdict in shown], look.request, shown)
 
 
+def selected_model(picture: Picture, look: Look) -> Model | None:
+    """The model that is to be loaded: the first that is not in memory until another one was chosen."""
+    row = selected_row(picture, look)
+    shown = (
+        sorted(row.models, key=lambda model: (model.state in ("loaded", "loading"), model.name))
+        if row
+        else []
+    )
+    return _at([model.id for model in shown], look.model, shown)
+
+
 def _at(ids: Sequence[str], chosen: str, shown: Sequence[T]) -> T | None:
     return shown[ids.index(chosen) if chosen in ids else 0] if shown else None
 
@@ -118,13 +142,15 @@ def press(key: str, look: Look, picture: Picture) -> tuple[Look, Action]:
     """What a key does: a character, or `up`, `down`, `enter`, `esc`, `tab`, `backspace`."""
     if look.mode in (Mode.FILTER, Mode.REASON):
         return _typed(key, look)
+    if look.mode is Mode.MODEL:
+        return _picked(key, look, picture)
     look = replace(look, note="")
     if key in _OF_SCREEN:
         return look, _OF_SCREEN[key]
     if key in _MOVES:
         return _moved(_MOVES[key], look, picture), None
-    if key in ("d", "u"):
-        return _drained(key, look, picture)
+    if key in ("d", "u", "w"):
+        return _begun(key, look, picture)
     return replace(look, **_CHANGES[key](look)) if key in _CHANGES else look, None
 
 
@@ -171,13 +197,33 @@ def _next(ids: list[str], chosen: str, by: int) -> str:
     return ids[min(max(ids.index(chosen) + by, 0), len(ids) - 1)]
 
 
-def _drained(key: str, look: Look, picture: Picture) -> tuple[Look, Action]:
+def _begun(key: str, look: Look, picture: Picture) -> tuple[Look, Action]:
+    """Something is to be done with a backend."""
     row = selected_row(picture, look)
     if row is None:
         return replace(look, note="there is no backend to choose"), None
     if key == "u":
         return look, Undrain(row.id)
+    if key == "w" and not row.models:
+        return replace(look, note=f"no model is known of {row.name}"), None
+    if key == "w":
+        return replace(look, mode=Mode.MODEL, model="", backend=row.id), None
     return replace(look, mode=Mode.REASON, typed="", backend=row.id), None
+
+
+def _picked(key: str, look: Look, picture: Picture) -> tuple[Look, Action]:
+    """A model is chosen: the arrows and Tab lead to others, Enter takes it, Esc gives it up."""
+    model, row = selected_model(picture, look), selected_row(picture, look)
+    done = replace(look, mode=Mode.LISTS)
+    if model is None or row is None or key == "esc":
+        return replace(done, note="not warmed"), None
+    if key == "enter":
+        return replace(done, note=f"{model.name} @ {row.name}: loading"), Warm(row.id, model.id)
+    if key == "tab" or key in _MOVES:
+        ids = [model.id for model in row.models]
+        step = _MOVES.get(key, 1)
+        return replace(look, model=ids[(ids.index(model.id) + step) % len(ids)]), None
+    return look, None
 
 
 def _typed(key: str, look: Look) -> tuple[Look, Action]:

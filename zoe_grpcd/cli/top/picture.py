@@ -22,6 +22,7 @@ class Model:
     size: str
     expected_load: float | None
     backend_name: str
+    id: str = ""  # its name as the daemon has it
 
 
 @dataclass(frozen=True, slots=True)

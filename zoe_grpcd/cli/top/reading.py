@@ -108,6 +108,7 @@ def _model(model: backend_pb2.ServedModel, now: float) -> Model:
         tables.size(model.size_bytes),
         _seconds(model, "expected_load"),
         clean(model.backend_model),
+        model.model,
     )
 
 

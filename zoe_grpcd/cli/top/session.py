@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from zoe_grpcd.cli.top.daemon import Feed
 from zoe_grpcd.cli.top.drawing import screen
-from zoe_grpcd.cli.top.look import Drain, Look, Screen, Undrain, press
+from zoe_grpcd.cli.top.look import Act, Drain, Look, Screen, Undrain, Warm, press
 from zoe_grpcd.cli.top.picture import Picture
 from zoe_grpcd.cli.top.reading import picture
 from zoe_grpcd.cli.top.terminal import Terminal
@@ -99,13 +99,13 @@ class Session:
                     self._over.set()
                 case Screen.REDRAW:
                     self._terminal.redrawn()
-                case Drain() | Undrain():
+                case Drain() | Undrain() | Warm():
                     self._begin(action)
         if self._terminal.is_gone:
             self._over.set()
         self._show()
 
-    def _begin(self, action: Drain | Undrain) -> None:
+    def _begin(self, action: Act) -> None:
         async def act() -> None:
             told = await self._feed.act(action)
             self._look = replace(self._look, note=told)

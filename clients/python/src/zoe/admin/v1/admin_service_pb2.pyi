@@ -320,14 +320,17 @@ class WarmModelRequest(_message.Message):
     KEEP_ALIVE_FIELD_NUMBER: _builtins.int
     WAIT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model, or an alias. Required."""
+    """Name of the model, an alias or a group; nothing else is loaded in its place. Required."""
     backend: _builtins.str
-    """Name of the backend. Empty: the one that would be ready first."""
+    """Name of the backend. Empty: the one that would get a request for the model now."""
     wait: _builtins.bool
     """True: answer when the model is loaded or the load has failed. False: answer when the load has begun."""
     @_builtins.property
     def keep_alive(self) -> _duration_pb2.Duration:
-        """How long it shall stay loaded without requests. Absent: the deployment's value."""
+        """How long it shall stay loaded without requests, up to 10 years; less than 0: for as long as its server lives. Also
+        taken for a model that is loaded already. Absent: the deployment's value. BAD_REQUEST if it is 0, or for a backend
+        that cannot be told (all but Ollama), unless `drop_params` is on.
+        """
 
     def __init__(
         self,
@@ -363,7 +366,7 @@ class WarmModelResponse(_message.Message):
     """True if there was nothing to do."""
     @_builtins.property
     def load_duration(self) -> _duration_pb2.Duration:
-        """How long the load took. Absent without `wait`, or if there was nothing to do."""
+        """How long the load took, from its beginning, whoever began it. Absent without `wait`, or if there was nothing to do."""
 
     def __init__(
         self,

@@ -160,9 +160,13 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WarmModel(self, request, context):
-        """Loads or wakes a model.
+        """Loads or wakes a model where requests for it would go, by the cheapest request that its kind of backend has for that.
+        Several calls for the same model share one load, which goes on when they are cancelled or their deadlines pass;
+        ServedModel tells how far it is.
 
-        Errors: MODEL_NOT_FOUND, NOT_FOUND (the backend), NO_HEALTHY_BACKEND, MODEL_LOAD_FAILED.
+        Errors: MODEL_NOT_FOUND, NOT_FOUND (the backend), NO_HEALTHY_BACKEND, NO_CAPABLE_BACKEND (FAILED_PRECONDITION: a
+        cloud service, or a kind that loads with a request only), MODEL_LOAD_FAILED, BACKEND_TIMEOUT and BACKEND_FAILED with
+        what the server said, BACKEND_REJECTED if it may not be told.
         Retry: safe at any time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

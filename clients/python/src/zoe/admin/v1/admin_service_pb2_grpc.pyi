@@ -62,9 +62,13 @@ class AdminServiceStub:
     Retry: safe at any time.
     """
     WarmModel: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.WarmModelRequest, _admin_service_pb2.WarmModelResponse]
-    """Loads or wakes a model.
+    """Loads or wakes a model where requests for it would go, by the cheapest request that its kind of backend has for that.
+    Several calls for the same model share one load, which goes on when they are cancelled or their deadlines pass;
+    ServedModel tells how far it is.
 
-    Errors: MODEL_NOT_FOUND, NOT_FOUND (the backend), NO_HEALTHY_BACKEND, MODEL_LOAD_FAILED.
+    Errors: MODEL_NOT_FOUND, NOT_FOUND (the backend), NO_HEALTHY_BACKEND, NO_CAPABLE_BACKEND (FAILED_PRECONDITION: a
+    cloud service, or a kind that loads with a request only), MODEL_LOAD_FAILED, BACKEND_TIMEOUT and BACKEND_FAILED with
+    what the server said, BACKEND_REJECTED if it may not be told.
     Retry: safe at any time.
     """
     PrepareModel: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.PrepareModelRequest, _admin_service_pb2.PrepareModelResponse]
@@ -158,9 +162,13 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Retry: safe at any time.
     """
     WarmModel: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.WarmModelRequest, _admin_service_pb2.WarmModelResponse]  # type: ignore[assignment]
-    """Loads or wakes a model.
+    """Loads or wakes a model where requests for it would go, by the cheapest request that its kind of backend has for that.
+    Several calls for the same model share one load, which goes on when they are cancelled or their deadlines pass;
+    ServedModel tells how far it is.
 
-    Errors: MODEL_NOT_FOUND, NOT_FOUND (the backend), NO_HEALTHY_BACKEND, MODEL_LOAD_FAILED.
+    Errors: MODEL_NOT_FOUND, NOT_FOUND (the backend), NO_HEALTHY_BACKEND, NO_CAPABLE_BACKEND (FAILED_PRECONDITION: a
+    cloud service, or a kind that loads with a request only), MODEL_LOAD_FAILED, BACKEND_TIMEOUT and BACKEND_FAILED with
+    what the server said, BACKEND_REJECTED if it may not be told.
     Retry: safe at any time.
     """
     PrepareModel: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.PrepareModelRequest, _admin_service_pb2.PrepareModelResponse]  # type: ignore[assignment]
@@ -281,9 +289,13 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.WarmModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.WarmModelResponse, _abc.Awaitable[_admin_service_pb2.WarmModelResponse]]:
-        """Loads or wakes a model.
+        """Loads or wakes a model where requests for it would go, by the cheapest request that its kind of backend has for that.
+        Several calls for the same model share one load, which goes on when they are cancelled or their deadlines pass;
+        ServedModel tells how far it is.
 
-        Errors: MODEL_NOT_FOUND, NOT_FOUND (the backend), NO_HEALTHY_BACKEND, MODEL_LOAD_FAILED.
+        Errors: MODEL_NOT_FOUND, NOT_FOUND (the backend), NO_HEALTHY_BACKEND, NO_CAPABLE_BACKEND (FAILED_PRECONDITION: a
+        cloud service, or a kind that loads with a request only), MODEL_LOAD_FAILED, BACKEND_TIMEOUT and BACKEND_FAILED with
+        what the server said, BACKEND_REJECTED if it may not be told.
         Retry: safe at any time.
         """
 
