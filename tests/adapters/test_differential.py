@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,41 @@ def test_pieces_that_skip_the_parser_are_what_it_would_have_made_of_them(
     fast, slow = read(recording, [data]), read(recording, [data], by_litellm=True)
     assert fast.said == slow.said
     assert fast.tokens == slow.tokens
+
+
+def test_tokens_that_came_in_one_piece_are_counted_as_many(loaded: object) -> None:
+    recording = next(r for r in RECORDINGS if r.stem == "vllm-several-tokens")
+    heard = read(recording, [recording.read_bytes()])
+    assert heard.finish.usage is not None
+    assert heard.tokens == heard.finish.usage.completion_tokens == 36
+    assert len(recording.read_text().split('"content":" ')) - 1 == 35, "pieces"
+
+
+@pytest.mark.parametrize(
+    ("counts", "tokens", "usage"),
+    [
+        ((2, 7), 7, 7),
+        ((2, 2), 3, 2),  # a piece is one at least
+        ((2, 1), 3, 1),
+        ((None, 5), 6, 5),
+        ((True, 5), 6, 5),
+        ((2, 10**12), 3, 10**12),  # no count of anything
+    ],
+)
+def test_what_is_counted_on_the_way_will_do_where_nothing_is_told_in_the_end(
+    counts: tuple[object, ...], tokens: int, usage: int, loaded: object
+) -> None:
+    reading = Reading(
+        DIALECTS["vllm"], lambda: Provider(DIALECTS["vllm"]).parser(call("vllm", "http://host"))
+    )
+    heard = Heard()
+    for count in counts:
+        chunk = {"choices": [{"index": 0, "delta": {"content": "a"}}], "usage": {"completion_tokens": count}}
+        heard.add(reading.feed(f"data: {json.dumps(chunk)}\n\n".encode()))
+    heard.add(reading.feed(b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'))
+    heard.add(reading.end())
+    assert heard.finish.usage is not None
+    assert (heard.tokens, heard.finish.usage.completion_tokens) == (tokens, usage)
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda r: r.stem)

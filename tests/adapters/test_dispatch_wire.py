@@ -242,6 +242,11 @@ async def test_vllm_is_told_the_priority_of_a_request(way: Way, priority: str, e
     assert server.bodies[0].get("priority") == expected
 
 
+async def test_vllm_is_asked_to_count_as_it_speaks(way: Way) -> None:
+    body = await body_of(way, "vllm", Generation(HELLO))
+    assert body["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
+
+
 async def test_triton_is_sent_one_text_the_parameters_of_its_model_and_its_key(
     sent: aiohttp.ClientSession,
 ) -> None:

@@ -53,31 +53,31 @@ class Answer:
         self._open: dict[int, _ToolCall] = {}  # the backend's index -> the call made there now
         self._top = top_logprobs
 
-    def say(self, text: str) -> None:
-        """A chunk of text, counted as one token unless it is empty."""
+    def say(self, text: str, tokens: int = 1) -> None:
+        """A chunk of text, counted as one token where nobody counts them; an empty one is none."""
         if not text:
             return
         if self._thinking.over:
-            self._put("text", text, 1)
+            self._put("text", text, tokens)
             return
         reasoning, answer = self._thinking.split(text)
-        self._put("reasoning", reasoning, 1)
-        self._put("text", answer, 0 if reasoning else 1)
+        self._put("reasoning", reasoning, tokens)
+        self._put("text", answer, 0 if reasoning else tokens)
 
-    def think(self, reasoning: str) -> None:
+    def think(self, reasoning: str, tokens: int = 1) -> None:
         """A chunk of reasoning that the backend told apart itself."""
-        self._put("reasoning", reasoning, 1)
+        self._put("reasoning", reasoning, tokens)
 
-    def chunk(self, choices: Iterable[Any]) -> None:
+    def chunk(self, choices: Iterable[Any], tokens: int = 1) -> None:
         """The choices of a chunk as LiteLLM parsed it: text, reasoning, refusal, tool calls, log probabilities."""
         for choice in choices:
             delta = choice.delta
             if reasoning := getattr(delta, "reasoning_content", None):
-                self.think(reasoning)
+                self.think(reasoning, 1 if delta.content else tokens)
             if delta.content:
-                self.say(delta.content)
+                self.say(delta.content, tokens)
             if refusal := delta.get("refusal"):
-                self._put("refusal", refusal, 1)
+                self._put("refusal", refusal, tokens)
             for piece in delta.tool_calls or ():
                 self._tool(piece)
             if self._top is not None and (probabilities := getattr(choice, "logprobs", None)):

@@ -5,7 +5,7 @@ The one rule: raw objects are read before LiteLLM's parser sees them, because it
 
 from collections.abc import Callable
 from json import JSONDecoder
-from typing import Any
+from typing import Any, Final
 
 from zoe_grpcd.adapters.answer import Answer
 from zoe_grpcd.adapters.framing import DONE, Lines, Malformed, payload
@@ -13,6 +13,7 @@ from zoe_grpcd.core.domain import Event, Json, Measured, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.ports import Dialect
 
+MOST_TOKENS: Final = 1 << 16  # of one piece: more is no count
 # What `loads` does, without its two searches for white space around a text that has none.
 _decode = JSONDecoder().raw_decode
 
@@ -35,6 +36,8 @@ class Reading:
         self._answer = Answer(top_logprobs)
         self._finish: str | None = None
         self._usage: Usage | None = None
+        self._latest: Json = {}  # a usage on the way, if that is the latest
+        self._told = 0  # tokens of the answer up to the last piece, as the server counts them
         self._measured = Measured()
         self._model = ""
         self.over = False  # nothing more is expected
@@ -63,7 +66,7 @@ class Reading:
             self.error = UpstreamError(Fault.CUT, "the answer ended without a finish reason")
         if self.error is not None or self._finish is None:
             return self._answer.take()
-        return self._answer.end(self._finish, self._usage, self._measured, self._model)
+        return self._answer.end(self._finish, self._total(), self._measured, self._model)
 
     def _line(self, line: bytes) -> None:
         text = payload(line)
@@ -81,10 +84,13 @@ class Reading:
     def _object(self, raw: Json) -> None:
         if self._parse is None and (plain := self._dialect.piece(raw)) is not None:
             channel, piece = plain
+            tokens = 1
+            if piece and type(usage := raw.get("usage")) is dict:
+                self._latest, tokens = usage, self._tokens(usage)
             if channel == "text":
-                self._answer.say(piece)
+                self._answer.say(piece, tokens)
             else:
-                self._answer.think(piece)
+                self._answer.think(piece, tokens)
             return
         facts = self._dialect.read(raw)
         if facts is not None:
@@ -92,7 +98,8 @@ class Reading:
                 self.error = facts.error
                 return
             self._finish = facts.finish or self._finish
-            self._usage = facts.usage or self._usage
+            if facts.usage is not None:
+                self._usage, self._latest = facts.usage, {}
             self._measured = facts.measured or self._measured
             self._model = raw.get("model") or self._model
             self.over = facts.final
@@ -101,9 +108,24 @@ class Reading:
         if self._parse is None:
             self._parse = self._parser()
         try:
-            self._answer.chunk(self._parse(raw).choices)
+            tokens = self._tokens(raw.get("usage") or {})
+            self._answer.chunk(self._parse(raw).choices, tokens)
         except Exception as error:  # of any class: what its parser raises depends on the field that is wrong
             raise Malformed(f"not understood: {error}") from error
+
+    def _tokens(self, usage: Json) -> int:
+        """In how many tokens a piece came, where the server counts as it speaks: to a slow reader, several in one."""
+        now = usage.get("completion_tokens")
+        fresh = now - self._told if type(now) is int else 0
+        if not 0 < fresh < MOST_TOKENS:
+            return 1
+        self._told += fresh
+        return fresh
+
+    def _total(self) -> Usage | None:
+        """What the whole answer took; what was counted on the way will do, if that is the last word."""
+        facts = self._dialect.read({"usage": self._latest}) if self._latest else None
+        return facts.usage if facts is not None else self._usage
 
 
 def _broken(error: Exception) -> UpstreamError:

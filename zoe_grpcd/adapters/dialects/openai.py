@@ -105,7 +105,7 @@ class OpenAI:
     def piece(self, raw: Json) -> tuple[str, str] | None:
         """See `Dialect`. A chunk that only names the role is an empty piece of text."""
         choices = raw.get("choices")
-        if not choices or len(choices) != 1 or raw.get("usage") or "error" in raw:
+        if not choices or len(choices) != 1 or "error" in raw:
             return None
         choice = choices[0]
         delta = choice.get("delta")

@@ -15,7 +15,10 @@ PRIORITIES: Final[Mapping[str, int]] = {"critical": -2, "high": -1, "low": 1, "b
 
 
 class VLLM(OpenAI):
-    """Its answer may end in an error and `[DONE]`, under a 200: the error counts."""
+    """Its answer may end in an error and `[DONE]`, under a 200: the error counts.
+
+    It puts what it has said since the last chunk into one, which may be many tokens: it is asked to count them.
+    """
 
     refuses = frozenset()
     signs: tuple[Sign, ...] = (
@@ -27,6 +30,7 @@ class VLLM(OpenAI):
     def spell(self, call: Call) -> tuple[Json, Json]:
         """See `Dialect`."""
         found, extras = super().spell(call)
+        found["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
         if call.priority in PRIORITIES:
             extras.setdefault("priority", PRIORITIES[call.priority])
         if found.get("reasoning_effort") == "none":  # which templates know by another name
