@@ -15,7 +15,7 @@ from zoe_grpcd.localbackends.servers import Server
 from zoe_grpcd.localbackends.tinyllama import make_llama
 from zoe_grpcd.localbackends.vllm import READY_WITHIN, VLLMOptions, find_vllm, start_vllm
 
-CALLS = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
+SECOND = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--scheduling-policy", "priority")
 
 
 @pytest.fixture(scope="session")
@@ -31,12 +31,12 @@ def vllm() -> Path:
 
 @pytest.fixture(scope="session")
 def pair(vllm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
-    """Both ready; the first can be put to sleep, the second calls tools."""
+    """Both ready; the first can be put to sleep, the second calls tools, and the more urgent comes first there."""
     folder = tmp_path_factory.mktemp("vllm")
     model = make_llama(folder / "model")
     with ExitStack() as running:
         first, second = (
             running.enter_context(start_vllm(vllm, folder, options))
-            for options in (VLLMOptions(model, developer=True), VLLMOptions(model, args=CALLS))
+            for options in (VLLMOptions(model, developer=True), VLLMOptions(model, args=SECOND))
         )
         yield first.wait_ready(READY_WITHIN), second.wait_ready(READY_WITHIN)

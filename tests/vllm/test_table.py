@@ -17,7 +17,7 @@ async def test_vllm_does_what_the_table_says(pair: tuple[Server, Server]) -> Non
     with ExitStack() as running:
         cut = running.enter_context(FaultProxy(server.port))
         first = {"backend": "vllm-cut", "model": "tiny", "weight": 100_000.0}
-        patient = {"first_token_timeout": "90s"}
+        patient = {"first_token_timeout": "90s", "connect_timeout": "10s"}
         daemon = running.enter_context(
             serving(
                 backends=[
