@@ -4,21 +4,26 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+# The client for Node is built where there is one.
+NODE := clients/node
+NODE_CLIENT := $(if $(shell command -v npm),$(NODE)/dist/index.js)
 
 # The daemon's start is measured with byte code present; a caller's habit of not writing any stays outside.
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-backends test-vllm check bench screenshots simulate chaos fuzz lock proto clean
+.PHONY: help install backends demo test test-backends test-vllm check bench screenshots simulate chaos fuzz lock proto clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(INSTALLED)  ## .venv with all that the tests need, and llama-server and Ollama
+install: backends $(NODE_CLIENT)  ## .venv with all that the tests need, llama-server and Ollama, and the Node client
+
+backends: $(INSTALLED)
 	@$(PY) -m zoe_grpcd.localbackends
 
-demo: install  ## a streamed answer from one of three real local servers, and why from that one
+demo: backends  ## a streamed answer from one of three real local servers, and why from that one
 	@$(VENV)/bin/zoe-grpcd demo
 
 test: install  ## every test, on real servers
@@ -30,13 +35,14 @@ test-backends: install  ## the tests on servers that are installed for them: lla
 test-vllm: install  ## the tests on real vLLMs: 2.3 GB, and pip has to find torch for the CPU (2.13.0+cpu)
 	@$(PY) -m pytest -o faulthandler_timeout=600 tests/vllm
 
-check: $(INSTALLED)  ## format, lint, types, import contracts, proto lint and drift
+check: $(INSTALLED) $(NODE_CLIENT)  ## format, lint, types, import contracts, proto lint and drift
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(VENV)/bin/buf lint protos
 	@$(PY) protos/generate.py --check
+	@$(PY) protos/generate_node.py --check
 	@# A .pth file runs at every start of Python: none may come with LiteLLM, as one once did.
 	@! find $(VENV)/lib -name '*litellm*.pth' | grep .
 
@@ -62,11 +68,12 @@ lock: $(PY)  ## resolves requirements.lock anew, for every Python and platform, 
 	  --universal --python-version 3.11 --generate-hashes --no-emit-package zoe-grpc-client \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --output-file requirements.lock
 
-proto: $(INSTALLED)  ## the generated stubs anew from the protos
+proto: $(INSTALLED) $(NODE_CLIENT)  ## the generated stubs anew from the protos
 	@$(PY) protos/generate.py
+	@$(PY) protos/generate_node.py
 
 clean:  ## nothing left that make made in this folder
-	rm -rf $(VENV) .cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .cache build dist $(NODE)/dist $(NODE)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -80,4 +87,13 @@ $(INSTALLED): requirements.lock pyproject.toml clients/python/pyproject.toml | $
 	@$(PY) -m pip install --quiet --require-hashes --requirement requirements.lock
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable clients/python --editable .
 	@$(PY) -m compileall -q zoe_grpcd clients/python
+	@touch $@
+
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
+	@cd $(NODE) && npm ci --ignore-scripts --loglevel=error
+	@touch $@
+
+$(NODE)/dist/index.js: $(NODE)/node_modules/.package-lock.json $(NODE)/tsconfig.json $(NODE)/copy.mjs \
+    $(shell find $(NODE)/src protos -name '*.ts' -o -name '*.proto') clients/python/src/zoe_client/service_config.json
+	@cd $(NODE) && npm run --silent --loglevel=error build
 	@touch $@
