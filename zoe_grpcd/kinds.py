@@ -7,15 +7,16 @@ import aiohttp
 
 from zoe_grpcd.adapters import llamacpp, ollama, triton, vllm
 from zoe_grpcd.adapters.dialects import CLOUD, DIALECTS
+from zoe_grpcd.adapters.inquiry import Inquiry
 from zoe_grpcd.adapters.llamacpp import LlamaCppProbe
 from zoe_grpcd.adapters.llamacpppython import LlamaCppPythonProbe
 from zoe_grpcd.adapters.ollama import OllamaProbe
 from zoe_grpcd.adapters.openai import OpenAIProbe
 from zoe_grpcd.adapters.triton import TritonProbe
 from zoe_grpcd.adapters.vllm import VLLMProbe
-from zoe_grpcd.adapters.warmer import Loading
+from zoe_grpcd.adapters.warmer import HttpWarmer, Loading
 from zoe_grpcd.core.domain import Backend, Prefill
-from zoe_grpcd.ports import Probe
+from zoe_grpcd.ports import Probe, Warmer
 
 ProbeMaker = Callable[[aiohttp.ClientSession, Backend, str], Probe]
 
@@ -79,6 +80,15 @@ def is_direct(backend: Backend) -> bool:
     """Whether its calls may go through our own session."""
     kind = KINDS[backend.kind]
     return kind.direct and (backend.local or not kind.differs)
+
+
+def warmer_of(session: aiohttp.ClientSession, backend: Backend) -> Warmer | None:
+    """What brings its models into memory; None: its kind has no request for that."""
+    kind = KINDS[backend.kind]
+    if kind.loading is None:
+        return None
+    server = Inquiry(session, backend.url, backend.api_key, backend.connect_timeout)
+    return HttpWarmer(server, kind.loading, DIALECTS[backend.kind].refusal, keeps=kind.keeps)
 
 
 def with_kind(backend: Backend) -> Backend:

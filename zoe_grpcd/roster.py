@@ -17,7 +17,7 @@ import aiohttp
 from zoe_grpcd.adapters import litellm_setup, resuming, resuming_vllm
 from zoe_grpcd.adapters.dialects import DIALECTS
 from zoe_grpcd.adapters.discovery import ComparedProbe, discover, recognise
-from zoe_grpcd.adapters.inquiry import Inquiry, together
+from zoe_grpcd.adapters.inquiry import together
 from zoe_grpcd.adapters.listed import ListedProbe
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
@@ -26,10 +26,9 @@ from zoe_grpcd.adapters.passive import NamedProbe, PassiveProbe
 from zoe_grpcd.adapters.resuming import ResumingDispatcher
 from zoe_grpcd.adapters.resuming_vllm import VLLMDispatcher
 from zoe_grpcd.adapters.triton import TritonProvider
-from zoe_grpcd.adapters.warmer import HttpWarmer
 from zoe_grpcd.core.domain import Backend, Observation, Phase
 from zoe_grpcd.fleet import Fleet
-from zoe_grpcd.kinds import KINDS, is_direct, with_kind
+from zoe_grpcd.kinds import KINDS, is_direct, warmer_of, with_kind
 from zoe_grpcd.monitor import Monitor
 from zoe_grpcd.ports import Dispatcher, Probe, Warmer
 from zoe_grpcd.settings import Settings
@@ -161,11 +160,8 @@ class Roster:
     def _put_warmer(self, backend: Backend) -> None:
         """Who can be told to load a model is told so from now on."""
         self.warmers.pop(backend.name, None)
-        kind = KINDS[backend.kind]
-        if kind.loading is not None:
-            server = Inquiry(self._session, backend.url, backend.api_key, backend.connect_timeout)
-            refusal = DIALECTS[backend.kind].refusal
-            self.warmers[backend.name] = HttpWarmer(server, kind.loading, refusal, keeps=kind.keeps)
+        if (warmer := warmer_of(self._session, backend)) is not None:
+            self.warmers[backend.name] = warmer
 
     def _dispatcher_of(self, backend: Backend) -> Dispatcher:
         direct = self._direct.get(backend.kind) if is_direct(backend) else None
