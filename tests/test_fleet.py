@@ -457,6 +457,26 @@ def test_the_server_knows_its_slots_best(told: int | None, limit: int | None, us
     assert fleet.snapshot(0.0).backends["a"].slots == slots
 
 
+def test_two_names_of_a_model_share_all_of_its_slots() -> None:
+    fleet = a_fleet(deployments=[Deployment("nick", "a", "m")])
+    fleet.observe("a", seen("m", slots=2), 0.0)
+    lease(fleet, model="m")
+    assert fleet.has_room(("a", "m"))
+    assert fleet.has_room(("a", "nick"))
+    lease(fleet, model="nick")
+    assert not fleet.has_room(("a", "m"))
+    assert not fleet.has_room(("a", "nick"))
+
+
+def test_two_models_have_half_of_the_slots_each() -> None:
+    fleet = a_fleet(deployments=[Deployment("nick", "a", "m")])
+    fleet.observe("a", seen("m", "n", slots=4), 0.0)
+    for model in ("m", "nick"):
+        lease(fleet, model=model)
+    assert not fleet.has_room(("a", "m"))
+    assert fleet.has_room(("a", "n"))
+
+
 # -------------------------------------------------------------------------------------------------- leases and learning
 
 

@@ -154,6 +154,11 @@ class Served:
         return not (told and now - self.loading_since > LOAD_BEGINS)
 
     @property
+    def own_name(self) -> str:
+        """What its server calls it: callers may know one model by several names."""
+        return self.status.name if self.status else self.deployment.backend_model
+
+    @property
     def parameters(self) -> float | None:
         """Its size, billions: the operator's word, then the backend's, then what its names tell."""
         told = self.facts.parameters or (self.status.parameters if self.status else None)
@@ -220,8 +225,8 @@ class Host:
         """Slots of one model: a server that tells its slots tells the sum over the models that it has loaded."""
         if self.observation is None or not self.observation.slots:
             return self.slots
-        loaded = sum(served.state is LoadState.LOADED for served in self.served.values())
-        return max(1, self.slots // max(1, loaded))
+        loaded = {served.own_name for served in self.served.values() if served.state is LoadState.LOADED}
+        return max(1, self.slots // max(1, len(loaded)))
 
     def has_room(self, model: str) -> bool:
         """Whether it works on one more request at once: by the operator's word, else by its own, else by what was seen.
@@ -234,10 +239,19 @@ class Host:
         if limit is not None:
             return len(self.leases) < limit
         if self.observation is not None and self.observation.slots:
-            return (self.asked[model] if len(self.served) > 1 else len(self.leases)) < self.model_slots
+            return self._under_way(model) < self.model_slots
         if not (self.backend.loads_in_turn or self.is_empty):
             return True
-        return self.asked[model] <= max(self.at_once, self.backend.usual_slots)
+        return self._under_way(model) <= max(self.at_once, self.backend.usual_slots)
+
+    def _under_way(self, model: str) -> int:
+        """Requests of ours for a model, by whatever name."""
+        if len(self.served) < 2:
+            return len(self.leases)
+        if (served := self.served.get(model)) is None:
+            return self.asked[model]
+        names = (name for name, other in self.served.items() if other.own_name == served.own_name)
+        return sum(self.asked[name] for name in names)
 
     @property
     def is_empty(self) -> bool:
