@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import resource
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -401,6 +402,7 @@ def serve(source: Source, loaded: Loaded) -> None:
     async def main() -> None:
         await Daemon(source, loaded).run()
 
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would have keys and prompts in it
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     try:
         import uvloop

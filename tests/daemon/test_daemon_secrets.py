@@ -77,14 +77,13 @@ def reload(daemon: Daemon, log: dict[str, str], word: str) -> None:
 def test_no_key_is_told_and_prompts_are_nowhere_but_in_the_file_that_is_named(daemon: Daemon) -> None:
     file = daemon.folder / "said.jsonl"
 
-    def quiet() -> bool:
-        places = dict(told(daemon, file))
-        assert {"log", "state.db", "decisions.jsonl", "/metrics", "config"} <= places.keys()
-        assert [place for place, text in places.items() if WORDS.search(text)] == []
-        return True
+    def talkative() -> list[str]:
+        return [place for place, text in told(daemon, file) if WORDS.search(text)]
 
     ask(daemon, "zebra clock valley")
-    assert quiet()
+    written = [daemon.folder / name for name in ("log", "state.db", "decisions.jsonl")]
+    wait_until(lambda: all(path.exists() and path.stat().st_size for path in written), 20.0)
+    assert talkative() == []
     assert not file.exists()
     reload(daemon, {**NEVER, "prompts": str(file)}, "prompts and answers are written to")
     ask(daemon, "zebra river valley")
@@ -93,8 +92,10 @@ def test_no_key_is_told_and_prompts_are_nowhere_but_in_the_file_that_is_named(da
     assert [line["messages"][-1]["content"] for line in said] == ["zebra river valley"] * 3
     assert [bool(line["answer"].get("text")) for line in said] == [True, True, False]
     assert file.stat().st_mode & 0o777 == 0o600
-    assert quiet()
+    assert talkative() == []
     reload(daemon, NEVER, "prompts are not written")
     ask(daemon, "zebra stone valley")
-    assert quiet()
+    assert talkative() == []
     assert "stone" not in file.read_text()
+    limits = Path(f"/proc/{daemon.process.pid}/limits").read_text()
+    assert re.search(r"Max core file size +0 +0 ", limits), "a dump of its memory would have all of it"

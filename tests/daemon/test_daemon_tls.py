@@ -108,7 +108,7 @@ def test_that_certificates_end_soon_is_said_wherever_an_operator_looks(house: Ho
         )
     assert all(8.9 * DAY < float(left[file]) < 9 * DAY for file in ("cert_file", "client_ca_file"))
     checked = typed("check", "--config", str(daemon.folder / "config.yaml"), env=environment())
-    assert re.search("certificate +cert_file ends on 20[0-9-]+, in 8 days", checked.stdout)
+    assert re.search("certificate +cert_file ends on 20[0-9-]+, in 9 days", checked.stdout)
 
 
 def test_the_unix_socket_stays_plain(house: House) -> None:

@@ -1,7 +1,7 @@
 """What `check` prints: what would be served, and where each fact of a model comes from. No network."""
 
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from zoe_grpcd.adapters.listed import listed_for
@@ -65,7 +65,7 @@ def told(loaded: Config, source: str) -> str:
     lines.append(f"listens on   {', '.join(loaded.server.listen)}")
     lines.append(f"admin on     {loaded.server.admin_listen or 'nothing'}")
     lines += [
-        f"certificate  {option} ends on {end:%Y-%m-%d}, in {(end - datetime.now(UTC)).days} days"
+        f"certificate  {option} ends on {end:%Y-%m-%d}, in {round((end - datetime.now(UTC)) / timedelta(days=1))} days"
         for option, end in _ends(loaded.server.tls).items()
     ]
     if not loaded.backends:
