@@ -70,6 +70,13 @@ def test_all_expressions_are_closed_and_all_rates_have_their_span() -> None:
         assert len(re.findall(r"\b(?:rate|increase|changes)\(", text)) == text.count("["), title
 
 
+def test_a_share_of_nothing_is_left_open_and_not_divided_by_zero() -> None:
+    shares = [panel for panel in PANELS if panel["type"] == "stat" and " / " in panel["targets"][0]["expr"]]
+    assert len(shares) > 4
+    for panel in shares:
+        assert " > 0)" in panel["targets"][0]["expr"].partition(" / ")[2], panel["title"]
+
+
 def test_panels_have_titles_explanations_and_places_of_their_own() -> None:
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     assert all(panel["title"] and panel["description"] for panel in PANELS)
