@@ -13,10 +13,10 @@ unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install backends demo test test-backends test-vllm check bench screenshots simulate chaos fuzz lock proto clean
+.PHONY: help install backends demo test test-backends test-installers test-vllm check bench screenshots simulate chaos fuzz lock proto clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: backends $(NODE_CLIENT)  ## .venv with all that the tests need, llama-server and Ollama, and the Node client
 
@@ -31,6 +31,9 @@ test: install  ## every test, on real servers
 
 test-backends: install  ## the tests on servers that are installed for them: llama-cpp-python, Triton
 	@$(PY) -m pytest tests/backends
+
+test-installers: install  ## pipx and uv install the built wheels offline; an index fills the folder of wheels before
+	@$(PY) -m pytest tests/installers
 
 test-vllm: install  ## the tests on real vLLMs: 2.3 GB, and pip has to find torch for the CPU (2.13.0+cpu)
 	@$(PY) -m pytest -o faulthandler_timeout=600 tests/vllm

@@ -68,6 +68,15 @@ def test_the_wheel_has_the_user_units(wheels: Path) -> None:
         assert {Path(name).name for name in packed} == {p.name for p in (ROOT / "systemd").iterdir()}
 
 
+def test_the_wheel_has_the_man_page(wheels: Path) -> None:
+    with zipfile.ZipFile(wheel_of(wheels, "zoe_grpcd")) as archive:
+        (page,) = (
+            name for name in archive.namelist() if name.endswith(".data/data/share/man/man1/zoe-grpcd.1")
+        )
+        assert b".SS zoe\\-grpcd systemd install" in archive.read(page)
+    assert {path.suffix for path in wheels.iterdir()} == {".whl"}
+
+
 def bare_environment(folder: Path) -> Path:
     """An environment with nothing in it, not even pip; returns its Python."""
     run(sys.executable, "-m", "venv", "--without-pip", folder)
