@@ -134,6 +134,12 @@ def test_a_request_has_an_outcome(fields: dict[str, Any], outcome: str, tone: st
     assert (one.outcome, one.tone) == (outcome, tone)
 
 
+def test_what_a_refused_request_asked_for_is_not_made_up() -> None:
+    told = record(1, code="NOT_FOUND", error_reason="MODEL_NOT_FOUND", decision=None)
+    (one,) = picture(Seen((), (told,)), NOW).verdicts
+    assert one.asked == "–"
+
+
 def test_a_decision_tells_where_and_why() -> None:
     (one,) = picture(Seen((), (record(1),)), NOW).verdicts
     assert (one.place, one.intent, one.why, one.score) == ("llama3.2:3b @ jetson", "chat", "intent", 0.81)

@@ -134,7 +134,7 @@ def _verdict(record: stats_pb2.DecisionRecord) -> Verdict:
     return Verdict(
         id=clean(record.request_id or decision.decision_id),
         at=record.time.ToNanoseconds() / 1e9,
-        asked=clean(decision.requested_model or "auto"),
+        asked=clean(decision.requested_model or ("auto" if record.HasField("decision") else "–")),
         place=_place(decision.chosen),
         intent=clean(decision.intent),
         why=_reason(decision.reason),
