@@ -105,12 +105,12 @@ def _luminance(colour: str) -> float:
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-async def test_a_curve_has_a_gap_where_nothing_is_known_and_a_lone_minute_is_a_dot(
+async def test_a_curve_has_a_gap_where_nothing_is_known_and_a_lone_minute_is_a_dash(
     browser: Browser, url: str
 ) -> None:
     page = await opened(browser, url)
     known = "[1, 2, null, 4, null], 4, 40, 8"
-    assert await page.ask(f"line({known})") == "M0.0,6.0L10.0,4.0M30.0,0.0h.1"
+    assert await page.ask(f"line({known})") == "M0.0,6.0L10.0,4.0M30.0,0.0m-2,0h4"
     assert await page.ask(f"area({known})") == "M0.0,8L0.0,6.0L10.0,4.0L10.0,8ZM30.0,8L30.0,0.0L30.0,8Z"
     assert await page.ask("line([null], 1) + area([null], 1)") == ""
 
