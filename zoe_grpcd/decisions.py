@@ -41,6 +41,7 @@ CAPACITY = 10_000
 CANDIDATES = 4
 LONGEST_EXPLANATION = 2000
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # `dumps` makes one each time
 _head = attrgetter(
     "method",
     "arrived",
@@ -191,7 +192,7 @@ class Entry:
         end, decided = self._end, tuple[Any, ...]()
         if self._decisions:
             latest = self._decisions[-1]
-            kept = tuple(_candidate_kept(candidate) for candidate in latest.candidates[:CANDIDATES])
+            kept = tuple([_candidate_kept(candidate) for candidate in latest.candidates[:CANDIDATES]])
             decided = (_decision(latest), latest.explanation[:LONGEST_EXPLANATION], kept)
         ending = (
             (end.model, end.finish.value, _usage(end.usage), _timings(end.timings), end.cost_usd)
@@ -203,7 +204,7 @@ class Entry:
 
     def dump(self) -> str:
         """What is kept of it over a restart; it is over."""
-        return json.dumps([_head(self), self._unpacked()], separators=(",", ":"))
+        return _encode([_head(self), self._unpacked()])
 
     @classmethod
     def restored(cls, number: int, text: str) -> "Entry":
@@ -280,7 +281,7 @@ def _candidate_kept(candidate: Candidate) -> tuple[Any, ...]:
     return (
         _candidate(candidate),
         tuple(map(tuple, candidate.terms)),
-        tuple(reason.value for reason in candidate.reasons),
+        tuple([reason.value for reason in candidate.reasons]),
         tuple(candidate.estimate) if candidate.estimate else None,
     )
 

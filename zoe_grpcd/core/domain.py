@@ -252,7 +252,7 @@ class Observation:
 # ----------------------------------------------------------------------------------------------- what a caller asks
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Target:
     """What the caller wants to be answered by. All empty: auto."""
 
@@ -398,7 +398,7 @@ class Ask:
     """One request, checked."""
 
     generation: Generation
-    target: Target = Target()
+    target: Target = field(default_factory=Target)
     request_id: str = ""
     text: str = ""  # the last user message: what the intent is read from
     prompt_bytes: int = 0  # UTF-8 bytes of all text, tools and context included

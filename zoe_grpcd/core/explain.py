@@ -29,8 +29,10 @@ def decision_of(
     chosen = candidate_of(choice, choice.best)
     candidates: tuple[Candidate, ...] = (chosen,)
     resolution = question.resolution
-    options = {**chosen.deployment.options, **question.ask.generation.options}
-    defaults = {name: value for name, value in resolution.defaults.items() if name not in options}
+    defaults: dict[str, object] = {}
+    if resolution.defaults:
+        options = {**chosen.deployment.options, **question.ask.generation.options}
+        defaults = {name: value for name, value in resolution.defaults.items() if name not in options}
     dropped = question.ask.features & snapshot.backends[chosen.deployment.backend].backend.refuses
     explanation = _sentence(question, choice, snapshot, defaults, dropped)
     if explain:
@@ -85,8 +87,9 @@ def _sentence(
             "after a failure of "
             + ", ".join(f"{model} @ {backend}" for backend, model in sorted(question.excluded))
         )
-    applied = [f"{name} {value}" for name, value in sorted(defaults.items())]
-    applied += ["its system prompt"] * stands_in(question.ask, question.resolution)
+    applied = [f"{name} {value}" for name, value in sorted(defaults.items())] if defaults else []
+    if stands_in(question.ask, question.resolution):
+        applied.append("its system prompt")
     if applied:
         parts.append(f"defaults of the intent: {', '.join(applied)}")
     if dropped:

@@ -4,6 +4,7 @@ Before there are measurements, priors: a model of unknown size is taken for 3B o
 400 MB/s, and answers with 200 tokens. Each prior weighs as much as one measurement, or less.
 """
 
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -73,17 +74,21 @@ class Spread:
     Before there are answers, GUESSES stand for them.
     """
 
-    __slots__ = ("_last", "ninety")
+    __slots__ = ("_last", "_sorted", "ninety")
 
     def __init__(self) -> None:
-        self._last: deque[float] = deque(GUESSES, maxlen=SPREAD_SIZE)
+        self._last = deque(GUESSES)
+        self._sorted = sorted(GUESSES)  # the same
         self.ninety = GUESSES[-2]
 
     def learn(self, expected: float, took: float) -> None:
         """Takes in one answer: seconds from the decision to its end."""
         if expected > 0:
             self._last.append(took / expected)
-            self.ninety = quantile_of(sorted(self._last), 0.9)
+            insort(self._sorted, took / expected)
+            if len(self._last) > SPREAD_SIZE:
+                del self._sorted[bisect_left(self._sorted, self._last.popleft())]
+            self.ninety = quantile_of(self._sorted, 0.9)
 
     def dump(self, _now: float) -> list[float]:
         """The last ratios, the oldest first."""
@@ -93,8 +98,9 @@ class Spread:
         """Takes what `dump` gave. Raises ValueError."""
         ratios = numbers(values, len(values) if isinstance(values, list) else 0)
         if ratios:
-            self._last = deque(ratios, maxlen=SPREAD_SIZE)
-            self.ninety = quantile_of(sorted(self._last), 0.9)
+            self._last = deque(ratios[-SPREAD_SIZE:])
+            self._sorted = sorted(self._last)
+            self.ninety = quantile_of(self._sorted, 0.9)
 
 
 class Learned:

@@ -89,6 +89,8 @@ class Names:
 
     def pattern(self, name: str) -> Pattern | None:
         """The first pattern that the whole of a name matches."""
+        if not self.patterns:
+            return None
         return next((pattern for pattern in self.patterns if pattern.expression.fullmatch(name)), None)
 
     def group(self, names: Sequence[str], models: Models) -> frozenset[str]:

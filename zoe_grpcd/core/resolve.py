@@ -224,6 +224,8 @@ class Resolver:
         if resolution.undecided and not resolution.prefer:
             resolution.tiers = (*self._default(models), *resolution.tiers)
         given = [name for name in (*ask.target.fallback_models, resolution.fallback) if name]
+        if not (given or resolution.intent or self._policy.chains):
+            return
         later = [tier for name in given for tier in self._names.fallback(name, models)]
         if resolution.intent:
             later += [tier for tier in self._default(models) if tier not in resolution.tiers]

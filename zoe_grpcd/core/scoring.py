@@ -108,7 +108,7 @@ def ranking(choice: Choice) -> list[int]:
 def candidate_of(choice: Choice, index: int) -> Candidate:
     """An option with its terms."""
     option, scores = choice.options[index], choice.scores
-    values = (column[index] for column in scores.columns)
+    values = [column[index] for column in scores.columns]
     backend = option.gate.view.backend
     return Candidate(
         option.view.deployment,
@@ -116,7 +116,7 @@ def candidate_of(choice: Choice, index: int) -> Candidate:
         backend.local,
         eligible=True,
         score=choice.totals[index],
-        terms=tuple(ScoreTerm(*term) for term in zip(scores.names, values, scores.weights, strict=True)),
+        terms=tuple(map(ScoreTerm, scores.names, values, scores.weights)),
         estimate=option.estimate,
     )
 

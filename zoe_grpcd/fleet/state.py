@@ -223,7 +223,7 @@ class Host:
     @property
     def model_slots(self) -> int:
         """Slots of one model: a server that tells its slots tells the sum over the models that it has loaded."""
-        if self.observation is None or not self.observation.slots:
+        if len(self.served) < 2 or self.observation is None or not self.observation.slots:
             return self.slots
         loaded = {served.own_name for served in self.served.values() if served.state is LoadState.LOADED}
         return max(1, self.slots // max(1, len(loaded)))

@@ -8,7 +8,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from zoe.admin.v1 import backend_pb2 as pb
 from zoe_grpcd.core.domain import Phase
 from zoe_grpcd.core.views import BackendReport, ModelReport
-from zoe_grpcd.rpc.encode import put_duration
 
 WallTime = Callable[[float], float]
 """Seconds of the fleet's monotonic clock -> unix seconds."""
@@ -24,10 +23,9 @@ def timestamp(unix_seconds: float) -> Timestamp:
 
 
 def duration(seconds: float) -> Duration:
-    """Seconds as a Duration."""
-    message = Duration()
-    put_duration(message, seconds)
-    return message
+    """Seconds as a Duration, none if they are negative."""
+    nanos = int(max(0.0, seconds) * 1e9)
+    return Duration(seconds=nanos // 1_000_000_000, nanos=nanos % 1_000_000_000)
 
 
 def backend(report: BackendReport, wall: WallTime) -> pb.Backend:

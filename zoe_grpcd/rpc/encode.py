@@ -3,6 +3,7 @@
 A message is filled where it stands: making its parts first and having them copied in takes twice as long.
 """
 
+from typing import Any
 from urllib.parse import quote
 
 from google.protobuf.duration_pb2 import Duration
@@ -49,12 +50,13 @@ _SEAMS = {seam: routing_pb2.SeamQuality.Value(f"SEAM_QUALITY_{seam.name}") for s
 _STATES = response_pb2.Progress.State
 
 
-def put_duration(into: Duration, seconds: float) -> None:
-    """Seconds into a Duration; 0 and less leave it unset."""
+def put_duration(into: Any, field: str, seconds: float) -> None:
+    """Seconds into a field that is a Duration; 0 and less leave it unset, and even looking at it takes as long as this."""
     if seconds > 0:
+        duration: Duration = getattr(into, field)
         whole = int(seconds)
-        into.seconds = whole
-        into.nanos = int((seconds - whole) * 1e9)
+        duration.seconds = whole
+        duration.nanos = int((seconds - whole) * 1e9)
 
 
 def header(text: str) -> str:
@@ -73,10 +75,10 @@ def put_backend(into: decision_pb2.BackendRef, value: Candidate | Attempt) -> No
 
 def put_estimate(into: decision_pb2.Estimate, value: Estimate) -> None:
     """Expected times and cost; cost is left out where nothing has a price."""
-    put_duration(into.queue, value.queue)
-    put_duration(into.load, value.load)
-    put_duration(into.time_to_first_token, value.time_to_first_token)
-    put_duration(into.total, value.total)
+    put_duration(into, "queue", value.queue)
+    put_duration(into, "load", value.load)
+    put_duration(into, "time_to_first_token", value.time_to_first_token)
+    put_duration(into, "total", value.total)
     into.tokens_per_second = value.tokens_per_second
     if value.cost_usd:
         into.cost_micro_usd = round(value.cost_usd * 1e6)
@@ -87,9 +89,14 @@ def put_candidate(into: decision_pb2.Candidate, value: Candidate) -> None:
     put_backend(into.backend, value)
     into.eligible = value.eligible
     into.score = value.score
+    terms = into.terms
     for name, part, weight in value.terms:
-        into.terms.add(name=name, value=part, weight=weight)
-    into.reasons.extend([_REASONS[reason] for reason in value.reasons])
+        term = terms.add()
+        term.name = name
+        term.value = part
+        term.weight = weight
+    if value.reasons:
+        into.reasons.extend([_REASONS[reason] for reason in value.reasons])
     if value.estimate is not None:
         put_estimate(into.estimate, value.estimate)
 
@@ -107,7 +114,7 @@ def put_decision(into: decision_pb2.RouteDecision, value: Decision) -> None:
     into.reason = _REASONS[value.reason]
     into.explanation = value.explanation
     into.estimate.CopyFrom(chosen.estimate)
-    put_duration(into.decide_duration, value.decide_seconds)
+    put_duration(into, "decide_duration", value.decide_seconds)
     into.config_generation = value.config_generation
 
 
@@ -118,8 +125,8 @@ def put_attempt(into: decision_pb2.Attempt, value: Attempt) -> None:
     into.outcome = _OUTCOMES[value.outcome]
     into.error_reason = _error_reason(value)
     into.http_status = value.http_status
-    put_duration(into.start_offset, value.start_offset)
-    put_duration(into.duration, value.duration)
+    put_duration(into, "start_offset", value.start_offset)
+    put_duration(into, "duration", value.duration)
     into.output_tokens = value.output_tokens
 
 
@@ -138,7 +145,7 @@ def put_progress(into: response_pb2.Progress, value: Progress) -> None:
     into.queue_position = value.ahead
     into.fraction = value.fraction
     if value.expected_wait is not None:
-        put_duration(into.expected_wait, value.expected_wait)
+        put_duration(into, "expected_wait", value.expected_wait)
 
 
 def put_switched(into: response_pb2.BackendSwitched, value: Switched) -> None:
@@ -189,12 +196,12 @@ def put_usage(into: response_pb2.Usage, value: Usage, cost_usd: float) -> None:
 
 def put_timings(into: response_pb2.Timings, value: Timings) -> None:
     """Where the time went."""
-    put_duration(into.queue, value.queue)
-    put_duration(into.load, value.load)
-    put_duration(into.connect, value.connect)
-    put_duration(into.time_to_first_token, value.time_to_first_token)
-    put_duration(into.generation, value.generation)
-    put_duration(into.total, value.total)
+    put_duration(into, "queue", value.queue)
+    put_duration(into, "load", value.load)
+    put_duration(into, "connect", value.connect)
+    put_duration(into, "time_to_first_token", value.time_to_first_token)
+    put_duration(into, "generation", value.generation)
+    put_duration(into, "total", value.total)
     into.tokens_per_second = value.tokens_per_second
 
 
@@ -268,8 +275,10 @@ class Answer:
         put_completed(response, end, request_id)
         put_decision(response.decision, chosen)
         response.message.role = message_pb2.ROLE_ASSISTANT
-        response.message.parts.extend(map(_part, self._parts))
-        response.logprobs.extend(map(logprob, self._logprobs))
+        for part in self._parts:
+            _put_part(response.message.parts.add(), part)
+        if self._logprobs:
+            response.logprobs.extend(map(logprob, self._logprobs))
         return response
 
     def _say(self, kind: str, piece: str) -> None:
@@ -291,11 +300,15 @@ class Answer:
         call.arguments += piece.arguments
 
 
-def _part(value: tuple[str, list[str]] | ToolDelta) -> message_pb2.ContentPart:
+def _put_part(into: message_pb2.ContentPart, value: tuple[str, list[str]] | ToolDelta) -> None:
     if isinstance(value, ToolDelta):
-        call = message_pb2.ToolCall(id=value.id, name=value.name, arguments_json=value.arguments)
-        return message_pb2.ContentPart(tool_call=call)
+        call = into.tool_call
+        call.id, call.name, call.arguments_json = value.id, value.name, value.arguments
+        return
     kind, text = value[0], "".join(value[1])
-    if kind == "reasoning":
-        return message_pb2.ContentPart(reasoning=message_pb2.ReasoningPart(text=text))
-    return message_pb2.ContentPart(text=text) if kind == "text" else message_pb2.ContentPart(refusal=text)
+    if kind == "text":
+        into.text = text
+    elif kind == "reasoning":
+        into.reasoning.text = text
+    else:
+        into.refusal = text

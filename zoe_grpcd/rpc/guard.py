@@ -58,18 +58,19 @@ class Gate:
         self._calls: set[asyncio.Task[Any]] = set()
         self._cutting = False
 
-    def enter(self) -> None:
-        """Counts a call in; raises ShuttingDown while the daemon drains."""
+    def enter(self) -> asyncio.Task[Any] | None:
+        """Counts a call in, and returns its task; raises ShuttingDown while the daemon drains."""
         if self.draining:
             raise ShuttingDown("the daemon is shutting down", retry_after=1.0)
         self.running += 1
         if (task := asyncio.current_task()) is not None:
             self._calls.add(task)
+        return task
 
-    def leave(self) -> None:
-        """Counts a call out."""
+    def leave(self, task: asyncio.Task[Any] | None) -> None:
+        """Counts a call out, by its task."""
         self.running -= 1
-        if (task := asyncio.current_task()) is not None:
+        if task is not None:
             self._calls.discard(task)
         if self.draining:
             self._ended.set()
@@ -144,7 +145,10 @@ def _guarded(handler: Handler, gate: Gate | None, method: str) -> Handler:
 
     async def guarded(request: Any, context: Context) -> Any:
         try:
-            return await _answered(admitted, request, context)
+            try:
+                return await admitted(request, context)
+            except ZoeError as error:  # expected; a mistake in its status is a bug like any other
+                await refuse(context, error)
         except (asyncio.CancelledError, grpc.aio.AbortError, GeneratorExit):
             raise
         except grpc.aio.InternalError:
@@ -156,14 +160,6 @@ def _guarded(handler: Handler, gate: Gate | None, method: str) -> Handler:
             await refuse(context, ZoeError(_BUG, metadata={"request_id": request_id}))
 
     return guarded
-
-
-async def _answered(handler: Handler, request: Any, context: Context) -> Any:
-    """The answer; an expected error ends the call here, so that a mistake in its status is a bug like any other."""
-    try:
-        return await handler(request, context)
-    except ZoeError as error:
-        await refuse(context, error)
 
 
 async def _read(handler: Handler, request: Any, context: Context) -> Any:
@@ -180,14 +176,15 @@ async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, con
     caller = _caller_of(gate.access, gate.callers, context) if gate.access else None
     if isinstance(request, InvalidRequest):
         raise request
-    gate.enter()
+    task = gate.enter()
     entry = gate.log.begin(method) if method in DECIDING else Entry(0, method, 0.0)
     if caller is not None:
         entry.key_name, entry.visit = caller.name, Visit(caller)
     elif gate.callers:
         entry.key_name = gate.callers.certificate_name(context.peer())
     try:
-        answer = await _in_time(partial(handler, request, context, entry), gate, context)
+        call = handler(request, context, entry)
+        answer = await (_in_time(call, gate) if context.time_remaining() is None else call)
         entry.ended("OK")
         return answer
     except BaseException as error:
@@ -200,20 +197,19 @@ async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, con
         if entry.visit is not None:
             entry.visit.close()
             entry.visit = None
-        gate.leave()
+        gate.leave(task)
 
 
 def _caller_of(access: Access, callers: Callers, context: Context) -> Caller:
     return access.identify(metadata_of(context, AUTHORIZATION), callers.who(context.peer()))
 
 
-async def _in_time(call: Callable[[], Awaitable[Any]], gate: Gate, context: Context) -> Any:
-    if context.time_remaining() is not None:
-        return await call()
+async def _in_time(call: Awaitable[Any], gate: Gate) -> Any:
+    """The answer to a call without a deadline."""
     patience = Patience()
     try:
         with patience(gate.max_request_time):
-            return await call()
+            return await call
     except TimeoutError:
         if not patience.lost:
             raise

@@ -17,7 +17,7 @@ from zoe_grpcd.ports import Understanding
 from zoe_grpcd.router import Item, Router
 from zoe_grpcd.rpc import encode
 from zoe_grpcd.rpc.fields import Violations
-from zoe_grpcd.rpc.guard import Context, Gate, metadata_of, request_id_of, streaming, unary
+from zoe_grpcd.rpc.guard import Context, Gate, first_of, request_id_of, streaming, unary
 from zoe_grpcd.rpc.parse import Besides, ask_of, seconds_of
 from zoe_grpcd.run import Deliver
 
@@ -67,7 +67,9 @@ class InferenceServicer:
 
     async def route(self, request: pb.RouteRequest, context: Context, entry: Entry) -> pb.RouteResponse:
         """Decides only."""
-        ask = await self._understood(self._ask(request, context, entry, sends=False))
+        ask = self._ask(request, context, entry, sends=False)
+        if self.understanding is not None:
+            await self._understand(ask, self.understanding)
         decision = self.router.route(ask, explain=request.explain)
         entry.hear(decision)
         context.set_trailing_metadata(_trailers(decision))
@@ -80,7 +82,9 @@ class InferenceServicer:
     ) -> pb.CompleteResponse:
         """The whole answer at once; a backend that dies in the middle of it is never seen."""
         entry.request_id = request_id_of(request.request_id, context)
-        ask = await self._understood(self._ask(request, context, entry))
+        ask = self._ask(request, context, entry)
+        if self.understanding is not None:
+            await self._understand(ask, self.understanding)
         answer = _Whole(encode.Answer(reasoning=ask.include_reasoning))
         with self.overhear(ask, entry, answer.take) as deliver:
             await self.router.run(ask, deliver, explain=request.explain, whole=True)
@@ -100,7 +104,9 @@ class InferenceServicer:
         coalesce = seconds_of("options.max_coalesce", request.options, "max_coalesce", notes) or 0.0
         if coalesce > MAX_COALESCE:
             notes.add("options.max_coalesce", f"must be at most {MAX_COALESCE:g} s")
-        ask = await self._understood(self._ask(request, context, entry, notes))
+        ask = self._ask(request, context, entry, notes)
+        if self.understanding is not None:
+            await self._understand(ask, self.understanding)
         stream = _Stream(ask, context, entry, coalesce, self.write_timeout)
         try:
             with self.overhear(ask, entry, stream.write) as deliver:
@@ -114,10 +120,9 @@ class InferenceServicer:
         """Not in this version."""
         raise Unimplemented("RateResponse is not implemented in this version")
 
-    async def _understood(self, ask: Ask) -> Ask:
-        if self.understanding is not None and reads_intent(ask):
-            ask.verdict = await self.understanding(ask.text, shape_of(ask))
-        return ask
+    async def _understand(self, ask: Ask, understanding: Understanding) -> None:
+        if reads_intent(ask):
+            ask.verdict = await understanding(ask.text, shape_of(ask))
 
     def _ask(
         self,
@@ -128,17 +133,18 @@ class InferenceServicer:
         *,
         sends: bool = True,
     ) -> Ask:
+        metadata = context.invocation_metadata()  # made anew for whoever asks
         if self.gate.traces is not None:
             entry.trace = self.gate.traces(
-                metadata_of(context, "traceparent"), metadata_of(context, "tracestate")
+                first_of(metadata, "traceparent"), first_of(metadata, "tracestate")
             )
         ask = ask_of(
             request.spec,
             entry.request_id,
             allow_http_images=self.allow_http_images,
             besides=Besides(
-                "" if request.spec.HasField("target") else metadata_of(context, "x-capability"),
-                metadata_of(context, "x-priority"),
+                "" if request.spec.HasField("target") else first_of(metadata, "x-capability"),
+                first_of(metadata, "x-priority"),
                 isinstance(request, pb.StreamCompleteRequest),
                 self.router.mistakes,
                 context.time_remaining(),

@@ -30,6 +30,10 @@ RANGES_ABOVE: dict[str, tuple[float, float]] = {"top_p": (0.0, 1.0), "repetition
 MAX_STOPS = 16
 MAX_TOP_LOGPROBS = 20
 MAX_ATTEMPTS = 10
+# Fields of an InferenceSpec that say how an answer is to be made.
+OPTIONS = frozenset(
+    {"sampling", "max_output_tokens", "stop", "top_logprobs", "parallel_tool_calls", "reasoning"}
+)
 SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{0,64}")
 REQUEST_ID = re.compile(r"[\x21-\x7e]{0,128}")
 LOCALITIES = {
@@ -56,7 +60,7 @@ SEAMS[routing_pb2.SEAM_QUALITY_UNSPECIFIED] = Seam.TEXT_PREFILL
 ANYTHING = Target()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Besides:
     """What a request brings besides its specification.
 
@@ -90,10 +94,10 @@ def ask_of(
     present = {field.name for field, _ in spec.ListFields()}
     conversation = Conversation(notes, allow_http_images=allow_http_images)
     conversation.read(spec.messages)
-    if spec.context:
+    if "context" in present:
         conversation.instruct(f"Answer from this context:\n\n{spec.context}")
     generation = _generation(spec, present, conversation, notes)
-    if not REQUEST_ID.fullmatch(request_id):
+    if request_id and not REQUEST_ID.fullmatch(request_id):
         notes.add("request_id", "must be at most 128 visible ASCII characters")
     if "cache" in present:
         _check_cache(spec.cache, notes)
@@ -109,7 +113,7 @@ def ask_of(
         conversation.last_user_text,
         conversation.prompt_bytes,
         conversation.images,
-        bool(spec.context),
+        "context" in present,
         frozenset(conversation.features),
         _needs(conversation, generation),
         **preferences,
@@ -136,7 +140,7 @@ def _generation(
     choice, response_format = None, None
     if "tool_choice" in present:
         choice = tool_choice_of(spec.tool_choice, tools, features, notes)
-    options = _options(spec, present, features, notes)
+    options = {} if present.isdisjoint(OPTIONS) else _options(spec, present, features, notes)
     if "response_format" in present:
         response_format = _response_format(spec.response_format, options, features, notes)
     return Generation(
@@ -150,8 +154,10 @@ def _generation(
 
 
 def _needs(conversation: Conversation, generation: Generation) -> frozenset[str]:
-    vision = {"vision"} if conversation.images else set()
-    return frozenset(vision | ({"tools"} if generation.tools and generation.tool_choice != "none" else set()))
+    needs = ["vision"] if conversation.images else []
+    if generation.tools and generation.tool_choice != "none":
+        needs.append("tools")
+    return frozenset(needs)
 
 
 def _options(
@@ -339,9 +345,11 @@ def _caller_of(spec: spec_pb2.InferenceSpec, present: set[str], peer: str) -> st
 
 def _priority(of_metadata: str, notes: Violations) -> str:
     """That of the metadata, else normal."""
-    if of_metadata and of_metadata.lower() not in PRIORITIES.values():
+    if not of_metadata:
+        return NORMAL
+    if of_metadata.lower() not in PRIORITIES.values():
         notes.add("x-priority", "must be batch, low, normal, high or critical")
-    return of_metadata.lower() or NORMAL
+    return of_metadata.lower()
 
 
 def _check_failover(failover: routing_pb2.FailoverPolicy, notes: Violations) -> None:

@@ -106,7 +106,7 @@ def _details(error: ZoeError, kept: int) -> list[Any]:
     if error.retry_after is not None:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.SetInParent()  # 0 is an answer too
-        encode.put_duration(retry.retry_delay, error.retry_after)
+        encode.put_duration(retry, "retry_delay", error.retry_after)
         details.append(retry)
     if error.reason in ("RATE_LIMITED", "BUDGET_EXCEEDED"):
         details.append(_quota(error))
