@@ -36,6 +36,7 @@ class Cloud:
     bodies: list[Json] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     left: int = 0  # clients that went before the end
+    models: tuple[str, ...] = ("gpt-5-mini",)  # that OpenAI lists
 
     def note(self, request: web.Request, body: Json) -> None:
         """Keeps what was asked."""
@@ -46,19 +47,20 @@ class Cloud:
 @asynccontextmanager
 async def anthropic() -> AsyncIterator[Cloud]:
     """https://docs.anthropic.com/en/api/messages and /messages-streaming, on loopback."""
-    async with _served(_anthropic) as cloud:
+    async with served(_anthropic) as cloud:
         yield cloud
 
 
 @asynccontextmanager
 async def openai() -> AsyncIterator[Cloud]:
     """https://platform.openai.com/docs/api-reference/chat and /chat-streaming, on loopback."""
-    async with _served(_openai) as cloud:
+    async with served(_openai) as cloud:
         yield cloud
 
 
 @asynccontextmanager
-async def _served(answer: Answer) -> AsyncIterator[Cloud]:
+async def served(answer: Answer) -> AsyncIterator[Cloud]:
+    """A service that answers like this."""
     cloud = Cloud()
     app = web.Application(client_max_size=64 * 1024 * 1024)
 
@@ -76,7 +78,8 @@ async def _served(answer: Answer) -> AsyncIterator[Cloud]:
         await runner.cleanup()
 
 
-async def _streamed(cloud: Cloud, request: web.Request, lines: Iterable[str]) -> web.StreamResponse:
+async def streamed(cloud: Cloud, request: web.Request, lines: Iterable[str]) -> web.StreamResponse:
+    """These lines, each by itself, and then whatever the service does at the end."""
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
     await response.prepare(request)
     try:
@@ -123,7 +126,7 @@ async def _anthropic(cloud: Cloud, request: web.Request) -> web.StreamResponse:
         status, text, headers = cloud.refusal
         return anthropic_error(status, text, headers)
     lines = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in cloud.events]
-    return await _streamed(cloud, request, lines)
+    return await streamed(cloud, request, lines)
 
 
 def anthropic_error(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -237,7 +240,7 @@ def tool_use(name: str, *pieces: str, number: int = 1) -> tuple[Json, list[Json]
 
 # ------------------------------------------------------------------------------------------------------------ OpenAI
 
-_OPENAI_FIELDS = {
+OPENAI_FIELDS = {
     "model", "messages", "stream", "stream_options", "temperature", "top_p", "n", "stop", "max_tokens",
     "max_completion_tokens", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "user",
     "seed", "tools", "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort", "verbosity", "store",
@@ -249,7 +252,9 @@ _REASONS = ("o1", "o3", "o4", "gpt-5")
 async def _openai(cloud: Cloud, request: web.Request) -> web.StreamResponse:
     if request.method == "GET":
         cloud.paths.append(request.path)
-        return web.json_response({"object": "list", "data": [{"id": "gpt-5-mini", "object": "model"}]})
+        return web.json_response(
+            {"object": "list", "data": [{"id": name, "object": "model"} for name in cloud.models]}
+        )
     body = json.loads(await request.text() or "{}")
     cloud.note(request, body)
     if request.headers.get("Authorization") != f"Bearer {KEY}":
@@ -260,7 +265,7 @@ async def _openai(cloud: Cloud, request: web.Request) -> web.StreamResponse:
         status, text, headers = cloud.refusal
         return openai_error(status, text, headers)
     lines = [f"data: {json.dumps(event)}\n\n" for event in cloud.events]
-    return await _streamed(cloud, request, lines if cloud.cut else [*lines, "data: [DONE]\n\n"])
+    return await streamed(cloud, request, lines if cloud.cut else [*lines, "data: [DONE]\n\n"])
 
 
 def openai_error(
@@ -274,7 +279,7 @@ def openai_error(
 def _openai_mistake(request: web.Request, body: Json) -> str:
     if request.path != "/v1/chat/completions":
         return f"Unknown request URL: {request.method} {request.path}"
-    if unknown := body.keys() - _OPENAI_FIELDS:
+    if unknown := body.keys() - OPENAI_FIELDS:
         return f"Unrecognized request argument supplied: {min(unknown)}"
     if body["model"].startswith(_REASONS):
         if "max_tokens" in body:

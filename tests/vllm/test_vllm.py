@@ -4,9 +4,8 @@ import asyncio
 import json
 import os
 import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -105,27 +104,28 @@ def text_of(events: list[Any]) -> str:
     return "".join(event.text for event in events if isinstance(event, Delta))
 
 
-@contextmanager
-def busy(server: Server, requests: int) -> Iterator[None]:
-    """Somebody else asks it for long answers."""
-    body = {"model": "tiny", "prompt": "the", "max_tokens": 900, "temperature": 1}
-    threads = [
-        threading.Thread(target=server.request, args=("POST", "/v1/completions", body))
-        for _ in range(requests)
-    ]
-    for thread in threads:
-        thread.start()
-    yield
-    for thread in threads:
-        thread.join()
-
-
 def long_answer(
     session: aiohttp.ClientSession, server: Server
 ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """Somebody else's, which is begun once this is entered."""
     body = {"model": "tiny", "prompt": "the", "max_tokens": 1900, "temperature": 1, "stream": True}
     return session.post(f"{server.url}/v1/completions", json=body)
+
+
+@asynccontextmanager
+async def busy(server: Server, requests: int) -> AsyncIterator[None]:
+    """Somebody else asks it for long answers, until this is left."""
+
+    async def listen() -> None:
+        async with long_answer(session, server) as reply:
+            await reply.read()
+
+    async with aiohttp.ClientSession() as session:
+        asking = [asyncio.create_task(listen()) for _ in range(requests)]
+        yield
+        for task in asking:
+            task.cancel()
+        await asyncio.wait(asking)
 
 
 def is_waited_for(server: Server, requests: int) -> bool:
@@ -152,7 +152,7 @@ async def test_it_is_recognised_and_its_models_and_their_windows_are_known(house
 
 
 async def test_what_others_ask_of_it_and_its_memory_are_seen(house: House) -> None:
-    with busy(house.second, 6):  # it works on four at the same time
+    async with busy(house.second, 6):  # it works on four at the same time
         await eventually(lambda: house.daemon.backends()["second"].load.queued > 0, 20)
         load = house.daemon.backends()["second"].load
         assert load.foreign_in_flight >= 4

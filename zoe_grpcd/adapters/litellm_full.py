@@ -11,7 +11,7 @@ from typing import Any, Final
 from zoe_grpcd.adapters.answer import Answer
 from zoe_grpcd.adapters.dialects import CLOUD, DIALECTS
 from zoe_grpcd.adapters.dialects.openai import counted
-from zoe_grpcd.adapters.dialects.refusals import said, scrub
+from zoe_grpcd.adapters.dialects.refusals import retry_delay, said, scrub
 from zoe_grpcd.core.continuation import from_text
 from zoe_grpcd.core.domain import Call, Event, Json, Measured, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
@@ -66,8 +66,7 @@ class FullDispatcher:
                 model = chunk.model or model
                 if events := answer.take():
                     yield events
-            # LiteLLM makes up a finish reason where there was none; this is what it really received
-            if finish is None or getattr(upstream, "received_finish_reason", finish) is None:
+            if finish is None or not _is_finished(upstream):
                 raise UpstreamError(Fault.CUT, "the answer ended without a finish reason")
             yield answer.end(finish, usage, Measured(), model)
         finally:
@@ -93,15 +92,30 @@ class FullDispatcher:
 
         try:
             try:
-                return await litellm.acompletion(**self._arguments(call, dialect))
-            except litellm.UnsupportedParamsError:
-                if not call.defaults:
+                return await _asked(self._arguments(call, dialect))
+            except litellm.BadRequestError as error:
+                less = self._with_less(call, dialect, error)
+                if less is None:
                     raise
-            return await litellm.acompletion(**self._arguments(_without_defaults(call), dialect))
+            return await _asked(less)
         except UpstreamError:
             raise
         except Exception as error:  # of any class: foreign code
             raise _translated(error, dialect, begun=False) from error
+
+    def _with_less(self, call: Call, dialect: Dialect, error: Exception) -> Json | None:
+        """The arguments without those that were refused, if nobody asked for these; else None.
+
+        Where LiteLLM makes a stream of a whole answer, as for Groq and a schema (1.106.2), the service is sent
+        `stream_options` without a stream; and old versions of Azure's interface know none.
+        """
+        if type(error).__name__ == "UnsupportedParamsError":
+            return self._arguments(_without_defaults(call), dialect) if call.defaults else None
+        if "stream_options" not in str(error):
+            return None
+        arguments = self._arguments(call, dialect)
+        del arguments["stream_options"]
+        return arguments
 
     def _arguments(self, call: Call, dialect: Dialect) -> Json:
         parameters, fields = dialect.spell(call)
@@ -137,6 +151,30 @@ class FullDispatcher:
         return arguments | dict(self._params.get(call.backend.name, {}))
 
 
+async def _asked(arguments: Json) -> Any:
+    """The stream of a request that has been sent: for Gemini, LiteLLM 1.106.2 sends it when the first chunk is read."""
+    import litellm
+
+    upstream: Any = await litellm.acompletion(**arguments)
+    try:
+        if (send := getattr(upstream, "fetch_stream", None)) is not None:
+            await send()
+    except BaseException:
+        await upstream.aclose()
+        raise
+    return upstream
+
+
+def _is_finished(upstream: Any) -> bool:
+    """Whether the service gave a finish reason: LiteLLM makes one up where there was none.
+
+    It keeps Gemini's in another place than those of all others (1.106.2).
+    """
+    places = ("received_finish_reason", "intermittent_finish_reason")
+    kept = [getattr(upstream, place) for place in places if hasattr(upstream, place)]
+    return not kept or any(kept)
+
+
 def _without_defaults(call: Call) -> Call:
     asked = {name: value for name, value in call.generation.options.items() if name not in call.defaults}
     return replace(call, generation=replace(call.generation, options=asked), defaults=frozenset())
@@ -159,8 +197,11 @@ async def _chunks(upstream: Any, dialect: Dialect) -> AsyncGenerator[Any]:
 
 
 def _usage(chunk: Any) -> Usage | None:
-    """What the backend counted. LiteLLM's estimate, for one that doesn't, is all zeros here."""
-    usage = getattr(chunk, "usage", None)
+    """What the backend counted. LiteLLM's estimate, for one that doesn't, is all zeros here.
+
+    Where no usage was asked for, LiteLLM hides it in the last chunk.
+    """
+    usage = getattr(chunk, "usage", None) or getattr(chunk, "_hidden_params", {}).get("usage")
     if usage is None or not (usage.prompt_tokens or usage.completion_tokens):
         return None
     return counted(usage.model_dump())
@@ -170,21 +211,25 @@ def _translated(error: Exception, dialect: Dialect, *, begun: bool) -> UpstreamE
     """One table for all that LiteLLM raises; what the class doesn't tell, the dialect finds in status and text."""
     error = getattr(error, "original_exception", None) or error
     names = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
-    text = _plain(str(getattr(error, "message", None) or error))
+    whole = str(getattr(error, "message", None) or error)
+    text = _plain(whole)
     status = getattr(error, "status_code", None) or 0
     if begun:
         return UpstreamError(Fault.CUT, text, http_status=status)
     if names & (_NO_CONNECTION | _BROKEN_CONNECTION):
         return UpstreamError(Fault.REFUSED, text, gone=not names.isdisjoint(_NOBODY_THERE))
-    headers = getattr(error, "litellm_response_headers", None) or {}
+    headers = getattr(error, "litellm_response_headers", None) or getattr(error, "headers", None) or {}
     told = dialect.refusal(status or 500, text, headers)
+    told.retry_after = told.retry_after or retry_delay(whole)
     known = next((_FAULTS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _FAULTS), None)
     if known is not None and known is not told.fault:
         return UpstreamError(known, text, http_status=status, retry_after=told.retry_after)
     return told
 
 
-_WRAPPING: Final = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception|Timeout)(?:: | - ))+")
+_WRAPPING: Final = re.compile(
+    r"^(?:(?:litellm\.)?\w+(?:Error|Exception|Timeout)(?:: | - | (?=\w+Error - )))+"
+)
 _ADVICE: Final = re.compile(r" To drop unsupported .*", re.DOTALL)  # for whoever writes Python
 _BODY: Final = re.compile(r"^b?(['\"]?)(\{.*\})\1", re.DOTALL)
 

@@ -98,6 +98,10 @@ class LiteLLM(OpenAI):
     refuses = frozenset(
         {"response_format.grammar", "images.uri"}
     )  # which LiteLLM would fetch for some providers
+    signs: tuple[Sign, ...] = (
+        sign(r"API key not valid|API_KEY_INVALID", Fault.UNAUTHORIZED, 400),  # Gemini's
+        *OpenAI.signs,
+    )
 
     def base(self, url: str, model: str) -> str:
         """As it is: what is appended depends on the provider."""

@@ -98,6 +98,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max((seconds for seconds in resets if seconds is not None), default=None)
 
 
+_RETRY_DELAY: Final = re.compile(r'"retryDelay": ?"(\d{1,6}(?:\.\d{1,9})?)s"')
+
+
+def retry_delay(body: str) -> float | None:
+    """Seconds of Google's `RetryInfo`, which is in the body of a refusal in place of a header."""
+    found = _RETRY_DELAY.search(body)
+    return float(found[1]) if found else None
+
+
 _LIMIT: Final = re.compile(r"(?:anthropic|x)-ratelimit-")
 _DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:([\d.]+)s)?(?:(\d+)ms)?")
 
