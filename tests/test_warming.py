@@ -302,16 +302,20 @@ async def test_nobody_is_promised_to_keep_a_model_who_cannot() -> None:
     assert (await lenient.warm(keep_alive=60.0)).state is LOADED
 
 
-async def test_one_that_sleeps_gets_no_requests_but_is_woken() -> None:
+async def test_one_that_sleeps_gets_no_requests_but_is_woken_and_used_when_it_is_seen_to_be_up() -> None:
     house = House()
-    house.cold("a").hold = asyncio.Event()
+    house.cold("a").hold = hold = asyncio.Event()
     house.observe("a", seen("m"))
     house.observe("a", asleep())
     assert house.fleet.phase("a") is Phase.DOWN
     waking = asyncio.create_task(house.warm())
     await eventually(lambda: house.warmers["a"].asked)
-    house.warmers["a"].hold.set()  # type: ignore[union-attr]
+    hold.set()
+    await eventually(lambda: house.nudged[1:])  # it is looked at, and still seems to sleep
+    house.observe("a", asleep())
+    house.observe("a", seen("m"))
     assert (await waking).state is LOADED
+    assert house.fleet.phase("a") is Phase.READY
 
 
 async def test_one_that_slept_and_is_silent_now_is_down() -> None:

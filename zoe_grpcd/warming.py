@@ -235,10 +235,10 @@ class Warming:
         warmer = self._warmers.get(backend.name)
         try:
             with patience(limit):
-                if warmer is None or self._fleet.phase(backend.name) is Phase.LOADING:
-                    await self._settled(backend.name)
-                else:
+                if warmer is not None and self._fleet.phase(backend.name) is not Phase.LOADING:
                     await warmer(_call_of(lease), keep_alive)
+                    self._nudge(backend.name)
+                await self._settled(backend.name)
         except TimeoutError:
             if self._fleet.phase(backend.name) is Phase.DOWN:
                 text = f"given up while it loaded: {self._fleet.detail(backend.name)}"
@@ -246,7 +246,7 @@ class Warming:
             raise UpstreamError(Fault.TIMEOUT, f"not loaded within {limit:g} s") from None
 
     async def _settled(self, name: str) -> None:
-        """Returns when a server is ready that loads as a whole. That it went down ends the wait by itself."""
+        """Returns when a server is seen to be up that loads as a whole, or was woken; that it goes down ends the wait."""
         changed = asyncio.Event()
         unsubscribe = self._fleet.subscribe(lambda _name: changed.set())
         try:
