@@ -8,6 +8,7 @@ import pytest
 from zoe_grpcd.config import Config
 from zoe_grpcd.config.section import options
 from zoe_grpcd.core.domain import Phase
+from zoe_grpcd.kinds import KINDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -32,6 +33,12 @@ def test_options_and_files_that_are_named_exist(page: Path) -> None:
     files = re.findall(r"\b((?:clients|tests|protos|docs)/[\w/.-]+\.\w+)", text)
     made = set(re.findall(r"^`([\w/.-]+)`:$", text, re.MULTILINE))  # by the reader, as the page says
     assert [name for name in files if name not in made and not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("proto", ["admin/v1/backend.proto", "inference/v1/decision.proto"])
+def test_the_protos_name_every_kind_of_server(proto: str) -> None:
+    (named,) = re.findall(r"Kind of server: ([^.]+)\.", (ROOT / "protos" / "zoe" / proto).read_text())
+    assert set(named.split(", ")) == set(KINDS)
 
 
 @pytest.mark.parametrize("figures", ["benchmarks/results.md", "benchmarks/chaos/results.md"])

@@ -149,7 +149,7 @@ class Backend(_message.Message):
     name: _builtins.str
     """Name in the configuration, or as discovered. Unique."""
     kind: _builtins.str
-    """Kind of server: llamacpp, ollama, vllm, openai, anthropic, triton, litellm. New kinds may be added."""
+    """Kind of server: llamacpp, llama-cpp-python, ollama, vllm, triton, openai, anthropic, litellm. New kinds may be added."""
     endpoint: _builtins.str
     """Base URL, without credentials."""
     state: Global___Backend.State.ValueType

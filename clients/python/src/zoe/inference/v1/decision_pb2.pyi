@@ -147,7 +147,7 @@ class BackendRef(_message.Message):
     model: _builtins.str
     """Name of the model, as clients know it."""
     kind: _builtins.str
-    """Kind of server: llamacpp, ollama, vllm, openai, anthropic, triton, litellm. New kinds may be added."""
+    """Kind of server: llamacpp, llama-cpp-python, ollama, vllm, triton, openai, anthropic, litellm. New kinds may be added."""
     local: _builtins.bool
     """True if the prompt stays on this machine or network, as configured."""
     def __init__(

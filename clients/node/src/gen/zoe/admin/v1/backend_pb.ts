@@ -30,7 +30,7 @@ export type Backend = Message<"zoe.admin.v1.Backend"> & {
   name: string;
 
   /**
-   * Kind of server: llamacpp, ollama, vllm, openai, anthropic, triton, litellm. New kinds may be added.
+   * Kind of server: llamacpp, llama-cpp-python, ollama, vllm, triton, openai, anthropic, litellm. New kinds may be added.
    *
    * @generated from field: string kind = 2;
    */

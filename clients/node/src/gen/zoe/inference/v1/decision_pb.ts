@@ -37,7 +37,7 @@ export type BackendRef = Message<"zoe.inference.v1.BackendRef"> & {
   model: string;
 
   /**
-   * Kind of server: llamacpp, ollama, vllm, openai, anthropic, triton, litellm. New kinds may be added.
+   * Kind of server: llamacpp, llama-cpp-python, ollama, vllm, triton, openai, anthropic, litellm. New kinds may be added.
    *
    * @generated from field: string kind = 3;
    */
