@@ -104,6 +104,21 @@ def test_the_client_needs_three_packages(wheels: Path) -> None:
     assert needed(wheel_of(wheels, "zoe_grpc_client")) == CLIENT_NEEDS
 
 
+def test_the_client_brings_the_protos_and_the_examples(wheels: Path) -> None:
+    with zipfile.ZipFile(wheel_of(wheels, "zoe_grpc_client")) as archive:
+        packed = {Path(name) for name in archive.namelist()}
+    for folder, kind, place in (
+        ("protos/zoe", "*.proto", "protos/zoe"),
+        ("clients/python/examples", "*.py", "examples"),
+    ):
+        there = {
+            Path("zoe_client") / place / each.relative_to(ROOT / folder)
+            for each in (ROOT / folder).rglob(kind)
+        }
+        assert there
+        assert {each for each in packed if each.is_relative_to(Path("zoe_client") / place)} == there
+
+
 def test_the_client_works_with_those_three_alone(wheels: Path, tmp_path: Path) -> None:
     python = bare_environment(tmp_path / "venv")
     install(python, wheel_of(wheels, "zoe_grpc_client"))
