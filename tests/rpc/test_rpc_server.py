@@ -4,6 +4,8 @@ import asyncio
 import os
 import socket
 import stat
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from rpc.stage import Stage, whole
 
 import zoe_grpcd
+from zoe_grpcd.rpc import server as servers
 from zoe_grpcd.rpc.doors import CannotListen
 from zoe_grpcd.rpc.server import Locks, Server, listen, make_server
 
@@ -171,3 +174,46 @@ def test_no_method_is_ever_registered_which_would_slow_down_every_call() -> None
         text = source.read_text()
         assert "add_registered_method_handlers" not in text, source
         assert "Servicer_to_server" not in text, source
+
+
+async def _kept_waiting(seconds: float) -> grpc.StatusCode:
+    """How the last of some calls ends that come when the event loop has no time for them for so long."""
+    begun = threading.Event()
+
+    def be_busy() -> None:
+        begun.set()
+        time.sleep(seconds)
+
+    async def serve(request: bytes, _: Any) -> bytes:
+        if request:
+            be_busy()
+        return request
+
+    def call(port: int) -> grpc.StatusCode:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            method = channel.unary_unary("/s/m")
+            method(b"")
+            first = method.future(b"be busy")
+            begun.wait(60)
+            others = [method.future(b"") for _ in range(5)]
+            assert first.exception(60) is None
+            return others[-1].code()
+
+    methods: dict[str, Any] = {"m": grpc.unary_unary_rpc_method_handler(serve)}
+    handler = grpc.method_handlers_generic_handler("s", methods)
+    server = make_server([handler], max_streams=10, max_receive_bytes=1024)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        return await asyncio.to_thread(call, port)
+    finally:
+        await server.stop(None)
+
+
+async def test_a_call_that_is_taken_up_late_is_served_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await _kept_waiting(1.2) is grpc.StatusCode.OK
+    monkeypatch.setattr(servers, "TAKEN_UP_WITHIN", 1)
+    for seconds in (1.2, 3.0, 9.0):  # it is not known when the call has arrived
+        if await _kept_waiting(seconds) is grpc.StatusCode.CANCELLED:
+            return
+    raise AssertionError("gRPC does not know that option")

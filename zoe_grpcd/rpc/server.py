@@ -18,6 +18,11 @@ from zoe_grpcd.rpc.doors import UNIX, CannotListen, Door
 
 Server = grpc.aio.Server
 
+# Seconds after which gRPC cancels a call that nobody has taken up, and tells its caller nothing else. It takes up one for
+# each turn of the event loop, so that on a machine without time for us its usual 30 s are soon over; a caller who has
+# waited enough leaves by itself.
+TAKEN_UP_WITHIN = 86_400
+
 
 class Locks:
     """Keeps a second daemon from taking over this one's unix sockets, which gRPC would let it do in silence."""
@@ -67,6 +72,7 @@ def make_server(
                 # hostile connections with the usual 1,000 could make use
                 ("grpc.server.max_pending_requests", 20_000),
                 ("grpc.server.max_pending_requests_hard_limit", 40_000),
+                ("grpc.server_max_unrequested_time_in_server", TAKEN_UP_WITHIN),
                 ("grpc.max_metadata_size", 16 * 1024),
                 ("grpc.absolute_max_metadata_size", 32 * 1024),
                 ("grpc.server_handshake_timeout_ms", 10_000),
