@@ -191,7 +191,7 @@ async def _kept_waiting(seconds: float) -> grpc.StatusCode:
 
     def call(port: int) -> grpc.StatusCode:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            method = channel.unary_unary("/s/m")
+            method: Any = channel.unary_unary("/s/m")
             method(b"")
             first = method.future(b"be busy")
             begun.wait(60)
