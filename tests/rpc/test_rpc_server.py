@@ -197,7 +197,8 @@ async def _kept_waiting(seconds: float) -> grpc.StatusCode:
             begun.wait(60)
             others = [method.future(b"") for _ in range(5)]
             assert first.exception(60) is None
-            return others[-1].code()
+            code: grpc.StatusCode = others[-1].code()
+            return code
 
     methods: dict[str, Any] = {"m": grpc.unary_unary_rpc_method_handler(serve)}
     handler = grpc.method_handlers_generic_handler("s", methods)
