@@ -224,6 +224,8 @@ async def refuse(context: Context, error: ZoeError) -> None:
 
     Waits for a client that does not read, until it reads or leaves, or its deadline passes: the status goes after what
     was written before, and grpc.aio 1.85 gives a handler no way to reset its stream. Nothing but the call is held then.
+    Without this wait, as after a cancel of the handler's task, the client would never be told (seen: its read hangs); a
+    maximum age of connections does end it, and with it all other calls of the connection.
     """
     trailers = {**dict(context.trailing_metadata() or ()), **dict(trailers_of(error))}
     await context.abort(code_of(error), message_of(error), tuple(trailers.items()))
