@@ -73,18 +73,20 @@ class TransformDispatcher:
         )
         try:
             yield []
-            while not (reading.over or reading.error):
-                data = await _read(reply)
-                if not data:
+            events: list[Event] = []
+            while data := await _read(reply):
+                events = reading.feed(data)
+                if reading.over or reading.error:
                     break
-                if events := reading.feed(data):
+                if events:
                     yield events
-            last = reading.end() if reading.error is None else []
+                    events = []
+            if reading.error is None:
+                events += reading.end()
+            if events:
+                yield events
             if reading.error is not None:
-                if last:
-                    yield last
                 raise reading.error
-            yield last
         finally:
             finished = reading.over and reading.error is None
             if finished:
