@@ -17,6 +17,7 @@ from pictures import BLUE, RED, png
 from serving import Daemon
 from waiting import eventually
 
+from zoe.admin.v1.admin_service_pb2 import WarmModelRequest
 from zoe.inference.v1.routing_pb2 import SEAM_QUALITY_EXACT_TOKENS, SEAM_QUALITY_TEXT_PREFILL
 from zoe_client import BackendSwitched, Client, Delta, ZoeError
 from zoe_grpcd.kinds import KINDS as KIND_TABLE
@@ -25,7 +26,7 @@ from zoe_grpcd.localbackends.servers import Server, _processes
 RECORDED = Path(__file__).parent / "data" / "kinds.json"
 PROMPT = "tell me of the river and the clock"
 WORDS = 60
-KINDS = ("llamacpp", "ollama", "llama-cpp-python", "vllm", "triton")
+KINDS = ("llamacpp", "ollama", "llama-cpp-python", "vllm", "triton", "openai", "anthropic")
 VERDICT = {
     "type": "object",
     "properties": {"colour": {"enum": ["red", "blue"]}},
@@ -51,7 +52,7 @@ class Subject:
     `models`: by feature, where another than `main` has it. `main` is served through `cut` as long as that is well, and
     without it otherwise. `foreign` asks the server itself for a long answer. `tells_memory`: whether the daemon was seen
     to tell a model that is in memory from one that is not. `ended`: whether a call that was left is over there; None:
-    by the server's use of the processor.
+    by the server's use of the processor. `cold`: puts a model out of memory, and tells its backend and name.
     """
 
     kind: str
@@ -64,6 +65,7 @@ class Subject:
     tells_memory: Callable[[], bool]
     models: Mapping[str, str] = field(default_factory=dict)
     ended: Callable[[], bool] | None = None
+    cold: Callable[[], tuple[str, str]] | None = None
 
     @property
     def client(self) -> Client:
@@ -95,6 +97,7 @@ async def examined(of: Subject) -> dict[str, str]:
         "goes on from text": yes(text),
         "load seen": yes(await shows_load(of)),
         "memory seen": yes(of.tells_memory()),
+        "warm-up": yes(warms(of)),
         "cancel": yes(await is_freed(of)),
     }
 
@@ -206,6 +209,17 @@ async def shows_load(of: Subject) -> bool:
     return True
 
 
+def warms(of: Subject) -> bool:
+    """A model that is not in memory is there when an operator says so, before anybody asks for it."""
+    if of.cold is None:
+        return False
+    backend, model = of.cold()
+    request = WarmModelRequest(model=model, backend=backend, wait=True)
+    told = of.client.admin.WarmModel(request, timeout=120)
+    there = of.daemon.load_state(backend, model) == "LOADED" and of.daemon.state(backend) == "READY"
+    return there and not told.already_loaded
+
+
 async def is_freed(of: Subject) -> bool:
     """A caller has left, and the server stops working on the answer."""
     async with (
@@ -285,5 +299,6 @@ FEATURES = (
     "goes on from text",
     "load seen",
     "memory seen",
+    "warm-up",
     "cancel",
 )

@@ -57,7 +57,10 @@ def subjects(
         create_model(ollama, OllamaModel("forever:1b", model))
         create_model(ollama, OllamaModel("eye:1b", model, projector=eye))
         create_model(ollama, OllamaModel("tool:1b", tool_gguf, OLLAMA_TOOL_TEMPLATE))
-        create_model(ollama, OllamaModel("cold:1b", model))
+        other = make_gguf(folder / "other.gguf", TinyModel(name="other", reply_tokens=5))
+        create_model(
+            ollama, OllamaModel("cold:1b", other)
+        )  # the same file would be in memory with the first name
         python, triton = started
         servers = {"llamacpp": llama, "ollama": ollama, "llama-cpp-python": python, "triton": triton}
         names = {"llamacpp": "forever", "ollama": "forever:1b", "llama-cpp-python": "any", "triton": "text"}
@@ -129,6 +132,7 @@ def _subject(kind: str, daemon: Daemon, server: Server, cut: FaultProxy) -> Subj
         tells_memory,
         others.get(kind, {}),
         cancelled if kind == "triton" else None,
+        (lambda: cold[kind]) if kind in cold else None,
     )
 
 

@@ -43,6 +43,11 @@ async def test_vllm_does_what_the_table_says(pair: tuple[Server, Server]) -> Non
             sleepy.request("POST", "/wake_up")
             return "sleeps" in told
 
+        def cold() -> tuple[str, str]:
+            sleepy.request("POST", "/sleep?level=1")
+            wait_until(lambda: daemon.state("sleepy") == "DOWN", 20)
+            return "sleepy", "tiny"
+
         def ended() -> bool:
             lines = server.request("GET", "/metrics")[1].splitlines()
             return all(
@@ -59,5 +64,6 @@ async def test_vllm_does_what_the_table_says(pair: tuple[Server, Server]) -> Non
             ("/v1/completions", foreign),
             tells_memory,
             ended=ended,
+            cold=cold,
         )
         compare("vllm", await examined(subject))
