@@ -15,6 +15,7 @@ from zoe_grpcd.core.scoring import Choice, candidate_of, choose, ineligible, pas
 from zoe_grpcd.core.sizes import size_bounds
 from zoe_grpcd.core.strategies import quality_of
 from zoe_grpcd.core.tiers import ANY, Tier
+from zoe_grpcd.core.timetable import Sharing, Shop, Task
 from zoe_grpcd.core.views import BackendView, DeploymentView, Known, Snapshot
 
 POLICY = Policy()
@@ -327,6 +328,16 @@ def test_a_queue_counts_into_latency() -> None:
         for name in "ab"
     ]
     assert terms(decide(a_snapshot(backends, views)), "latency") == {"a": (0.1, 0.4), "b": (1.0, 0.4)}
+
+
+def test_what_others_lose_counts_twice_since_those_who_come_meanwhile_lose_as_well() -> None:
+    """a: 1 s, and half a second longer for both; b: 2.2 s, alone."""
+    alone = {"output_tokens": 100.0, "overhead_seconds": 0.0, "seconds_per_prompt_token": 0.0}
+    views = [a_view("a", seconds_per_token=0.01, **alone), a_view("b", seconds_per_token=0.022, **alone)]
+    busy = backend("a", in_flight=1)
+    busy.tasks, busy.shop = (Task("another", 9.0),), Shop(sharing=Sharing(strangers=0.5))
+    choice = decide(a_snapshot([busy, backend("b")], views))
+    assert terms(choice, "latency") == {"a": (0.88, 0.4), "b": (1.0, 0.4)}
 
 
 def test_a_load_does_not_count_where_the_operator_does_not_mind() -> None:

@@ -14,6 +14,9 @@ from zoe_grpcd.core.turns import Owed, Round, Scope, round_of
 WARM = 10.0  # weight of being warm, beside a term of weight 1: it decides first
 TIE = 1e-6  # weight of what decides between equals alone
 AT_ONCE = 0.001  # a shorter wait is none (seconds)
+# What others lose by a request counts so many times: whoever ends later makes those late who come meanwhile. Of a backend
+# that is busy for a share r of the time it is 1 / (1 - r) times what is lost by those already there; r is taken for a half.
+OTHERS = 2.0
 NOTHING_OWED: Mapping[Scope, Owed] = MappingProxyType({})
 
 
@@ -108,10 +111,12 @@ def in_turn(contest: Contest, strategy: str, weights: list[float]) -> tuple[list
 
 
 def latency(options: list[Option], policy: Policy) -> list[float]:
-    """Shortest / this one's, of the expected total and what others lose by it; a load counts while `warm.prefer` is on."""
+    """Shortest / this one's, of the expected total + `OTHERS` * what others lose by it; a load counts while `warm.prefer`
+    is on.
+    """
     loads = 1.0 if policy.prefer_warm else 0.0
     totals = [
-        queue + loads * load + prefill + decode + burden
+        queue + loads * load + prefill + decode + OTHERS * burden
         for _, _, (queue, load, prefill, decode, _, _, _, _, burden) in options
     ]
     shortest = min(totals)

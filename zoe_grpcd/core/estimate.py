@@ -28,7 +28,7 @@ from zoe_grpcd.core.views import BackendView, DeploymentView
 
 MESSAGE_TOKENS = 4
 # Of more requests on one backend only the number counts: playing them through takes as long as there are.
-MANY = 8
+MANY = 16
 USUAL_SHOP = Shop()
 _new = tuple.__new__  # of a named tuple, in half the time: a decision estimates every deployment
 
