@@ -118,6 +118,10 @@ class FullDispatcher:
         return arguments
 
     def _arguments(self, call: Call, dialect: Dialect) -> Json:
+        if dialect.provider and _misleads(call.backend_model, dialect):
+            raise UpstreamError(
+                Fault.MODEL_MISSING, "LiteLLM takes what has such a name for one of Replicate's"
+            )
         parameters, fields = dialect.spell(call)
         if (
             "options" in fields
@@ -178,6 +182,11 @@ def _is_finished(upstream: Any) -> bool:
 def _without_defaults(call: Call) -> Call:
     asked = {name: value for name, value in call.generation.options.items() if name not in call.defaults}
     return replace(call, generation=replace(call.generation, options=asked), defaults=frozenset())
+
+
+def _misleads(model: str, dialect: Dialect) -> bool:
+    """Whether LiteLLM 1.106.2 sends, or reads, this as Replicate's, whatever provider it is told: "my-replicate" of Ollama."""
+    return "replicate" in model if dialect.provider == "ollama_chat" else model.startswith("replicate")
 
 
 def _timeout(call: Call, dialect: Dialect) -> Any:
