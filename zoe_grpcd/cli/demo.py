@@ -12,9 +12,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import aiohttp
+import grpc
 
 from zoe.admin.v1.admin_service_pb2 import ListBackendsRequest
-from zoe_client import Client, Completed, Delta, RouteDecision, ZoeError
+from zoe_client import Client, Completed, Delta, RouteDecision, ZoeError, from_rpc_error
 from zoe_grpcd.adapters.discovery import Found, discover
 from zoe_grpcd.cli import tables
 from zoe_grpcd.cli.explained import explained
@@ -23,7 +24,7 @@ from zoe_grpcd.localbackends.fetch import BackendUnavailable
 from zoe_grpcd.localbackends.trio import start_demo_backends
 
 PROMPT = "Tell me a short story about a river and a clock."
-START_LIMIT = 30.0
+START_LIMIT = 120.0  # seconds: with much other work on the machine the imports alone take half a minute
 
 
 def run(options: argparse.Namespace) -> int:
@@ -96,7 +97,10 @@ def _daemon(folder: Path, backends: str) -> Iterator[None]:
 
 
 def _show(client: Client) -> None:
-    listing = client.admin.ListBackends(ListBackendsRequest(), timeout=START_LIMIT, wait_for_ready=True)
+    try:
+        listing = client.admin.ListBackends(ListBackendsRequest(), timeout=START_LIMIT, wait_for_ready=True)
+    except grpc.RpcError as error:
+        raise from_rpc_error(error) from error
     print(f"\n{tables.backends(listing.backends)}\n\n> {PROMPT}\n", flush=True)
     with client.stream(PROMPT, explain=True, timeout=START_LIMIT) as events:
         for event in events:
