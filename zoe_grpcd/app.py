@@ -226,11 +226,7 @@ class Daemon:
         self._resources.push_async_callback(self._admin_fronts.close)
         self._resources.push_async_callback(self._handover.close)
         for address in self._config.server.listen:
-            if self._fronts.wants(address):
-                given = self._doors.give(address)
-                self.addresses.append(self._fronts.listen(data.add_insecure_port, address, given))
-            else:
-                self.addresses.append(listen(data, address, self._locks, self._doors.claim(address)))
+            self.addresses.append(self._handover.listen(data, address, self._locks))
         self._doors.all_claimed()
         if admin_address := self._config.server.admin_listen:
             if self._admin_fronts.wants(admin_address):

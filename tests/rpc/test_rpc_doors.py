@@ -1,7 +1,6 @@
 """Inherited sockets: who waits at them is served, comes directly from then on, and is never refused."""
 
 import asyncio
-import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,7 +16,7 @@ from zoe_grpcd.rpc.callers import Callers
 from zoe_grpcd.rpc.doors import CannotListen, Doors
 from zoe_grpcd.rpc.front import Fronts
 from zoe_grpcd.rpc.handover import Handover
-from zoe_grpcd.rpc.server import Locks, listen, make_server
+from zoe_grpcd.rpc.server import Locks, make_server
 
 Call = Callable[..., Any]
 
@@ -68,7 +67,7 @@ class Life:
         )
         self.locks = Locks()
         address = address_of(sock)
-        listen(self.server, address, self.locks, self._doors.claim(address))
+        self.handover.listen(self.server, address, self.locks)
         self._doors.all_claimed()
 
     async def _answer(self, request: bytes, context: object) -> bytes:
@@ -178,20 +177,16 @@ def test_a_socket_that_nobody_claims_is_said() -> None:
             doors.all_claimed()
 
 
-@pytest.mark.parametrize("path_of_the_dead", [True, False])
-def test_a_door_that_a_dead_daemon_left_open_is_shut(tmp_path: Path, *, path_of_the_dead: bool) -> None:
-    with unix_socket(tmp_path) as sock, socket.socket(socket.AF_UNIX) as dead:
-        path = tmp_path / "s"
-        inode = path.stat().st_ino
-        os.link(path, tmp_path / "s.activation")
-        if path_of_the_dead:
-            path.unlink()
-            dead.bind(str(path))
-        door = Doors([sock]).claim(f"unix:{path}")
-        assert door is not None
-        door.shut()
-        assert path.stat().st_ino == inode
-        assert [p.name for p in tmp_path.iterdir()] == ["s"]
+async def test_a_path_leads_to_the_socket_that_stays_whether_a_daemon_lives_or_dies(tmp_path: Path) -> None:
+    with unix_socket(tmp_path) as sock:
+        inode = (tmp_path / "s").stat().st_ino
+        life = Life(b"first", sock)
+        await life.begin()
+        async with calling(sock) as call:
+            assert await call(b"", timeout=20) == b"first"
+            assert (tmp_path / "s").stat().st_ino == inode
+        await life.end()
+        assert (tmp_path / "s").stat().st_ino == inode
 
 
 async def test_only_connections_of_callers_are_written_to(inherited: socket.socket) -> None:

@@ -1,14 +1,13 @@
 """Listening sockets that the service manager holds, so that nobody is refused while one daemon follows another.
 
-gRPC cannot be given a socket. It listens on one of its own beside the inherited one, and a door says which of the two
-gets a new connection: ours while it is open, the inherited one, where callers wait for the next daemon, while it is shut.
+gRPC cannot be given a socket. On TCP it listens on one of its own beside the inherited one, and a door says which of the
+two gets a new connection: ours while it is open, the inherited one, where callers wait for the next daemon, while it is
+shut. Both are in one SO_REUSEPORT group: the inherited one is its member 0, as it was there first, gRPC's is 1, and a
+classic BPF program of one instruction says the number. When a daemon dies, its member is gone, and the kernel falls back
+to the one that is left. gRPC's socket has a number above those of its connections: the kernel closes the files of a dead
+process from the last one down, so that nobody whose connection breaks comes back to a socket that is about to close.
 
-    TCP    both are in one SO_REUSEPORT group: the inherited one is its member 0, as it was there first, gRPC's is 1, and
-           a classic BPF program of one instruction says the number. When a daemon dies, its member is gone, and the
-           kernel falls back to the one that is left. gRPC's socket has a number above those of its connections: the
-           kernel closes the files of a dead process from the last one down, so that nobody whose connection breaks
-           comes back to a socket that is about to close.
-    unix   the path leads to one of two inodes; a rename, which is atomic, says to which.
+A path leads to one socket alone, so that one of systemd's has to stay where it is: it gets a front (see front).
 
 The one rule: a door is shut before gRPC is told to stop.
 """
@@ -19,10 +18,8 @@ import resource
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from ipaddress import IPv6Address, ip_address
-from pathlib import Path
-from typing import Protocol
 
 from zoe_grpcd.rpc.connections import Where
 
@@ -40,25 +37,7 @@ class CannotListen(Exception):
     """An address is taken or may not be used; the text says which and why."""
 
 
-class Door(Protocol):
-    """One inherited socket."""
-
-    sock: socket.socket
-
-    def listen(self, bind: Bind) -> None:
-        """Makes gRPC listen beside it; still shut. Raises CannotListen or OSError."""
-
-    def open(self) -> None:
-        """New connections come to gRPC."""
-
-    def shut(self) -> None:
-        """New connections wait for the next daemon."""
-
-    def where(self) -> Where:
-        """Which connections are gRPC's."""
-
-
-class TcpDoor:
+class Door:
     """An inherited TCP socket."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -66,7 +45,7 @@ class TcpDoor:
         self.address = _tcp_name(*sock.getsockname()[:2])
 
     def listen(self, bind: Bind) -> None:
-        """See Door."""
+        """Makes gRPC listen beside it; still shut. Raises CannotListen or OSError."""
         if (
             self.sock.family != socket.AF_INET6
         ):  # as gRPC's: another family is another group, which comes first
@@ -80,15 +59,15 @@ class TcpDoor:
         self._send_to(_WAITING)
 
     def open(self) -> None:
-        """See Door."""
+        """New connections come to gRPC."""
         self._send_to(_OURS)
 
     def shut(self) -> None:
-        """See Door."""
+        """New connections wait for the next daemon."""
         self._send_to(_WAITING)
 
     def where(self) -> Where:
-        """See Door."""
+        """Which connections are gRPC's."""
         return Where(port=int(self.sock.getsockname()[1]))
 
     def _send_to(self, member: int) -> None:
@@ -97,47 +76,11 @@ class TcpDoor:
         self.sock.setsockopt(socket.SOL_SOCKET, _ATTACH_REUSEPORT_CBPF, program)
 
 
-class UnixDoor:
-    """An inherited unix socket. It stays in its folder under a second name while the path is ours."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.address = f"{UNIX}{sock.getsockname()}"
-        self._path = Path(sock.getsockname())
-        self._waiting = self._path.with_name(f"{self._path.name}.activation")
-        self._ours = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-
-    def listen(self, bind: Bind) -> None:
-        """See Door."""
-        self.shut()  # the daemon before may have died with its door open
-        os.link(self._path, self._waiting)
-        before = os.umask(0o177)
-        try:
-            bind(f"{UNIX}{self._ours}")
-        finally:
-            os.umask(before)
-
-    def open(self) -> None:
-        """See Door."""
-        self._ours.replace(self._path)
-
-    def shut(self) -> None:
-        """See Door."""
-        with suppress(FileNotFoundError):
-            self._waiting.replace(self._path)
-        self._waiting.unlink(missing_ok=True)  # a rename from one name of a file to another does nothing
-
-    def where(self) -> Where:
-        """See Door."""
-        return Where(path=str(self._ours))
-
-
 class Doors:
     """All inherited sockets, by the address of the configuration that each is for."""
 
     def __init__(self, sockets: Iterable[socket.socket] = ()) -> None:
-        doors = [UnixDoor(s) if s.family == socket.AF_UNIX else TcpDoor(s) for s in sockets]
-        self._unclaimed: dict[str, Door] = {door.address: door for door in doors}
+        self._unclaimed = {_name_of(sock): sock for sock in sockets}
         self._claimed: list[Door] = []
         self._given = 0
 
@@ -149,23 +92,21 @@ class Doors:
 
     def claim(self, address: str) -> Door | None:
         """The door for an address of the configuration."""
-        door = self._find(address)
-        if door is not None:
-            self._claimed.append(door)
+        sock = self._unclaimed.pop(_inherited_name(address), None)
+        if sock is None:
+            return None
+        self._claimed.append(door := Door(sock))
         return door
 
     def give(self, address: str) -> socket.socket | None:
         """The socket for an address of the configuration, to one who takes connections from it himself."""
-        door = self._find(address)
-        if door is None:
-            return None
-        self._given += 1
-        return door.sock
+        sock = self._unclaimed.pop(_inherited_name(address), None)
+        self._given += sock is not None
+        return sock
 
-    def _find(self, address: str) -> Door | None:
-        host, _, port = address.rpartition(":")
-        plain = not address.startswith(UNIX) and port.isdigit() and _is_ip(host.strip("[]"))
-        return self._unclaimed.pop(_tcp_name(host.strip("[]"), int(port)) if plain else address, None)
+    def know(self, address: str) -> bool:
+        """Whether there is one for an address of the configuration that nobody has claimed."""
+        return _inherited_name(address) in self._unclaimed
 
     def all_claimed(self) -> None:
         """Raises CannotListen if there is one that callers would wait at for ever."""
@@ -199,6 +140,18 @@ def _last_numbers() -> Iterator[None]:
             number = os.dup(first)
             fillers.callback(os.close, number)
         yield
+
+
+def _name_of(sock: socket.socket) -> str:
+    name = sock.getsockname()
+    return f"{UNIX}{name}" if sock.family == socket.AF_UNIX else _tcp_name(*name[:2])
+
+
+def _inherited_name(address: str) -> str:
+    """An address of the configuration as `_name_of` has it."""
+    host, _, port = address.rpartition(":")
+    plain = not address.startswith(UNIX) and port.isdigit() and _is_ip(host.strip("[]"))
+    return _tcp_name(host.strip("[]"), int(port)) if plain else address
 
 
 def _tcp_name(host: str, port: int) -> str:

@@ -1,7 +1,11 @@
-"""TLS in front of gRPC: what comes over an encrypted connection is passed on to it through a socket of our own.
+"""In front of gRPC: what comes over a connection that gRPC should not or cannot take is passed on to it through a socket
+of our own.
 
-gRPC can do TLS itself, but then nobody can ask the callers of a connection to leave it (see connections), and each
-restart would fail some of their calls. It costs 0.1 ms of a core for a call, and next to nothing for a token.
+TLS     gRPC can do that itself, but then nobody can ask the callers of a connection to leave it (see connections), and
+        each restart would fail some of their calls. It costs 0.1 ms of a core for a call, and next to nothing for a token.
+unix    sockets of the service manager. gRPC cannot be given one, and in its place at the path a socket of our own would
+        die with us: a client that is refused once fails its calls until it is connected again, which is at the end of
+        the next start. Those who come to one that nobody closes wait in the kernel.
 
 The socket is in a folder for the daemon's user alone. The one rule: nothing is passed on before the handshake is over.
 """
@@ -36,7 +40,7 @@ _QUIET = 1.0
 class Front:
     """One listening socket."""
 
-    def __init__(self, sock: socket.socket, certificates: Certificates, callers: Callers) -> None:
+    def __init__(self, sock: socket.socket, certificates: Certificates | None, callers: Callers) -> None:
         self.sock = sock
         self._certificates = certificates
         self._callers = callers
@@ -115,6 +119,9 @@ class Front:
                 caller.close()
 
     async def _greet(self, caller: socket.socket, outside: "Side") -> None:
+        if self._certificates is None:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: outside, caller)
+            return
         await asyncio.get_running_loop().connect_accepted_socket(
             lambda: outside,
             caller,
@@ -132,48 +139,51 @@ class Front:
             log.info("no TLS with %s: %s", address, why)
 
     async def _join(self, outside: "Side", inside: "Side", address: str) -> None:
-        """Connects to gRPC from a name that the kernel makes up, by which gRPC knows the connection."""
+        """Connects to gRPC; with TLS from a name that the kernel makes up, by which gRPC knows the connection."""
         loop, sock = asyncio.get_running_loop(), socket.socket(socket.AF_UNIX)
         try:
             sock.setblocking(False)  # noqa: FBT003
-            sock.bind("")
+            if self._certificates is not None:
+                sock.bind("")
             await loop.sock_connect(sock, self.inner.removeprefix(UNIX))
         except BaseException:
             sock.close()
             raise
-        peer = f"unix-abstract:{sock.getsockname()[1:].decode()}"
-        self._callers.arrive(peer, Caller(name_in(outside.told("ssl_object").getpeercert() or {}), address))
-        outside.over.add_done_callback(lambda _: self._callers.leave(peer))
+        if self._certificates is not None:
+            peer = f"unix-abstract:{sock.getsockname()[1:].decode()}"
+            shown = outside.told("ssl_object").getpeercert() or {}
+            self._callers.arrive(peer, Caller(name_in(shown), address))
+            outside.over.add_done_callback(lambda _: self._callers.leave(peer))
         await loop.create_unix_connection(lambda: inside, sock=sock)
         inside.join(outside)
         outside.join(inside)
 
 
 class Fronts:
-    """All fronts of one server; none without certificates, and none for unix sockets, which stay plain."""
+    """All fronts of one server: with certificates those of TCP addresses, and those of inherited unix sockets."""
 
     def __init__(self, certificates: Certificates | None, callers: Callers) -> None:
         self._certificates = certificates
         self._callers = callers
         self._fronts: dict[str, Front] = {}
 
-    def wants(self, address: str) -> bool:
-        """Whether this address is to have TLS."""
-        return self._certificates is not None and not address.startswith(UNIX)
+    def wants(self, address: str, *, inherited: bool = False) -> bool:
+        """Whether this address is to have one."""
+        return inherited if address.startswith(UNIX) else self._certificates is not None
 
     def listen(self, bind: Bind, address: str, inherited: socket.socket | None = None) -> str:
         """Listens, on the inherited socket if there is one; returns the address with the real port. Raises CannotListen."""
-        assert self._certificates is not None
         try:
             sock = inherited or _listening(address)
         except OSError as error:
             raise CannotListen(f"{address} cannot be listened on: {error.strerror or error}") from None
-        front = Front(sock, self._certificates, self._callers)
+        plain = address.startswith(UNIX)
+        front = Front(sock, None if plain else self._certificates, self._callers)
         try:
             bind(front.inner)
         except RuntimeError:
             raise CannotListen(f"{front.inner}, which {address} needs, cannot be listened on") from None
-        real = f"{address.rpartition(':')[0]}:{sock.getsockname()[1]}"
+        real = address if plain else f"{address.rpartition(':')[0]}:{sock.getsockname()[1]}"
         self._fronts[real] = front
         return real
 
@@ -211,6 +221,8 @@ def _listening(address: str) -> socket.socket:
 
 def _address_of(sock: socket.socket) -> str:
     """As gRPC writes it."""
+    if sock.family == socket.AF_UNIX:
+        return UNIX
     with suppress(OSError):
         host, port, *_ = sock.getpeername()
         return (

@@ -7,11 +7,13 @@ this one       shuts the doors, asks everybody to leave, and serves what still c
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from zoe_grpcd.rpc.connections import LOOK, Farewell, Where
-from zoe_grpcd.rpc.doors import Door, Doors
+from zoe_grpcd.rpc.doors import UNIX, Door, Doors
 from zoe_grpcd.rpc.front import Fronts
 from zoe_grpcd.rpc.relay import Relay
+from zoe_grpcd.rpc.server import Locks, Server, listen
 
 # Who does not leave though nothing runs is not waited for any longer (seconds).
 PATIENCE = 1.0
@@ -22,13 +24,24 @@ TELLING = 2.0
 
 
 class Handover:
-    """The doors and the TLS fronts over the daemon's life."""
+    """The doors and the fronts over the daemon's life."""
 
     def __init__(self, doors: Doors, fronts: Fronts) -> None:
         self._doors = doors
         self._fronts = fronts
         self._relay = Relay()
         self._redirecting: asyncio.Task[None] | None = None
+
+    def listen(self, server: Server, address: str, locks: Locks) -> str:
+        """Listens, with a front or a door where one is needed; returns the address with the real port.
+
+        Raises CannotListen.
+        """
+        if not self._fronts.wants(address, inherited=self._doors.know(address)):
+            return listen(server, address, locks, self._doors.claim(address))
+        if address.startswith(UNIX):
+            locks.take(Path(address.removeprefix(UNIX)))
+        return self._fronts.listen(server.add_insecure_port, address, self._doors.give(address))
 
     def open(self) -> None:
         """The server has started: it takes new connections, and those that were waiting."""

@@ -44,8 +44,7 @@ class Relay:
         with caller, socket.socket(listener.family, socket.SOCK_STREAM) as server:
             for sock in (caller, server):
                 sock.setblocking(False)  # noqa: FBT003 - the socket module's own signature
-            # a name to be known by; of a unix socket the kernel makes one up
-            server.bind("" if listener.family == socket.AF_UNIX else (listener.getsockname()[0], 0))
+            server.bind((listener.getsockname()[0], 0))  # a name to be known by
             name = server.getsockname()
             self.inodes.add(inode)
             self.names.add(name)

@@ -116,8 +116,6 @@ def listen(server: Server, address: str, locks: Locks, door: Door | None = None)
     """
     try:
         if door is not None:
-            if address.startswith(UNIX):
-                locks.take(Path(address.removeprefix(UNIX)))
             door.listen(server.add_insecure_port)
             return address
         if address.startswith(UNIX):
