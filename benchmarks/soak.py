@@ -1,7 +1,7 @@
 """Holds thousands of idle streams open beside hundreds of running ones, and prints what that takes and what is left of it.
 
-python -m benchmarks.soak                                          2,000 idle, 500 running, for 60 s
-python -m benchmarks.soak --seconds 3600 --pace 2 --idle-pace 20     an hour on a third of a core: 350 tokens a second, not 2,700
+python -m benchmarks.soak                                         2,000 idle, 500 running, for 60 s
+python -m benchmarks.soak --seconds 3600 --pace 2 --idle-pace 20  an hour of 350 tokens a second, in place of 2,700
 python -m benchmarks.soak --idle 200 --running 50 --seconds 10
 
 A running stream that has ended is followed by another, and one in ten is cancelled in the middle.
