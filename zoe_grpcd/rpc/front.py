@@ -136,7 +136,8 @@ class Front:
         """Not of everybody who scans for open ports."""
         if (now := time.monotonic()) >= self._quiet_until:
             self._quiet_until = now + _QUIET
-            log.info("no TLS with %s: %s", address, why)
+            what = "connection" if self._certificates is None else "TLS"
+            log.info("no %s with %s: %s", what, address, why)
 
     async def _join(self, outside: "Side", inside: "Side", address: str) -> None:
         """Connects to gRPC; with TLS from a name that the kernel makes up, by which gRPC knows the connection."""
