@@ -36,7 +36,7 @@ PORTS = (
     5001,  # KoboldCpp
     30000,  # SGLang
 )
-PATIENCE = 0.5  # s for a port
+PATIENCE = 0.9  # s for a port: a vLLM on a machine that has other work takes more than half a second
 _LOOPBACK = {"", "localhost", "127.0.0.1", "0.0.0.0", "::", "::1"}  # noqa: S104  # what Ollama may listen on
 
 
