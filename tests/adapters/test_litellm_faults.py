@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from dispatching import HELLO, Playback, call, hear, playing
 
-from zoe_grpcd.adapters.litellm_full import FullDispatcher
+from zoe_grpcd.adapters.dialects import CLOUD
+from zoe_grpcd.adapters.litellm_full import FullDispatcher, _translated
 from zoe_grpcd.core.domain import Generation
 from zoe_grpcd.core.errors import Fault, UpstreamError
 
@@ -87,3 +88,19 @@ async def test_a_failure_is_not_tried_again_behind_our_back(full: FullDispatcher
         with pytest.raises(Exception, match="no"):
             await hear(full, call(kind, server.url))
     assert len(server.paths) == 1
+
+
+def test_an_answer_counts_more_than_the_connection_that_broke_before_it() -> None:
+    import httpx
+    import litellm
+
+    def tried_twice() -> None:
+        try:
+            raise httpx.RemoteProtocolError("Server disconnected")
+        except httpx.RemoteProtocolError:
+            raise litellm.AuthenticationError("no such key", "gemini", "m")  # noqa: B904 - as LiteLLM does
+
+    with pytest.raises(litellm.AuthenticationError) as raised:
+        tried_twice()
+    told = _translated(raised.value, CLOUD["litellm"], begun=False)
+    assert (told.fault, told.http_status) == (Fault.UNAUTHORIZED, 401)

@@ -225,7 +225,8 @@ def _translated(error: Exception, dialect: Dialect, *, begun: bool) -> UpstreamE
     status = getattr(error, "status_code", None) or 0
     if begun:
         return UpstreamError(Fault.CUT, text, http_status=status)
-    if names & (_NO_CONNECTION | _BROKEN_CONNECTION):
+    answered = 400 <= status < 500 and status != 408  # on a second connection, where LiteLLM made one
+    if names & (_NO_CONNECTION | _BROKEN_CONNECTION) and not answered:
         return UpstreamError(Fault.REFUSED, text, gone=not names.isdisjoint(_NOBODY_THERE))
     headers = getattr(error, "litellm_response_headers", None) or getattr(error, "headers", None) or {}
     told = dialect.refusal(status or 500, text, headers)
