@@ -332,7 +332,7 @@ def test_a_queue_counts_into_latency() -> None:
 
 def test_what_others_lose_counts_twice_since_those_who_come_meanwhile_lose_as_well() -> None:
     """a: 1 s, and half a second longer for both; b: 2.2 s, alone."""
-    alone = {"output_tokens": 100.0, "overhead_seconds": 0.0, "seconds_per_prompt_token": 0.0}
+    alone: dict[str, Any] = {"output_tokens": 100.0, "overhead_seconds": 0.0, "seconds_per_prompt_token": 0.0}
     views = [a_view("a", seconds_per_token=0.01, **alone), a_view("b", seconds_per_token=0.022, **alone)]
     busy = backend("a", in_flight=1)
     busy.tasks, busy.shop = (Task("another", 9.0),), Shop(sharing=Sharing(strangers=0.5))
