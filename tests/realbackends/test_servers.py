@@ -130,6 +130,7 @@ import sys, signal
 from pathlib import Path
 from zoe_grpcd.localbackends.fetch import find_tools
 from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which whoever runs the tests may have had ignored
 folder = Path(sys.argv[1])
 server = start_llama_server(find_tools(), folder, LlamaServerOptions(folder / "quick.gguf"))
 print(server.pid, flush=True)

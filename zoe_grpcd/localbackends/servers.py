@@ -177,6 +177,7 @@ class Server:
     def freeze(self) -> None:
         """Stops all of it from running (SIGSTOP): its port accepts, and nothing is answered until `thaw`."""
         self._signal_group(signal.SIGSTOP)
+        _wait_for_group_to_stop(self.pid)
 
     def thaw(self) -> None:
         """Lets it go on after `freeze`."""
@@ -239,6 +240,22 @@ def _wait_for_group_to_end(group: int, within: float = 5.0) -> None:
     deadline = time.monotonic() + within
     while any(process.group == group for process in _processes()) and time.monotonic() < deadline:
         time.sleep(POLL)
+
+
+def _wait_for_group_to_stop(group: int, within: float = 5.0) -> None:
+    """On a busy machine a thread may answer for a moment after SIGSTOP."""
+    deadline = time.monotonic() + within
+    while set(_thread_states(group)) - {"T"} and time.monotonic() < deadline:
+        time.sleep(POLL)
+
+
+def _thread_states(group: int) -> Iterator[str]:
+    """One letter for each thread of a process group, as /proc has it; T: stopped."""
+    for process in _processes():
+        if process.group == group:
+            for stat in Path(f"/proc/{process.pid}/task").glob("*/stat"):
+                with contextlib.suppress(OSError):
+                    yield stat.read_text(errors="replace").rsplit(")", 1)[1].split()[0]
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
