@@ -111,7 +111,9 @@ class Answer:
         if self._calls and finish is FinishReason.STOP:
             finish = FinishReason.TOOL_CALLS  # Ollama and others say "stop"
         if not self._calls and finish is FinishReason.TOOL_CALLS:
-            finish = FinishReason.STOP  # LiteLLM 1.106.2, of a call that it made of a schema and has taken out again
+            finish = (
+                FinishReason.STOP
+            )  # LiteLLM 1.106.2, of a call that it made of a schema and has taken out again
         return [*events, Finish(finish, usage, measured, model)]
 
     # ------------------------------------------------------------------------------------------------------ pieces
