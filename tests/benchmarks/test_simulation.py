@@ -63,7 +63,7 @@ def test_nobody_waits_for_longer_than_the_daemon_lets_them_and_its_queue_is_no_s
     def play(*, waits: bool) -> Outcome:
         monkeypatch.setattr(Ours, "waits", waits)
         fleet = drawn(18)
-        return simulate(fleet, calm(fleet, 18, 1200.0), "ours", 18)
+        return simulate(fleet, calm(fleet, 18, 700.0), "ours", 18)
 
     queue, servers_own = (measures.figures(play(waits=waits)) for waits in (True, False))
     assert servers_own.failed > 0, "it is no overload"
