@@ -35,6 +35,7 @@ async def test_the_examples_run(daemon: Daemon, example: list[str], typed: str, 
     name, *arguments = example
     daemon.script.append(spoken(["fo", "ur"]) if name == "chat.py" else answer("four"))
     assert await run([EXAMPLES / name, *arguments], daemon.target, typed) == (printed, "", 0)
+    assert daemon.requests[0].spec.max_output_tokens, "a model that never ends would never be done"
 
 
 async def test_the_example_of_tools_gives_the_model_what_it_asked_for(daemon: Daemon) -> None:
@@ -46,6 +47,7 @@ async def test_the_example_of_tools_gives_the_model_what_it_asked_for(daemon: Da
     printed, told, status = await run([EXAMPLES / "tools.py", "What time is it?"], daemon.target)
     assert (printed, status) == ("I do not know.\n", 0)
     assert "that did not work" in told
+    assert all(request.spec.max_output_tokens for request in daemon.requests)
     result = daemon.requests[1].spec.messages[-1].parts[0].tool_result
     assert (result.tool_call_id, result.text[:18]) == ("c-1", "that did not work:")
 

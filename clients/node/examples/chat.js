@@ -12,7 +12,7 @@ lines.prompt();
 for await (const line of lines) {
   turns.push(line);
   try {
-    const stream = client.stream(turns, { model, sessionId: "chat" });
+    const stream = client.stream(turns, { model, sessionId: "chat", maxOutputTokens: 1000 });
     for await (const text of stream.text()) process.stdout.write(text);
     turns.push((await stream.final()).message);
   } catch (error) {

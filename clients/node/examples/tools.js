@@ -20,7 +20,7 @@ function timeIn(argumentsJson) {
 async function main(client, question) {
   const turns = [question];
   for (let round = 0; round < 3; round++) {
-    const answer = await client.complete(turns, { tools: [CLOCK], timeoutMs: 60_000 });
+    const answer = await client.complete(turns, { tools: [CLOCK], maxOutputTokens: 500, timeoutMs: 60_000 });
     if (!answer.toolCalls.length) return console.log(answer.text);
     turns.push(answer.message);
     for (const { id, name, argumentsJson } of answer.toolCalls) {

@@ -12,7 +12,7 @@ async def main(questions: list[str]) -> None:
 
         async def ask(question: str) -> str:
             try:
-                answer = await client.complete(question, priority="batch", timeout=120)
+                answer = await client.complete(question, priority="batch", max_output_tokens=200, timeout=120)
             except ZoeError as error:
                 return f"{question}\n  failed: {error}"
             return f"{question}\n  {answer.text}"

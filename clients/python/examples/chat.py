@@ -12,7 +12,7 @@ def main(model: str | None) -> None:
         while (line := prompt()) is not None:
             turns.append(line)
             try:
-                with client.stream(turns, model=model, session_id="chat") as stream:
+                with client.stream(turns, model=model, session_id="chat", max_output_tokens=1000) as stream:
                     for text in stream.text_stream():
                         print(text, end="", flush=True)
                     turns.append(stream.final().message)

@@ -31,7 +31,7 @@ def main(question: str) -> int:
     try:
         with Client() as client:
             for _ in range(3):
-                answer = client.complete(turns, tools=[CLOCK], timeout=60)
+                answer = client.complete(turns, tools=[CLOCK], max_output_tokens=500, timeout=60)
                 if not answer.tool_calls:
                     print(answer.text)
                     return 0
