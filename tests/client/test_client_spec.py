@@ -186,7 +186,7 @@ def test_arguments_that_share_a_message_do_not_disturb_each_other() -> None:
         ({"metadata": ["a"]}, TypeError, ["metadata", "dict"]),
         ({"metadata": {"a": 1}}, TypeError, ["metadata"]),
         ({"logit_bias": {"a": 1}}, TypeError, ["logit_bias"]),
-        ({"backend_options": {"a": object()}}, ValueError, ["backend_options"]),
+        ({"backend_options": {"a": ...}}, ValueError, ["backend_options"]),
         ({"tools": {"name": "add"}}, TypeError, ["tools", "list"]),
         ({"tools": [{"nam": "add"}]}, ValueError, ["tools[0].nam", "name"]),
         ({"tools": [{"function": {"name": 1}}]}, TypeError, ["tools[0].function.name"]),
