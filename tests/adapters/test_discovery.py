@@ -67,6 +67,15 @@ async def test_a_vllm_is_found_after_everything_else(session: aiohttp.ClientSess
     assert server.asked[-1] == "/v1/models"
 
 
+async def test_a_vllm_that_has_just_started_is_not_held_up_by_its_first_schema(
+    session: aiohttp.ClientSession, puppet: Any
+) -> None:
+    """0.32.0 takes two seconds to write it, on a machine that has other work."""
+    told = {"/v1/models": MODELS, "/version": answer({"version": "0.32.0"}), "/openapi.json": HANG}
+    server = await puppet(told)
+    assert named((await discover(session, [server.port], environ={})).backends) == {"vllm": server.url}
+
+
 async def test_a_triton_is_found_by_its_description(session: aiohttp.ClientSession, puppet: Any) -> None:
     server = await puppet({"/v2": answer({"name": "triton", "version": "2.51.0", "extensions": []})})
     assert named((await discover(session, [server.port], environ={})).backends) == {"triton": server.url}

@@ -162,8 +162,7 @@ async def _recognise(server: Inquiry, url: str) -> _Server | None:
         return _Server(url, f"{url} is an Ollama {version}", "ollama")
     if "extensions" in _object(await _reply(server, "/v2")):
         return _Server(url, f"{url} is a Triton", "triton")
-    schema = await _reply(server, "/openapi.json")
-    if LLAMA_CPP_PYTHON in schema.body:
+    if await _is_llama_cpp_python(server):
         return _Server(url, f"{url} is a llama-cpp-python", "llama-cpp-python")
     return await _openai(server, url)
 
@@ -173,6 +172,13 @@ async def _is_llama_server(server: Inquiry) -> bool:
     if health.headers.get("Server") == "llama.cpp":
         return True
     return "default_generation_settings" in _object(await _reply(server, "/props"))
+
+
+async def _is_llama_cpp_python(server: Inquiry) -> bool:
+    """A vLLM has a version, unlike it, and needs up to two seconds for its first schema: it is not asked for that."""
+    if "version" in _object(await _reply(server, "/version")):
+        return False
+    return LLAMA_CPP_PYTHON in (await _reply(server, "/openapi.json")).body
 
 
 async def _ollama_version(server: Inquiry) -> str | None:
