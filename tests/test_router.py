@@ -32,6 +32,7 @@ from zoe_grpcd.core.domain import (
     Event,
     FinishReason,
     Generation,
+    Limits,
     LoadState,
     ModelStatus,
     Observation,
@@ -299,6 +300,15 @@ async def test_a_backend_that_wants_a_long_pause_is_not_waited_for() -> None:
     error = await refusal(world)
     assert error.reason == "RATE_LIMITED"
     assert error.retry_after == 3600.0
+
+
+async def test_a_pause_that_outlasts_the_deadline_is_not_waited_for() -> None:
+    world = World()
+    asked = world.add("only", [fault(Fault.RATE_LIMITED, retry_after=5.0)], ANSWER)
+    for told in ("by its own attempt", "by that of another"):
+        error = await asyncio.wait_for(refusal(world, ask=an_ask(limits=Limits(deadline=3.0))), 2)
+        assert (error.reason, len(asked.calls)) == ("RATE_LIMITED", 1), told
+        assert error.retry_after == pytest.approx(5.0, abs=0.1), told
 
 
 async def test_no_second_try_of_a_backend_that_a_probe_found_dead() -> None:

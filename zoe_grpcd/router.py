@@ -283,7 +283,7 @@ class Router:
         waits = pauses(run.attempts, run.faults, self._retry_delay(question), self._chance())
         waits = {key: pause for key, pause in waits.items() if key in question.excluded}
         pause = min(waits.values(), default=math.inf)
-        if pause > self._reliability.longest_pause:
+        if pause > self._longest_pause(question, run):
             if (returned := await self._succession.wait_for_return(question, run)) is not None:
                 return returned
             raise self._failure(question, run)
@@ -331,6 +331,11 @@ class Router:
         if following is None or (run.seen and not self._succession.ways(question, run)):
             raise self._failure(question, run)
         return self._succession.without_grudge(following, run)
+
+    def _longest_pause(self, question: Question, run: Run) -> float:
+        """What is left of the caller's time bounds it: who cannot try again in time is told so now."""
+        longest, deadline = self._reliability.longest_pause, question.ask.limits.deadline
+        return longest if deadline is None else min(longest, run.started + deadline - self._clock())
 
     def _retry_delay(self, question: Question) -> float:
         own = question.resolution.chain.retry_delay if question.resolution.chain else None

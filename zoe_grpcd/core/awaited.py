@@ -30,9 +30,12 @@ def _passes_soon(question: Question, candidate: Candidate, snapshot: Snapshot) -
         return True
     if not (WAITED_FOR | {Reason.RATE_LIMITED}).issuperset(candidate.reasons):
         return False
-    view, limit = _view_of(candidate.deployment, snapshot), question.ask.max_queue_time
-    pause = held_for(view, snapshot.backends[candidate.deployment.backend], snapshot.at)
-    return pause is not None and pause <= SHORT_PAUSE and (limit is None or pause < limit)
+    view, backend = _view_of(candidate.deployment, snapshot), snapshot.backends[candidate.deployment.backend]
+    pause = held_for(view, backend, snapshot.at)
+    limits = (question.ask.max_queue_time, question.limits.deadline)
+    if pause is None or pause > SHORT_PAUSE:
+        return False
+    return all(limit is None or pause < limit for limit in limits)
 
 
 def _view_of(deployment: Deployment, snapshot: Snapshot) -> DeploymentView:
