@@ -113,12 +113,18 @@ def test_a_draining_backend_can_be_taken_back() -> None:
     [
         (Look(Mode.FILTER, typed="jet"), "filter: jet_"),
         (Look(Mode.REASON, backend="jetson", typed="new disk"), "drain jetson, because: new disk_"),
-        (Look(Mode.MODEL, backend="jetson"), "warm phi (unloaded) on jetson?   Enter loads it"),
+        (Look(Mode.MODEL, backend="jetson"), "warm phi (unloaded) on jetson?   Enter: yes"),
         (Look(note="jetson drains"), "jetson drains"),
     ],
 )
 def test_the_last_line_has_what_is_typed_and_what_came_of_it(look: Look, words: str) -> None:
     assert words in drawn(look=look)[-1]
+
+
+def test_the_ways_out_of_a_question_fit_into_80_columns() -> None:
+    box = backend("ollama-box", "READY", model("quick:1b", "UNLOADED"))
+    foot = drawn(shown(box), Look(Mode.MODEL, backend="ollama-box"))[-1]
+    assert foot == " warm quick:1b (unloaded) on ollama-box?   Enter: yes, Tab: another, Esc: no"
 
 
 def test_a_daemon_that_is_gone_is_told_of_and_what_was_seen_stays() -> None:

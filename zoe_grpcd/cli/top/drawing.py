@@ -85,7 +85,7 @@ def _foot(picture: Picture, look: Look, cells: int) -> Line:
         return (Span(cut(asked, cells), "bold"),)
     if look.mode is Mode.MODEL and (model := selected_model(picture, look)):
         which = f" warm {model.name} ({model.state}) on {clean(look.backend)}?"
-        return (Span(cut(f"{which}   Enter loads it, Tab: another, Esc does not", cells), "bold"),)
+        return (Span(cut(f"{which}   Enter: yes, Tab: another, Esc: no", cells), "bold"),)
     if look.note:
         return (Span(cut(f" {look.note}", cells), "warn"),)
     row = selected_row(picture, look)
