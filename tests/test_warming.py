@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -316,6 +316,19 @@ async def test_one_that_sleeps_gets_no_requests_but_is_woken_and_used_when_it_is
     house.observe("a", seen("m"))
     assert (await waking).state is LOADED
     assert house.fleet.phase("a") is Phase.READY
+
+
+async def test_one_that_has_slept_since_before_it_was_known_is_woken() -> None:
+    house = House()
+    house.cold("a")
+    house.add("b", ANSWER, seen_as=Observation(ok=False, error="connection refused"))
+    house.observe("b", replace(asleep(), models=(a_status("n"),)))
+    house.warmers["b"] = Warmer()
+    assert house.fleet.silent() == []
+    waking = asyncio.create_task(house.warm("n"))
+    await eventually(lambda: house.warmers["b"].asked)
+    house.observe("b", seen("n"))
+    assert (await waking).state is LOADED
 
 
 async def test_one_that_slept_and_is_silent_now_is_down() -> None:

@@ -16,6 +16,7 @@ import pytest
 from serving import Daemon, entry, serving
 from waiting import eventually, wait_until
 
+from zoe.admin.v1.admin_service_pb2 import WarmModelRequest
 from zoe.inference.v1.routing_pb2 import SEAM_QUALITY_EXACT_TOKENS
 from zoe_client import AsyncClient, BackendRejected, BackendSwitched, Client, ContextTooLong, Delta
 from zoe_grpcd.adapters.discovery import discover
@@ -251,6 +252,15 @@ async def test_one_that_sleeps_gets_no_requests_until_it_is_woken(house: House) 
     assert answer.decision.chosen.backend == "second"
     assert house.first.request("POST", "/wake_up")[0] == 200
     await house.daemon.becomes("first", "READY")
+
+
+def test_one_that_sleeps_when_the_daemon_starts_is_woken_by_its_operator(house: House) -> None:
+    assert house.first.request("POST", "/sleep?level=1")[0] == 200
+    with serving(backends=[entry("sleepy", house.first)]) as daemon:
+        assert daemon.state("sleepy") == "DOWN"
+        request = WarmModelRequest(model="tiny", backend="sleepy", wait=True)
+        assert not daemon.client().admin.WarmModel(request, timeout=120).already_loaded
+        assert daemon.state("sleepy") == "READY"
 
 
 async def test_an_engine_that_stands_still_is_found_by_its_silence_and_gone_on_from_exactly(

@@ -40,19 +40,22 @@ class VLLMProbe:
         return await observed(self._look)
 
     async def _look(self) -> Observation:
-        health, models, metrics, version = await together(*(self._server.ask(path) for path in PATHS))
+        health, listing, metrics, version = await together(*(self._server.ask(path) for path in PATHS))
         health.success()
-        listed = models.listing("data", "id")
+        models = tuple(
+            self._status(model, text(version.record().get("version")))
+            for model in listing.listing("data", "id")
+        )
         told = read_metrics(metrics)
         if told.get(" ".join(_AWAKE)) == 0.0:
-            return Observation(ok=False, sleeping=True, error=ASLEEP)
+            return Observation(ok=False, sleeping=True, error=ASLEEP, models=models)
         running, waiting = (
             _integer(told, "vllm:num_requests_running"),
             _integer(told, "vllm:num_requests_waiting"),
         )
         return Observation(
             ok=True,
-            models=tuple(self._status(model, text(version.record().get("version"))) for model in listed),
+            models=models,
             slots=running if running and waiting else None,  # who waits shows how many are all that it takes
             busy=running,
             deferred=waiting,

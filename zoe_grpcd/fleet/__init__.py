@@ -150,9 +150,12 @@ class Fleet:
         revision, host.probed_at = self.revision, now
         if not observation.ok:
             known = host.observation or observation
+            models = known.models if observation.models is None else observation.models
             host.observation = replace(
-                known, ok=False, error=observation.error, sleeping=observation.sleeping
+                known, ok=False, error=observation.error, sleeping=observation.sleeping, models=models
             )
+            if not host.served:  # one that sleeps says what it would serve
+                self._take_models(host, host.observation, now)
             host.gone = True
             host.foreign = 0  # whoever was served there is so no longer
             host.settle(now)
