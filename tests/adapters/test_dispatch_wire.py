@@ -134,7 +134,7 @@ OPTIONS: list[tuple[str, Any, str, dict[str, tuple[str, Any]]]] = [
         "reasoning.effort",
         {
             "llamacpp": ("chat_template_kwargs", {"enable_thinking": False}),
-            "openai": ("reasoning_effort", "none"),
+            "*": ("reasoning_effort", "none"),
             "vllm": ("chat_template_kwargs", {"enable_thinking": False}),
             "ollama": ("think", False),
         },
@@ -145,7 +145,7 @@ OPTIONS: list[tuple[str, Any, str, dict[str, tuple[str, Any]]]] = [
         "reasoning.effort",
         {
             "llamacpp": ("chat_template_kwargs", {"reasoning_effort": "high"}),
-            "openai": ("reasoning_effort", "high"),
+            "*": ("reasoning_effort", "high"),
             "vllm": ("reasoning_effort", "high"),
             "ollama": ("think", True),
         },

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +71,8 @@ def parrot(answer: bytes) -> Iterator[str]:
 
 def test_a_kind_that_was_added_as_the_page_says_serves_requests(tmp_path: Path) -> None:
     files = followed(tmp_path)
+    ruff = "-m ruff check --isolated --select I zoe_grpcd/kinds.py".split()  # the order of its imports
+    subprocess.run([sys.executable, *ruff], check=True, cwd=tmp_path)
     recording = files["tests/adapters/recordings/parrot-text.sse"].encode()
     with parrot(recording) as url, short_folder() as folder:
         config = config_of(folder, backends=[{"name": "bird", "kind": "parrot", "url": url, **PROBES}])
