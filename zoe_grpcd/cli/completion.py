@@ -9,6 +9,12 @@ from dataclasses import dataclass, field
 
 from zoe_grpcd import __version__
 
+# a zsh that nobody has set up has no compdef, which bashcompinit needs
+_ZSH = """\
+whence compdef >/dev/null || { autoload -U compinit && compinit; }
+autoload -U +X bashcompinit && bashcompinit
+"""
+
 _BASH = """_zoe_grpcd() {{
   local current="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}" at="" words="" i
   for ((i = 1; i < COMP_CWORD; i++)); do
@@ -72,8 +78,7 @@ def script(shell: str, found: list[Place]) -> str:
     )
     words = "".join(f'    "{place.path}") words={shlex.quote(" ".join(place.words))} ;;\n' for place in found)
     paths = "|".join(f'"{place.path}"' for place in found if place.path)
-    head = "autoload -U +X bashcompinit && bashcompinit\n" if shell == "zsh" else ""
-    return head + _BASH.format(paths=paths, values=values, words=words)
+    return (_ZSH if shell == "zsh" else "") + _BASH.format(paths=paths, values=values, words=words)
 
 
 def _kind(choices: list[str]) -> str:
