@@ -25,11 +25,11 @@ from zoe_grpcd.localbackends.servers import Server
 
 PROMPT = "tell me of the river and the clock"
 LONG: dict[str, Any] = {"max_output_tokens": 3000}  # 15 s and more
-LONG_PROMPT = "river " * 1000
+LONG_PROMPT = "river " * 400
 FREE = 0.5  # seconds
 # While a server reads a prompt it looks at nothing else, llama-server b10434 to the end of a batch, Ollama 0.9.3 to the
 # end of the prompt: its slot is free that much later, whatever the daemon does.
-IT_READS = 8.0
+IT_READS = 20.0
 
 Ask = Callable[[AsyncClient, str], "asyncio.Task[Any]"]
 
@@ -48,7 +48,7 @@ class House:
 
     async def begun(self, model: str) -> None:
         """Returns when the backend works on something."""
-        await eventually(lambda: self.busy(model))
+        await eventually(lambda: self.busy(model), 20)
 
     def busy(self, model: str) -> bool:
         """Whether the backend works on something: the server's own word, or the ticks of its runner."""
