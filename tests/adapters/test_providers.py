@@ -259,3 +259,21 @@ async def test_gemini_thinks_and_its_thoughts_are_counted(loaded: object) -> Non
         assert heard.finish.usage == Usage(12, 38, 5, reasoning_tokens=31)
         assert cloud.bodies[-1]["generationConfig"]["thinkingConfig"]["includeThoughts"] is True
     await dispatcher.close()
+
+
+async def test_gemini_is_told_the_choices_of_an_argument_whose_type_goes_without_saying(
+    loaded: object,
+) -> None:
+    """LiteLLM 1.106.2 calls it an object, and drops them."""
+    city = {"anyOf": [{"enum": ["Paris", "Rome"]}, {"type": "integer"}]}
+    named = {"type": "object", "properties": {"city": city}}
+    tool = {"type": "function", "function": {"name": "get_weather", "description": "", "parameters": named}}
+    dispatcher = FullDispatcher()
+    async with providers.gemini() as cloud:
+        cloud.events = SERVICES["gemini"].hello
+        await hear(dispatcher, Subject("gemini", cloud, dispatcher).call(Generation(HELLO, tools=(tool,))))
+        (declared,) = cloud.bodies[-1]["tools"][0]["function_declarations"]
+        choice = declared["parameters"]["properties"]["city"]["anyOf"][0]
+        assert choice == {"type": "string", "enum": ["Paris", "Rome"]}
+    assert "type" not in city["anyOf"][0], "the caller's own is as it was"
+    await dispatcher.close()

@@ -111,4 +111,19 @@ class LiteLLM(OpenAI):
         """See `Dialect`."""
         _only_passed_on(call.generation.backend_options)
         found, extras = super().spell(call)
+        if "tools" in found:
+            found["tools"] = _typed(found["tools"])
         return found | extras, {}
+
+
+def _typed(schema: Any) -> Any:
+    """The same, in which a list of texts to choose from says that they are: LiteLLM 1.106.2 drops it for Gemini otherwise."""
+    if isinstance(schema, list):
+        return [_typed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    typed = {name: _typed(part) for name, part in schema.items()}
+    choices = typed.get("enum")
+    if "type" not in typed and isinstance(choices, list) and all(isinstance(one, str) for one in choices):
+        typed["type"] = "string"
+    return typed
