@@ -265,7 +265,8 @@ async def test_gemini_is_told_the_choices_of_an_argument_whose_type_goes_without
     loaded: object,
 ) -> None:
     """LiteLLM 1.106.2 calls it an object, and drops them."""
-    city = {"anyOf": [{"enum": ["Paris", "Rome"]}, {"type": "integer"}]}
+    typeless: dict[str, Any] = {"enum": ["Paris", "Rome"]}
+    city = {"anyOf": [typeless, {"type": "integer"}]}
     named = {"type": "object", "properties": {"city": city}}
     tool = {"type": "function", "function": {"name": "get_weather", "description": "", "parameters": named}}
     dispatcher = FullDispatcher()
@@ -275,5 +276,5 @@ async def test_gemini_is_told_the_choices_of_an_argument_whose_type_goes_without
         (declared,) = cloud.bodies[-1]["tools"][0]["function_declarations"]
         choice = declared["parameters"]["properties"]["city"]["anyOf"][0]
         assert choice == {"type": "string", "enum": ["Paris", "Rome"]}
-    assert "type" not in city["anyOf"][0], "the caller's own is as it was"
+    assert "type" not in typeless, "the caller's own is as it was"
     await dispatcher.close()
