@@ -14,8 +14,8 @@ from zoe_grpcd.admission import Seat, WaitingRoom
 from zoe_grpcd.attempt import Attempts
 from zoe_grpcd.core.awaited import held_up, once_over, wait_in_words
 from zoe_grpcd.core.budget import most_usd
-from zoe_grpcd.core.domain import NO_LIMITS, Ask, Decision, Licence, Target
-from zoe_grpcd.core.eligible import Question, question_of
+from zoe_grpcd.core.domain import NO_LIMITS, Ask, Decision, Licence, Phase, Target
+from zoe_grpcd.core.eligible import Question, question_of, views_of
 from zoe_grpcd.core.errors import ContextTooLong, Fault, InvalidRequest, Violation, ZoeError
 from zoe_grpcd.core.explain import decision_of
 from zoe_grpcd.core.fallback import next_question, widened
@@ -39,6 +39,10 @@ from zoe_grpcd.run import Around, Deliver, Item, Reliability, Run
 from zoe_grpcd.succession import Succession
 
 __all__ = ["Around", "Item", "Reliability", "Router", "Rules"]
+
+# Seconds for one more look at those who are down, and how long ago another look makes it needless.
+COMEBACK = 0.25
+JUST_NOW = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +279,8 @@ class Router:
                     raise self._failure(question, run) from None
                 raise
             return question
+        if await self._somebody_is_back(whoever, run, seat):
+            return question
         if not run.faults:
             if self._record is not None:
                 self._record(question, snapshot, None)
@@ -289,6 +295,20 @@ class Router:
             raise self._failure(question, run)
         await asyncio.sleep(pause)
         return replace(question, excluded=question.excluded - {k for k, v in waits.items() if v <= pause})
+
+    async def _somebody_is_back(self, question: Question, run: Run, seat: Seat) -> bool:
+        """Looks once more at those who are down, of whose return no probe may know yet."""
+        now = self._clock()
+        snapshot = self._fleet.snapshot(now)
+        places = {view.key[0] for tier in question.resolution.tiers for view in views_of(tier, snapshot)}
+        gone = frozenset(name for name in places if self._fleet.phase(name) is Phase.DOWN)
+        late = frozenset(name for name in gone if now - (self._fleet.probed_at(name) or 0.0) > JUST_NOW)
+        if run.sought or not late or self._look is None:
+            return False
+        run.sought = True
+        seat.step_aside()
+        await self._look(late, COMEBACK)
+        return any(self._fleet.phase(name) is not Phase.DOWN for name in gone)
 
     def _hedge(self, question: Question, decision: Decision, run: Run) -> Hedge | None:
         """Another one that is asked if the chosen one is slow; None: nobody is."""

@@ -85,6 +85,7 @@ class Run:
     told: Progress | None = None  # what it was told last of its wait, and when
     told_at: float = 0.0
     looked: bool = False  # backends were asked what they have in memory, once
+    sought: bool = False  # those who are down were looked at once more, as nobody else may serve
 
     @property
     def seen(self) -> bool:

@@ -426,6 +426,20 @@ async def test_a_backend_that_comes_back_is_found_and_used(house: House) -> None
     assert (tried(meanwhile), tried(again)) == ([("second", "OK")], [("first", "OK")])
 
 
+async def test_one_that_is_back_answers_though_no_probe_has_found_it_yet(house: House) -> None:
+    """It is looked at once a minute, and nobody else has its model."""
+    async with house.daemon.aclient() as client:
+        house.rare.restart()
+        await client.complete(PROMPT, model="rare", max_output_tokens=1)
+        house.rare.crash()
+        with pytest.raises(ZoeError):
+            await client.complete(PROMPT, model="rare", max_output_tokens=1)
+        await house.daemon.becomes("rare", "DOWN")
+        house.rare.restart()
+        again = await client.complete(PROMPT, model="rare", max_output_tokens=1)
+    assert tried(again) == [("rare", "OK")]
+
+
 async def test_a_hung_backend_that_goes_on_is_used_again(house: House) -> None:
     house.first.freeze()
     await house.daemon.becomes("first", "DOWN")
