@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from zoe_grpcd.localbackends.fetch import BackendUnavailable, Tools, find_tools
@@ -39,6 +40,16 @@ def no_settings_of_the_person_who_runs_this(monkeypatch: pytest.MonkeyPatch) -> 
     for name in os.environ:
         if name.startswith(("ZOE_", "OLLAMA_", "LLAMA_ARG_", "LITELLM_")) or name.endswith("_API_KEY"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _grpc_outlives_all_tests() -> None:
+    """Else gRPC's poller ends with the last channel or server, in whatever test the garbage collector finds that.
+
+    It is waited for then, for ever if more events have come since the last event loop was closed than its socket takes:
+    a test that had nothing to do with gRPC has hung so (grpcio 1.85).
+    """
+    grpc.aio.init_grpc_aio()
 
 
 @pytest.fixture(scope="session")
