@@ -40,8 +40,7 @@ class ResumingDispatcher:
             return from_text(call)
         server = Inquiry(self._session, call.backend.url, call.api_key, call.backend.connect_timeout)
         try:
-            questions = (_template(server, call), _tokens(server, call), _thinks_in_tags(server, call))
-            template, ids, thinks = await together(*questions)
+            template, ids, thinks = await _told(server, call)
         except Unusable:  # the request itself tells what is wrong, or goes on from the text
             return from_text(call)
         return _exact(call, template, ids) if ids else _from_text(call, template, thinks=thinks)
@@ -70,6 +69,16 @@ def is_plain(generation: Generation) -> bool:
         or "top_logprobs" in generation.options
         or any(isinstance(message.get("content"), list) for message in generation.messages)
     )
+
+
+async def _told(server: Inquiry, call: Call) -> list[Any]:
+    """What has to be known; asked once more if the server had just closed the connection that was kept to it."""
+    try:
+        return await together(_template(server, call), _tokens(server, call), _thinks_in_tags(server, call))
+    except Unusable as exc:
+        if not isinstance(exc.__cause__, aiohttp.ServerDisconnectedError):
+            raise
+    return await together(_template(server, call), _tokens(server, call), _thinks_in_tags(server, call))
 
 
 async def _template(server: Inquiry, call: Call) -> Any:
