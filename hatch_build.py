@@ -9,7 +9,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 HERE = Path(__file__).parent
 
 
-class ManPage(BuildHookInterface):  # type: ignore[type-arg]
+class ManPage(BuildHookInterface[Any]):
     """Writes the page of this version, and says where it goes."""
 
     PLUGIN_NAME = "custom"

@@ -74,10 +74,14 @@ def is_plain(generation: Generation) -> bool:
 async def _told(server: Inquiry, call: Call) -> list[Any]:
     """What has to be known; asked once more if the server had just closed the connection that was kept to it."""
     try:
-        return await together(_template(server, call), _tokens(server, call), _thinks_in_tags(server, call))
+        return await _asked(server, call)
     except Unusable as exc:
         if not isinstance(exc.__cause__, aiohttp.ServerDisconnectedError):
             raise
+    return await _asked(server, call)
+
+
+async def _asked(server: Inquiry, call: Call) -> list[Any]:
     return await together(_template(server, call), _tokens(server, call), _thinks_in_tags(server, call))
 
 
