@@ -1,4 +1,4 @@
-"""The README is run: every command, every configuration and every program in it."""
+"""The README and the pages of docs/ are run: every command, every configuration and every program in them."""
 
 import os
 import re
@@ -19,18 +19,29 @@ from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_
 from zoe_grpcd.localbackends.servers import free_port
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+FOLLOWED = "adding-a-kind.md"
+"""Steps rather than programs: test_adding_a_kind.py takes them."""
+PAGES = [
+    ROOT / "README.md",
+    *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != FOLLOWED),
+]
 LIMIT = 60.0
 RECORDING = "decisions.jsonl"
 RUNTIME, CONFIG_HOME = "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str) -> dict[str, str]:
+    """The fenced blocks of one language: a page and a number -> what is in it."""
+    fenced = re.compile(rf"^```{language}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    return {
+        f"{page.stem} {number}": block
+        for page in PAGES
+        for number, block in enumerate(fenced.findall(page.read_text(encoding="utf-8")), 1)
+    }
 
 
-COMMANDS = [line for block in blocks("console") for line in block.splitlines()]
+COMMANDS = list(dict.fromkeys(line for block in blocks("console").values() for line in block.splitlines()))
+PROGRAMS, CONFIGURATIONS = blocks("python"), blocks("yaml")
 MAKE = [line for line in COMMANDS if line.startswith("make ")]
 CALLS = [line for line in COMMANDS if line not in (*MAKE, "zoe-grpcd serve")]
 
@@ -70,7 +81,7 @@ def test_what_make_is_asked_for_is_what_ci_runs() -> None:
 
 
 @pytest.mark.parametrize("command", CALLS)
-def test_a_command_of_the_readme_works(command: str, world: tuple[dict[str, str], int]) -> None:
+def test_a_command_that_is_shown_works(command: str, world: tuple[dict[str, str], int]) -> None:
     env, port = world
     recording = f"{env[RUNTIME]}/{RECORDING}"
     argv = shlex.split(command.replace("50051", str(port)).replace(RECORDING, recording))
@@ -79,12 +90,11 @@ def test_a_command_of_the_readme_works(command: str, world: tuple[dict[str, str]
     assert done.stdout.strip()
 
 
-@pytest.mark.parametrize("number", range(len(blocks("python"))))
-def test_a_program_of_the_readme_works(number: int, world: tuple[dict[str, str], int]) -> None:
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_that_is_shown_works(program: str, world: tuple[dict[str, str], int]) -> None:
     env, _ = world
-    program = blocks("python")[number]
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
+        [sys.executable, "-W", "error", "-c", PROGRAMS[program]],
         env=env,
         capture_output=True,
         text=True,
@@ -95,12 +105,12 @@ def test_a_program_of_the_readme_works(number: int, world: tuple[dict[str, str],
     assert done.stdout.strip()
 
 
-@pytest.mark.parametrize("number", range(len(blocks("yaml"))))
-def test_a_configuration_of_the_readme_loads(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_a_configuration_that_is_shown_loads(configuration: str, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
-    file.write_text(blocks("yaml")[number])
+    file.write_text(CONFIGURATIONS[configuration])
     assert load(file, {}).warnings == ()
 
 
-def test_the_first_configuration_has_five_lines() -> None:
-    assert len(blocks("yaml")[0].splitlines()) == 5
+def test_the_first_configuration_of_the_readme_has_five_lines() -> None:
+    assert len(CONFIGURATIONS["README 1"].splitlines()) == 5
