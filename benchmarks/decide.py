@@ -8,8 +8,11 @@ import statistics
 import time
 
 from zoe_grpcd.admission import WaitingRoom
-from zoe_grpcd.core.domain import Ask, Backend, Generation, ModelStatus, Observation
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.generation import Generation
 from zoe_grpcd.core.intents import SHIPPED
+from zoe_grpcd.core.observation import ModelStatus, Observation
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.router import Around, Reliability, Router, Rules

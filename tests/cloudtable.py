@@ -19,7 +19,7 @@ from waiting import eventually
 
 from zoe.admin.v1.admin_service_pb2 import WarmModelRequest
 from zoe_client import AsyncClient, Delta, ZoeError
-from zoe_grpcd.core.domain import LoadState
+from zoe_grpcd.core.observation import LoadState
 
 UNSEEN = "?"
 SEEN_ON = "wire format"

@@ -9,17 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
-from zoe_grpcd.core.domain import (
-    Backend,
-    Call,
-    Delta,
-    Event,
-    Finish,
-    FinishReason,
-    Generation,
-    ToolDelta,
-    Usage,
-)
+from zoe_grpcd.core.answer import Delta, Event, Finish, FinishReason, ToolDelta, Usage
+from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.generation import Call, Generation
 from zoe_grpcd.ports import Dispatcher
 
 HELLO = ({"role": "user", "content": "Hello."},)

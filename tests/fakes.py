@@ -11,32 +11,17 @@ from random import Random
 from typing import Any, Final
 
 from zoe_grpcd.admission import WaitingRoom
+from zoe_grpcd.core.answer import Delta, Event, Finish, FinishReason, Measured, Usage
+from zoe_grpcd.core.ask import Ask, Target
+from zoe_grpcd.core.backend import Backend, Deployment, ModelFacts, Prefill
 from zoe_grpcd.core.breaker import Caution
-from zoe_grpcd.core.domain import (
-    Ask,
-    Backend,
-    Call,
-    Decision,
-    Delta,
-    Deployment,
-    Event,
-    Finish,
-    FinishReason,
-    Generation,
-    Json,
-    LoadState,
-    Measured,
-    ModelFacts,
-    ModelStatus,
-    Observation,
-    Prefill,
-    Target,
-    Usage,
-)
+from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.estimate import size_of
+from zoe_grpcd.core.generation import Call, Generation, Json
 from zoe_grpcd.core.intents import configured
+from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.core.resolve import Policy, Resolution, Resolver
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 from zoe_grpcd.fleet import Fleet

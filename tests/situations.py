@@ -5,8 +5,12 @@ from collections.abc import Sequence
 from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.domain import Ask, Deployment, LoadState, Locality, Phase, Reason, Target
+from zoe_grpcd.core.ask import Ask, Target
+from zoe_grpcd.core.backend import Deployment, Phase
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.eligible import Question
+from zoe_grpcd.core.licence import Locality
+from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 

@@ -5,20 +5,10 @@ from typing import Any
 
 import pytest
 
-from zoe_grpcd.core.domain import (
-    Attempt,
-    Candidate,
-    Completed,
-    Decision,
-    Deployment,
-    Estimate,
-    FinishReason,
-    Outcome,
-    Reason,
-    ScoreTerm,
-    Timings,
-    Usage,
-)
+from zoe_grpcd.core.answer import FinishReason, Usage
+from zoe_grpcd.core.backend import Deployment
+from zoe_grpcd.core.decision import Candidate, Decision, Estimate, Reason, ScoreTerm
+from zoe_grpcd.core.outcome import Attempt, Completed, Outcome, Timings
 from zoe_grpcd.decisions import CANDIDATES, DecisionLog, Entry
 
 PLACE = Deployment("m", "box", "m.gguf")

@@ -12,8 +12,9 @@ from zoe_grpcd import examples
 from zoe_grpcd.adapters.embeddings import Embeddings
 from zoe_grpcd.admission import WaitingRoom
 from zoe_grpcd.config import load
-from zoe_grpcd.core.domain import Ask, LoadState, ModelStatus, Observation
+from zoe_grpcd.core.ask import Ask
 from zoe_grpcd.core.intents import SHIPPED
+from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.core.resolve import reads_intent, shape_of
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.kinds import with_kind

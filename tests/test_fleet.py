@@ -5,19 +5,11 @@ from collections.abc import Iterable
 import pytest
 from fakes import BROKEN, World, a_backend, an_ask, seen
 
-from zoe_grpcd.core.domain import (
-    Deployment,
-    Estimate,
-    LoadState,
-    Measured,
-    ModelFacts,
-    ModelStatus,
-    Observation,
-    Phase,
-    Price,
-    Usage,
-)
+from zoe_grpcd.core.answer import Measured, Usage
+from zoe_grpcd.core.backend import Deployment, ModelFacts, Phase, Price
+from zoe_grpcd.core.decision import Estimate
 from zoe_grpcd.core.learning import Lesson
+from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.views import DeploymentView
 from zoe_grpcd.fleet import Fleet, Lease

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.domain import Backend, Deployment, ModelStatus, Observation, Usage
+from zoe_grpcd.core.answer import Usage
+from zoe_grpcd.core.backend import Backend, Deployment
 from zoe_grpcd.core.learning import Lesson
+from zoe_grpcd.core.observation import ModelStatus, Observation
 from zoe_grpcd.fleet import Fleet
 
 DESK = Backend("desk", "llamacpp", "http://desk:8080", local=True)

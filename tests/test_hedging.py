@@ -9,21 +9,14 @@ from fakes import ANSWER, Hang, World, a_status, an_ask, fault, finished, said, 
 from waiting import eventually
 
 from zoe_grpcd import opening
-from zoe_grpcd.core.domain import (
-    Ask,
-    Completed,
-    Decision,
-    Deployment,
-    LoadState,
-    Moved,
-    Observation,
-    Outcome,
-    Price,
-    Progress,
-    Target,
-)
+from zoe_grpcd.core.ask import Ask, Target
+from zoe_grpcd.core.backend import Deployment, Price
+from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.errors import BackendLost, Fault, ZoeError
 from zoe_grpcd.core.learning import ENOUGH_RESPONSES
+from zoe_grpcd.core.observation import LoadState, Observation
+from zoe_grpcd.core.outcome import Completed, Moved, Outcome
+from zoe_grpcd.core.progress import Progress
 from zoe_grpcd.hedging import FLOOR
 from zoe_grpcd.router import Item, Reliability
 

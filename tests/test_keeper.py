@@ -11,21 +11,12 @@ from waiting import eventually
 
 from zoe_grpcd.adapters.store_memory import MemoryStore
 from zoe_grpcd.adapters.store_sqlite import SqliteStore
-from zoe_grpcd.core.domain import (
-    Backend,
-    Candidate,
-    Completed,
-    Decision,
-    Deployment,
-    FinishReason,
-    ModelStatus,
-    Observation,
-    Reason,
-    ScoreTerm,
-    Timings,
-    Usage,
-)
+from zoe_grpcd.core.answer import FinishReason, Usage
+from zoe_grpcd.core.backend import Backend, Deployment
+from zoe_grpcd.core.decision import Candidate, Decision, Reason, ScoreTerm
 from zoe_grpcd.core.learning import Lesson
+from zoe_grpcd.core.observation import ModelStatus, Observation
+from zoe_grpcd.core.outcome import Completed, Timings
 from zoe_grpcd.decisions import DecisionLog
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.keeper import FORGOTTEN, Clocks, Keeper

@@ -14,19 +14,10 @@ import pytest
 
 from zoe_grpcd import calllog
 from zoe_grpcd.adapters.journal import JournalHandler, encoded
-from zoe_grpcd.core.domain import (
-    Attempt,
-    Candidate,
-    Completed,
-    Decision,
-    Deployment,
-    Estimate,
-    FinishReason,
-    Outcome,
-    Reason,
-    Timings,
-    Usage,
-)
+from zoe_grpcd.core.answer import FinishReason, Usage
+from zoe_grpcd.core.backend import Deployment
+from zoe_grpcd.core.decision import Candidate, Decision, Estimate, Reason
+from zoe_grpcd.core.outcome import Attempt, Completed, Outcome, Timings
 from zoe_grpcd.decisions import DecisionLog, Entry
 from zoe_grpcd.logs import JsonFormatter, set_level, set_up
 

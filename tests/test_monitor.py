@@ -9,9 +9,10 @@ import pytest
 from fakes import BROKEN, Clock, Hang, a_backend, fault, seen
 from waiting import eventually
 
+from zoe_grpcd.core.backend import Deployment, Phase
 from zoe_grpcd.core.breaker import Caution
-from zoe_grpcd.core.domain import Deployment, Observation, Phase
 from zoe_grpcd.core.errors import Fault
+from zoe_grpcd.core.observation import Observation
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.monitor import Monitor
 

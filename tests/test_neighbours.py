@@ -3,8 +3,9 @@
 import pytest
 from fakes import BROKEN, a_backend, seen
 
-from zoe_grpcd.core.domain import Backend, LoadState, ModelStatus
+from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.learning import Lesson
+from zoe_grpcd.core.observation import LoadState, ModelStatus
 from zoe_grpcd.core.timetable import USUAL
 from zoe_grpcd.core.views import BackendView
 from zoe_grpcd.fleet import Fleet, Lease

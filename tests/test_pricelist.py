@@ -9,7 +9,8 @@ import pytest
 from fakes import a_backend, seen
 
 from zoe_grpcd.adapters.listed import ListedProbe, listed_for
-from zoe_grpcd.core.domain import Backend, Deployment, ModelFacts, ModelStatus, Observation, Price
+from zoe_grpcd.core.backend import Backend, Deployment, ModelFacts, Price
+from zoe_grpcd.core.observation import ModelStatus, Observation
 from zoe_grpcd.core.views import DeploymentView
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.kinds import with_kind

@@ -12,24 +12,13 @@ import pytest
 from fakes import an_ask
 from waiting import wait_until
 
-from zoe_grpcd.core.domain import (
-    Ask,
-    Attempt,
-    Candidate,
-    Completed,
-    Delta,
-    Deployment,
-    FinishReason,
-    Generation,
-    Json,
-    Outcome,
-    Progress,
-    Seam,
-    Switched,
-    Timings,
-    ToolDelta,
-    Usage,
-)
+from zoe_grpcd.core.answer import Delta, FinishReason, Seam, ToolDelta, Usage
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.backend import Deployment
+from zoe_grpcd.core.decision import Candidate
+from zoe_grpcd.core.generation import Generation, Json
+from zoe_grpcd.core.outcome import Attempt, Completed, Outcome, Switched, Timings
+from zoe_grpcd.core.progress import Progress
 from zoe_grpcd.decisions import Entry
 from zoe_grpcd.recording.prompts import Prompts
 from zoe_grpcd.stores import prompts_file

@@ -10,18 +10,13 @@ import pytest
 from fakes import ANSWER, BROKEN, FakeDispatcher, Hang, World, a_status, an_ask, fault, finished, said, seen
 from waiting import eventually
 
-from zoe_grpcd.core.domain import (
-    Completed,
-    Decision,
-    Limits,
-    LoadState,
-    Measured,
-    Moved,
-    Progress,
-    Reason,
-    Target,
-)
+from zoe_grpcd.core.answer import Measured
+from zoe_grpcd.core.ask import Limits, Target
+from zoe_grpcd.core.decision import Decision, Reason
 from zoe_grpcd.core.errors import Exhausted, Fault
+from zoe_grpcd.core.observation import LoadState
+from zoe_grpcd.core.outcome import Completed, Moved
+from zoe_grpcd.core.progress import Progress
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.router import Item, Reliability
 

@@ -36,24 +36,17 @@ from waiting import wait_until
 
 from zoe_grpcd.access import Access, Credential, Visit, digest_of
 from zoe_grpcd.adapters.store_memory import MemoryStore
+from zoe_grpcd.core.ask import Ask, Target
+from zoe_grpcd.core.backend import Deployment, ModelFacts, Phase, Price
 from zoe_grpcd.core.breaker import Caution
-from zoe_grpcd.core.domain import (
-    Ask,
-    Deployment,
-    Generation,
-    Grant,
-    Json,
-    LoadState,
-    ModelFacts,
-    Phase,
-    Price,
-    Reason,
-    Target,
-)
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault, ZoeError
+from zoe_grpcd.core.generation import Generation, Json
 from zoe_grpcd.core.grants import permission
 from zoe_grpcd.core.intents import configured
+from zoe_grpcd.core.licence import Grant
+from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.core.strategies import STRATEGIES
 from zoe_grpcd.core.views import BackendView, Snapshot

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from zoe_grpcd.core.answer import Usage
+from zoe_grpcd.core.backend import Backend, Deployment, ModelFacts, Phase
 from zoe_grpcd.core.breaker import Caution
-from zoe_grpcd.core.domain import Backend, Deployment, ModelFacts, ModelStatus, Observation, Phase, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.learning import Lesson
+from zoe_grpcd.core.observation import ModelStatus, Observation
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.views import DeploymentView
 from zoe_grpcd.fleet import Fleet, Lease

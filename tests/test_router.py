@@ -22,31 +22,11 @@ from fakes import (
 )
 from waiting import eventually
 
+from zoe_grpcd.core.answer import Delta, Event, FinishReason, Seam, ToolDelta, Usage
+from zoe_grpcd.core.ask import Ask, Limits, Target
+from zoe_grpcd.core.backend import Deployment, Phase, Prefill
 from zoe_grpcd.core.continuation import from_text
-from zoe_grpcd.core.domain import (
-    Ask,
-    Completed,
-    Decision,
-    Delta,
-    Deployment,
-    Event,
-    FinishReason,
-    Generation,
-    Limits,
-    LoadState,
-    ModelStatus,
-    Observation,
-    Outcome,
-    Phase,
-    Prefill,
-    Progress,
-    Reason,
-    Seam,
-    Switched,
-    Target,
-    ToolDelta,
-    Usage,
-)
+from zoe_grpcd.core.decision import Decision, Reason
 from zoe_grpcd.core.errors import (
     BackendFailed,
     BackendLost,
@@ -62,6 +42,10 @@ from zoe_grpcd.core.errors import (
     ZoeError,
 )
 from zoe_grpcd.core.firsttoken import Bounds
+from zoe_grpcd.core.generation import Generation
+from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
+from zoe_grpcd.core.outcome import Completed, Outcome, Switched
+from zoe_grpcd.core.progress import Progress
 from zoe_grpcd.router import Item, Reliability
 
 MOVES_ON = sorted(set(Fault) - {Fault.REJECTED})

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from fakes import ANSWER, World, a_backend, an_ask, fault, seen
 
+from zoe_grpcd.core.ask import Target
 from zoe_grpcd.core.chains import Chain, Step, condition_of
-from zoe_grpcd.core.domain import Decision, Reason, Target
+from zoe_grpcd.core.decision import Decision, Reason
 from zoe_grpcd.core.errors import (
     BackendFailed,
     BackendRejected,

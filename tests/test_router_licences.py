@@ -10,8 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from waiting import eventually
 
+from zoe_grpcd.core.answer import Usage
+from zoe_grpcd.core.ask import Ask, Target
+from zoe_grpcd.core.backend import ModelFacts, Price
 from zoe_grpcd.core.chains import Chain, Step
-from zoe_grpcd.core.domain import Ask, Decision, Grant, Locality, ModelFacts, Price, Reason, Target, Usage
+from zoe_grpcd.core.decision import Decision, Reason
 from zoe_grpcd.core.errors import (
     Exhausted,
     Fault,
@@ -22,6 +25,7 @@ from zoe_grpcd.core.errors import (
     ZoeError,
 )
 from zoe_grpcd.core.grants import narrow_ask, permission
+from zoe_grpcd.core.licence import Grant, Locality
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.policy import Policy
 

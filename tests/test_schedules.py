@@ -9,26 +9,15 @@ from fakes import ANSWER, FakeDispatcher, Hang, Script, World, an_ask, fault, fi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.domain import (
-    Ask,
-    Call,
-    Completed,
-    Decision,
-    Delta,
-    Event,
-    Finish,
-    FinishReason,
-    Generation,
-    LoadState,
-    Locality,
-    ModelStatus,
-    Prefill,
-    Seam,
-    Switched,
-    Target,
-    Usage,
-)
+from zoe_grpcd.core.answer import Delta, Event, Finish, FinishReason, Seam, Usage
+from zoe_grpcd.core.ask import Ask, Target
+from zoe_grpcd.core.backend import Prefill
+from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.errors import BackendLost, Fault, ZoeError
+from zoe_grpcd.core.generation import Call, Generation
+from zoe_grpcd.core.licence import Locality
+from zoe_grpcd.core.observation import LoadState, ModelStatus
+from zoe_grpcd.core.outcome import Completed, Switched
 from zoe_grpcd.router import Item, Reliability
 
 settings.register_profile("calm", deadline=None, max_examples=60)

@@ -8,21 +8,14 @@ import pytest
 from fakes import ANSWER, BROKEN, Script, World, an_ask, fault, finished, said, seen
 from waiting import eventually
 
+from zoe_grpcd.core.answer import FinishReason, ToolDelta
+from zoe_grpcd.core.ask import Target
+from zoe_grpcd.core.backend import Deployment, Phase
 from zoe_grpcd.core.breaker import Caution
-from zoe_grpcd.core.domain import (
-    Completed,
-    Decision,
-    Deployment,
-    FinishReason,
-    LoadState,
-    ModelStatus,
-    Observation,
-    Phase,
-    Reason,
-    Target,
-    ToolDelta,
-)
+from zoe_grpcd.core.decision import Decision, Reason
 from zoe_grpcd.core.errors import Exhausted, Fault, NoHealthyBackend, ZoeError
+from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
+from zoe_grpcd.core.outcome import Completed
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.router import Item, Reliability
 

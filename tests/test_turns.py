@@ -7,9 +7,12 @@ import pytest
 from fakes import ANSWER, Hang, World, a_backend, an_ask, fault, seen
 from waiting import eventually
 
-from zoe_grpcd.core.domain import Ask, Attempt, Completed, Decision, Deployment
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.backend import Deployment
+from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.errors import Fault
 from zoe_grpcd.core.learning import RESPONSE_AGE, Lesson
+from zoe_grpcd.core.outcome import Attempt, Completed
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.strategies import STRATEGIES
 from zoe_grpcd.core.turns import MOST_SCOPES, Turn, remembered

@@ -7,8 +7,10 @@ from fakes import Hang, World, a_status, an_ask, fault, seen
 from test_monitor import FakeProbe, monitoring, watch
 from waiting import eventually
 
-from zoe_grpcd.core.domain import Decision, LoadState, Observation, Phase
+from zoe_grpcd.core.backend import Phase
+from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.errors import Fault
+from zoe_grpcd.core.observation import LoadState, Observation
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.warmth import FRESH
 

@@ -9,9 +9,10 @@ import pytest
 from fakes import ANSWER, BROKEN, World, a_resolver, a_status, fault, seen
 from waiting import eventually
 
+from zoe_grpcd.core.backend import Deployment, Phase
 from zoe_grpcd.core.breaker import Caution
 from zoe_grpcd.core.chains import Chain, Step
-from zoe_grpcd.core.domain import Deployment, LoadState, Observation, Phase, Reason
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.errors import (
     BackendFailed,
     Fault,
@@ -22,6 +23,7 @@ from zoe_grpcd.core.errors import (
     UpstreamError,
     ZoeError,
 )
+from zoe_grpcd.core.observation import LoadState, Observation
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.router import Around, Reliability, Rules

@@ -8,28 +8,19 @@ from contextlib import aclosing
 from functools import partial
 
 from zoe_grpcd.admission import WaitingRoom
+from zoe_grpcd.core.answer import Event, Finish, FinishReason, Seam
+from zoe_grpcd.core.backend import Backend, Phase, Prefill
 from zoe_grpcd.core.continuation import Loss, continued, stops_of
-from zoe_grpcd.core.domain import (
-    Backend,
-    Call,
-    Decision,
-    Event,
-    Finish,
-    FinishReason,
-    LoadState,
-    Moved,
-    Outcome,
-    Phase,
-    Prefill,
-    Seam,
-    Switched,
-)
+from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call
 from zoe_grpcd.core.hold import Hold, sift
 from zoe_grpcd.core.joint import Joint
 from zoe_grpcd.core.merge import call_of, traced
+from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.oddity import end_of, looks_wrong
+from zoe_grpcd.core.outcome import Moved, Outcome, Switched
 from zoe_grpcd.core.progress import no_further_back
 from zoe_grpcd.core.recovery import AFTER
 from zoe_grpcd.core.transcript import Transcript

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from zoe_grpcd.core.domain import Attempt, Completed, Decision
+from zoe_grpcd.core.decision import Decision
+from zoe_grpcd.core.outcome import Attempt, Completed
 from zoe_grpcd.decisions import ROUTE, Entry
 
 log = logging.getLogger("zoe_grpcd.calls")

@@ -14,21 +14,11 @@ from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any, Protocol
 
-from zoe_grpcd.core.domain import (
-    Ask,
-    Attempt,
-    Candidate,
-    Completed,
-    Decision,
-    Deployment,
-    Estimate,
-    FinishReason,
-    Outcome,
-    Reason,
-    ScoreTerm,
-    Timings,
-    Usage,
-)
+from zoe_grpcd.core.answer import FinishReason, Usage
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.backend import Deployment
+from zoe_grpcd.core.decision import Candidate, Decision, Estimate, Reason, ScoreTerm
+from zoe_grpcd.core.outcome import Attempt, Completed, Outcome, Timings
 from zoe_grpcd.core.statistics import Statistics
 from zoe_grpcd.core.tally import Ended, Series
 from zoe_grpcd.core.trace import Trace

@@ -7,7 +7,8 @@ waits, and only for a share of the recent requests.
 from dataclasses import replace
 
 from zoe_grpcd.admission import WaitingRoom
-from zoe_grpcd.core.domain import Candidate, Decision, Phase
+from zoe_grpcd.core.backend import Phase
+from zoe_grpcd.core.decision import Candidate, Decision
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.line import BATCH, RANKS
 from zoe_grpcd.core.recovery import RetryBudget

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from zoe_grpcd.config import Config
 from zoe_grpcd.config import routing as sections
+from zoe_grpcd.core.backend import ModelFacts
 from zoe_grpcd.core.chains import Chain, Step, condition_of
 from zoe_grpcd.core.demands import TOLD, CapabilityRule
-from zoe_grpcd.core.domain import ModelFacts
 from zoe_grpcd.core.naming import Pattern
 from zoe_grpcd.core.rules import Rule, SizeRule, When
 from zoe_grpcd.core.sizes import SLACK, Bounds, count_bounds, size_bounds

@@ -15,7 +15,7 @@ from zoe_grpcd.adapters.openai import OpenAIProbe
 from zoe_grpcd.adapters.triton import TritonProbe
 from zoe_grpcd.adapters.vllm import VLLMProbe
 from zoe_grpcd.adapters.warmer import HttpWarmer, Loading
-from zoe_grpcd.core.domain import Backend, Prefill
+from zoe_grpcd.core.backend import Backend, Prefill
 from zoe_grpcd.ports import Probe, Warmer
 
 ProbeMaker = Callable[[aiohttp.ClientSession, Backend, str], Probe]

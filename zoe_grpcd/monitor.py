@@ -8,7 +8,8 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from zoe_grpcd.core.domain import Backend, Observation, Phase
+from zoe_grpcd.core.backend import Backend, Phase
+from zoe_grpcd.core.observation import Observation
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.ports import Probe
 

@@ -11,11 +11,14 @@ from functools import partial
 from math import inf
 
 from zoe_grpcd.admission import LOOK_AGAIN, WaitingRoom
-from zoe_grpcd.core.domain import Backend, Candidate, Decision, Event, Outcome, Phase
+from zoe_grpcd.core.answer import Event
+from zoe_grpcd.core.backend import Backend, Phase
+from zoe_grpcd.core.decision import Candidate, Decision
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.firsttoken import budget_of
 from zoe_grpcd.core.merge import call_of, traced
+from zoe_grpcd.core.outcome import Outcome
 from zoe_grpcd.core.progress import no_further_back
 from zoe_grpcd.core.transcript import Transcript
 from zoe_grpcd.fleet import Fleet, Lease

@@ -4,8 +4,11 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from zoe_grpcd.core.domain import Call, Event, Generation, Json, Measured, Observation, Usage, Verdict
+from zoe_grpcd.core.answer import Event, Measured, Usage
+from zoe_grpcd.core.ask import Verdict
 from zoe_grpcd.core.errors import UpstreamError
+from zoe_grpcd.core.generation import Call, Generation, Json
+from zoe_grpcd.core.observation import Observation
 from zoe_grpcd.core.reading import Shape
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from zoe_grpcd.core.domain import Price
+from zoe_grpcd.core.backend import Price
 
 _FILE = "model_prices_and_context_window_backup.json"
 CAPABILITIES: Mapping[str, str] = {

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from zoe_grpcd.admission import LOOK_AGAIN, Intent, Seat, WaitingRoom
+from zoe_grpcd.core.ask import NO_LIMITS, Limits
 from zoe_grpcd.core.awaited import behind
-from zoe_grpcd.core.domain import NO_LIMITS, Decision, Limits, Progress, Reason
+from zoe_grpcd.core.decision import Decision, Reason
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.line import BEGUN, RANKS, Ticket
-from zoe_grpcd.core.progress import no_further_back
+from zoe_grpcd.core.progress import Progress, no_further_back
 from zoe_grpcd.core.timetable import Task
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.fleet import Fleet

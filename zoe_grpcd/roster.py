@@ -26,7 +26,8 @@ from zoe_grpcd.adapters.passive import NamedProbe, PassiveProbe
 from zoe_grpcd.adapters.resuming import ResumingDispatcher
 from zoe_grpcd.adapters.resuming_vllm import VLLMDispatcher
 from zoe_grpcd.adapters.triton import TritonProvider
-from zoe_grpcd.core.domain import Backend, Observation, Phase
+from zoe_grpcd.core.backend import Backend, Phase
+from zoe_grpcd.core.observation import Observation
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.kinds import KINDS, is_direct, warmer_of, with_kind
 from zoe_grpcd.monitor import Monitor

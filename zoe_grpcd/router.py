@@ -12,15 +12,18 @@ from functools import partial
 
 from zoe_grpcd.admission import Seat, WaitingRoom
 from zoe_grpcd.attempt import Attempts
+from zoe_grpcd.core.ask import NO_LIMITS, Ask, Target
 from zoe_grpcd.core.awaited import held_up, once_over, wait_in_words
+from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.budget import most_usd
-from zoe_grpcd.core.domain import NO_LIMITS, Ask, Decision, Licence, Phase, Target
+from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.eligible import Question, question_of, views_of
 from zoe_grpcd.core.errors import ContextTooLong, Fault, InvalidRequest, Violation, ZoeError
 from zoe_grpcd.core.explain import decision_of
 from zoe_grpcd.core.fallback import next_question, widened
 from zoe_grpcd.core.grants import catalogue, narrowed, refuse
 from zoe_grpcd.core.hold import hold_of
+from zoe_grpcd.core.licence import Licence
 from zoe_grpcd.core.line import RANKS
 from zoe_grpcd.core.naming import Models
 from zoe_grpcd.core.recovery import failure_of, lost_of, pauses

@@ -7,13 +7,16 @@ import random
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
+from zoe_grpcd.core.answer import Event, Seam
 from zoe_grpcd.core.continuation import NOTHING_YET, Draft, Loss
-from zoe_grpcd.core.domain import Attempt, Completed, Decision, Event, Moved, Progress, Seam, Switched
+from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import UpstreamError
 from zoe_grpcd.core.firsttoken import USUAL, Bounds
 from zoe_grpcd.core.hold import Hold
 from zoe_grpcd.core.key import Key
+from zoe_grpcd.core.outcome import Attempt, Completed, Moved, Switched
+from zoe_grpcd.core.progress import Progress
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.patience import Patience
 

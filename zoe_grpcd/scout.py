@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 
+from zoe_grpcd.core.answer import Delta, Finish, Seam, Usage
+from zoe_grpcd.core.backend import Deployment, Prefill
 from zoe_grpcd.core.continuation import Draft, continued
-from zoe_grpcd.core.domain import Call, Delta, Deployment, Estimate, Finish, Generation, Prefill, Seam, Usage
+from zoe_grpcd.core.decision import Estimate
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.estimate import MESSAGE_TOKENS, Size, estimate
+from zoe_grpcd.core.generation import Call, Generation
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.ports import Dispatcher
 

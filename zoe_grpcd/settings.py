@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from zoe_grpcd.access import Credential
 from zoe_grpcd.config import Config, keys
 from zoe_grpcd.config import backends as sections
+from zoe_grpcd.core.backend import Backend, Deployment, ModelFacts, Price
 from zoe_grpcd.core.breaker import Caution
-from zoe_grpcd.core.domain import Backend, Deployment, Grant, Locality, ModelFacts, Price
 from zoe_grpcd.core.firsttoken import Bounds
 from zoe_grpcd.core.grants import permission
 from zoe_grpcd.core.intents import Intent, configured
+from zoe_grpcd.core.licence import Grant, Locality
 from zoe_grpcd.core.options import normalise
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.hierarchy import capabilities_of, chains_of, granted, patterns_of, rules_of, sizes_of

@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
+from zoe_grpcd.core.answer import Seam
 from zoe_grpcd.core.continuation import Unfinished, Way, size_with, ways
-from zoe_grpcd.core.domain import Decision, Seam
+from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault
 from zoe_grpcd.core.key import Key

@@ -8,19 +8,10 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from zoe_grpcd.core.ask import Ask, Target
 from zoe_grpcd.core.awaited import once_over
-from zoe_grpcd.core.domain import (
-    Ask,
-    Attempt,
-    Backend,
-    Call,
-    Deployment,
-    Generation,
-    LoadState,
-    Phase,
-    Reason,
-    Target,
-)
+from zoe_grpcd.core.backend import Backend, Deployment, Phase
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.eligible import Question, question_of, views_of
 from zoe_grpcd.core.errors import (
     Fault,
@@ -32,7 +23,10 @@ from zoe_grpcd.core.errors import (
     Violation,
     ZoeError,
 )
+from zoe_grpcd.core.generation import Call, Generation
 from zoe_grpcd.core.learning import Lesson
+from zoe_grpcd.core.observation import LoadState
+from zoe_grpcd.core.outcome import Attempt
 from zoe_grpcd.core.recovery import AFTER, failure_of
 from zoe_grpcd.core.refusal import refusal_of
 from zoe_grpcd.core.scoring import choose

@@ -14,10 +14,14 @@ from benchmarks.simulation.rivals import Moment, Rival
 from benchmarks.simulation.traces import Request
 from benchmarks.simulation.world import World
 from zoe_grpcd.admission import WaitingRoom
+from zoe_grpcd.core.ask import Ask, Target
+from zoe_grpcd.core.backend import Backend, Prefill
 from zoe_grpcd.core.contest import Contest, Scores
-from zoe_grpcd.core.domain import Ask, Backend, Completed, Decision, Estimate, Generation, Prefill, Target
+from zoe_grpcd.core.decision import Decision, Estimate
 from zoe_grpcd.core.errors import ZoeError
+from zoe_grpcd.core.generation import Generation
 from zoe_grpcd.core.intents import SHIPPED
+from zoe_grpcd.core.outcome import Completed
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.core.strategies import DEFAULT, STRATEGIES
 from zoe_grpcd.fleet import Fleet

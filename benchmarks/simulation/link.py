@@ -11,17 +11,11 @@ from contextvars import ContextVar
 from benchmarks.simulation.jobs import Job, Stage
 from benchmarks.simulation.traces import Request
 from benchmarks.simulation.world import Listener, World
-from zoe_grpcd.core.domain import (
-    Call,
-    Delta,
-    Deployment,
-    Event,
-    Finish,
-    FinishReason,
-    Observation,
-    Usage,
-)
+from zoe_grpcd.core.answer import Delta, Event, Finish, FinishReason, Usage
+from zoe_grpcd.core.backend import Deployment
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call
+from zoe_grpcd.core.observation import Observation
 
 BEAT = 0.2
 ERROR_SECONDS, REFUSAL_SECONDS = 0.03, 0.002

@@ -12,9 +12,10 @@ from typing import Protocol
 
 from benchmarks.simulation.traces import Request
 from benchmarks.simulation.world import World
-from zoe_grpcd.core.domain import Deployment, LoadState
+from zoe_grpcd.core.backend import Deployment
 from zoe_grpcd.core.eligible import Option
 from zoe_grpcd.core.key import Key
+from zoe_grpcd.core.observation import LoadState
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from benchmarks.simulation.jobs import Job, Stage
-from zoe_grpcd.core.domain import LoadState, Measured, ModelStatus, Observation
+from zoe_grpcd.core.answer import Measured
+from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 
 PROBE_SECONDS = 0.01
 CAPABILITIES = frozenset({"chat", "tools"})

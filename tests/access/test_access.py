@@ -10,9 +10,11 @@ from fakes import Clock, an_ask
 from zoe_grpcd.access import Access, Caller, Credential, Visit, digest_of
 from zoe_grpcd.access.caller import Clocks
 from zoe_grpcd.adapters.store_memory import MemoryStore
+from zoe_grpcd.core.answer import Usage
+from zoe_grpcd.core.ask import Ask
 from zoe_grpcd.core.budget import DAY
-from zoe_grpcd.core.domain import Ask, Grant, Usage
 from zoe_grpcd.core.errors import Exhausted, PermissionDenied, Unauthenticated
+from zoe_grpcd.core.licence import Grant
 
 KEY, OTHER = "zoe-s3cret-one", "zoe-s3cret-two"
 NOON = 20_000 * DAY + DAY / 2

@@ -12,8 +12,9 @@ from waiting import eventually
 
 from zoe_grpcd.adapters.dialects.refusals import retry_after
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
-from zoe_grpcd.core.domain import Call, FinishReason, Generation, Usage
+from zoe_grpcd.core.answer import FinishReason, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Generation
 
 CLAUDE, GPT = "claude-sonnet-4-5", "gpt-4o-mini"
 pytestmark = [

@@ -16,7 +16,8 @@ from zoe_grpcd.adapters.litellm_provider import Provider
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
 from zoe_grpcd.adapters.reading import Reading
 from zoe_grpcd.adapters.triton import TritonProvider
-from zoe_grpcd.core.domain import FinishReason, Generation
+from zoe_grpcd.core.answer import FinishReason
+from zoe_grpcd.core.generation import Generation
 
 # LiteLLM's own use of pydantic draws these; in a test they would be errors inside it
 pytestmark = [

@@ -10,7 +10,8 @@ import pytest
 from puppet import HANG, answer
 
 from zoe_grpcd.adapters.discovery import PATIENCE, PORTS, ComparedProbe, discover
-from zoe_grpcd.core.domain import Backend, Observation
+from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.observation import Observation
 from zoe_grpcd.localbackends.servers import free_port
 
 MODELS = answer({"object": "list", "data": [{"id": "m", "owned_by": "vllm"}]})

@@ -15,7 +15,7 @@ from zoe_grpcd.adapters.dialects.refusals import retry_after, said
 from zoe_grpcd.adapters.framing import LONGEST_LINE, Lines
 from zoe_grpcd.adapters.reading import Reading
 from zoe_grpcd.adapters.thinking import Thinking
-from zoe_grpcd.core.domain import Delta, Measured
+from zoe_grpcd.core.answer import Delta, Measured
 from zoe_grpcd.core.errors import Fault
 
 REFUSALS = [

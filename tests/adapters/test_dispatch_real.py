@@ -14,8 +14,9 @@ from waiting import eventually
 
 from zoe_grpcd.adapters.dialects import DIALECTS
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
-from zoe_grpcd.core.domain import Call, FinishReason, Generation
+from zoe_grpcd.core.answer import FinishReason
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Generation
 from zoe_grpcd.localbackends.servers import Server
 
 pytestmark = pytest.mark.usefixtures("loaded")

@@ -15,8 +15,8 @@ from zoe_grpcd.adapters.dialects import DIALECTS
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
 from zoe_grpcd.adapters.triton import TritonProvider
-from zoe_grpcd.core.domain import Generation, Json
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Generation, Json
 from zoe_grpcd.ports import Dispatcher
 
 pytestmark = [

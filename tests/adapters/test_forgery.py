@@ -16,8 +16,8 @@ import pytest
 from dispatching import HELLO, Playback, call, hear, playing
 
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
-from zoe_grpcd.core.domain import Call, Generation
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Generation
 from zoe_grpcd.core.options import forbidden
 
 pytestmark = [

@@ -8,8 +8,8 @@ from dispatching import HELLO, Playback, call, hear, playing
 
 from zoe_grpcd.adapters.dialects import CLOUD
 from zoe_grpcd.adapters.litellm_full import FullDispatcher, _translated
-from zoe_grpcd.core.domain import Generation
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Generation
 
 pytestmark = [
     pytest.mark.usefixtures("loaded"),

@@ -15,7 +15,8 @@ from zoe_grpcd.adapters.inquiry import MAX_BODY_BYTES
 from zoe_grpcd.adapters.llamacpp import LlamaCppProbe
 from zoe_grpcd.adapters.ollama import OllamaProbe
 from zoe_grpcd.adapters.openai import OpenAIProbe
-from zoe_grpcd.core.domain import Backend, Observation
+from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.observation import Observation
 
 PROBES = [LlamaCppProbe, OllamaProbe, OpenAIProbe]
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

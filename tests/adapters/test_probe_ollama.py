@@ -11,7 +11,8 @@ from puppet import answer
 from waiting import eventually
 
 from zoe_grpcd.adapters.ollama import OllamaProbe
-from zoe_grpcd.core.domain import Backend, LoadState, ModelStatus, Observation
+from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.localbackends.gguf import TinyModel, make_gguf
 from zoe_grpcd.localbackends.ollama import OllamaModel, create_model
 from zoe_grpcd.localbackends.servers import Server

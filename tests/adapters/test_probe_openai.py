@@ -9,7 +9,8 @@ from puppet import answer
 
 from zoe_grpcd.adapters.openai import OpenAIProbe
 from zoe_grpcd.adapters.passive import PassiveProbe
-from zoe_grpcd.core.domain import Backend, LoadState, ModelStatus
+from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.observation import LoadState, ModelStatus
 
 PYTHON_SERVER = answer({"info": {"title": "🦙 llama.cpp Python API", "version": "0.3.36"}})
 

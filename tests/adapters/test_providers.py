@@ -13,8 +13,9 @@ from providers import AZURE_VERSION, DEPLOYMENT, GEMINI, GROQ, azure_answer, gem
 from waiting import eventually
 
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
-from zoe_grpcd.core.domain import Call, FinishReason, Generation, Usage
+from zoe_grpcd.core.answer import FinishReason, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Generation
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Item .* on TypedDict class:UserWarning"),  # LiteLLM's own

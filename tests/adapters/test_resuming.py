@@ -11,8 +11,9 @@ from dispatching import HELLO, WEATHER, call, hear
 from zoe_grpcd.adapters.dialects import DIALECTS
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
 from zoe_grpcd.adapters.resuming import DIALECT, Completions, ResumingDispatcher
+from zoe_grpcd.core.answer import Seam
 from zoe_grpcd.core.continuation import Draft, continued
-from zoe_grpcd.core.domain import Call, Generation, Seam
+from zoe_grpcd.core.generation import Call, Generation
 from zoe_grpcd.localbackends.servers import Server
 
 pytestmark = pytest.mark.usefixtures("loaded")

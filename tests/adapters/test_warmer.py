@@ -11,8 +11,9 @@ import pytest
 from puppet import answer
 from waiting import eventually
 
-from zoe_grpcd.core.domain import Backend, Call, Generation
+from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Generation
 from zoe_grpcd.kinds import KINDS, warmer_of
 from zoe_grpcd.localbackends.servers import Server
 

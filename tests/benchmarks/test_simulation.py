@@ -17,7 +17,7 @@ from benchmarks.simulation.fleets import Home, uniform
 from benchmarks.simulation.measures import Outcome, Sample, played, simulate
 from benchmarks.simulation.rivals import POLICIES, Ours
 from benchmarks.simulation.traces import Mishap, Trace, calm
-from zoe_grpcd.core.domain import Outcome as Ending
+from zoe_grpcd.core.outcome import Outcome as Ending
 
 ROOT = Path(__file__).parents[2]
 

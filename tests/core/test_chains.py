@@ -3,7 +3,7 @@
 import pytest
 
 from zoe_grpcd.core.chains import CAUSES, Chain, Condition, chain_for, condition_of
-from zoe_grpcd.core.domain import Reason
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.errors import Fault
 from zoe_grpcd.core.sizes import size_bounds
 

@@ -8,6 +8,9 @@ from fakes import a_backend, a_snapshot, a_view, an_ask
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoe_grpcd.core.answer import Delta, Event, Seam, ToolDelta, Usage
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.backend import Deployment, Phase, Prefill
 from zoe_grpcd.core.continuation import (
     NOTHING_YET,
     Draft,
@@ -23,22 +26,8 @@ from zoe_grpcd.core.continuation import (
     stops_of,
     ways,
 )
-from zoe_grpcd.core.domain import (
-    Ask,
-    Call,
-    Continuation,
-    Delta,
-    Deployment,
-    Event,
-    Generation,
-    Json,
-    Phase,
-    Prefill,
-    Seam,
-    ToolDelta,
-    Usage,
-)
 from zoe_grpcd.core.estimate import Size
+from zoe_grpcd.core.generation import Call, Continuation, Generation, Json
 from zoe_grpcd.core.hold import Hold, hold_of, sift
 from zoe_grpcd.core.views import BackendView, DeploymentView
 

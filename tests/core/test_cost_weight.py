@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from fakes import World, an_ask, seen
 
-from zoe_grpcd.core.domain import ModelFacts, ModelStatus, Price, Usage
+from zoe_grpcd.core.answer import Usage
+from zoe_grpcd.core.backend import ModelFacts, Price
+from zoe_grpcd.core.observation import ModelStatus
 from zoe_grpcd.core.resolve import Policy
 
 QUESTION = "Explain machine learning"  # favours quality

@@ -7,9 +7,11 @@ from fakes import a_backend, a_snapshot, a_view
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoe_grpcd.core.ask import Limits
 from zoe_grpcd.core.awaited import behind
+from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.deadlines import LEAST_CHANCE, measured_part, soonest, too_slow
-from zoe_grpcd.core.domain import Estimate, Limits, Phase
+from zoe_grpcd.core.decision import Estimate
 from zoe_grpcd.core.estimate import MANY, Size, chance, estimate
 from zoe_grpcd.core.timetable import Shop, Task
 from zoe_grpcd.core.views import BackendView, Known

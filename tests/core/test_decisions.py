@@ -3,9 +3,10 @@
 from hypothesis import given
 from situations import ASKS, EXCLUDED, question_of, snapshots
 
-from zoe_grpcd.core.domain import Ask, Locality
+from zoe_grpcd.core.ask import Ask
 from zoe_grpcd.core.eligible import eligible_of, gate_of, views_of, why_not
 from zoe_grpcd.core.explain import decision_of
+from zoe_grpcd.core.licence import Locality
 from zoe_grpcd.core.refusal import refusal_of
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.scoring import candidate_of, choose, ranking

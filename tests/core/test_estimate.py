@@ -7,8 +7,10 @@ from fakes import a_backend, a_view, an_ask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.domain import Generation, LoadState, Phase
+from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.estimate import Size, Wait, alone, chance, estimate, prompt_tokens, size_of, wait_of
+from zoe_grpcd.core.generation import Generation
+from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.timetable import Shop, Task
 from zoe_grpcd.core.views import BackendView
 

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
 
+from zoe_grpcd.core.ask import Ask, Target
 from zoe_grpcd.core.awaited import held_up, once_over, wait_in_words
-from zoe_grpcd.core.domain import Ask, Decision, Deployment, Generation, Locality, Phase, Reason, Target
+from zoe_grpcd.core.backend import Deployment, Phase
+from zoe_grpcd.core.decision import Decision, Reason
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import (
     ContextTooLong,
@@ -18,6 +20,8 @@ from zoe_grpcd.core.errors import (
     ZoeError,
 )
 from zoe_grpcd.core.explain import decision_of
+from zoe_grpcd.core.generation import Generation
+from zoe_grpcd.core.licence import Locality
 from zoe_grpcd.core.refusal import refusal_of
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.scoring import choose

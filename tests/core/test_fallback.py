@@ -10,14 +10,17 @@ from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoe_grpcd.core.ask import Ask, Target, Verdict
 from zoe_grpcd.core.awaited import once_over
+from zoe_grpcd.core.backend import Deployment, Phase
 from zoe_grpcd.core.chains import CAUSES, Chain, Step, condition_of
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.demands import CapabilityRule
-from zoe_grpcd.core.domain import Ask, Deployment, Locality, Phase, Reason, Target, Verdict
 from zoe_grpcd.core.eligible import Question, question_of
 from zoe_grpcd.core.errors import Fault, ZoeError
 from zoe_grpcd.core.fallback import ELSEWHERE, Elsewhere, next_question
 from zoe_grpcd.core.intents import SHIPPED
+from zoe_grpcd.core.licence import Locality
 from zoe_grpcd.core.naming import Pattern
 from zoe_grpcd.core.reading import Shape
 from zoe_grpcd.core.resolve import Policy, Resolution, Resolver

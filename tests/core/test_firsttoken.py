@@ -2,7 +2,7 @@
 
 import pytest
 
-from zoe_grpcd.core.domain import Estimate
+from zoe_grpcd.core.decision import Estimate
 from zoe_grpcd.core.firsttoken import Bounds, budget_of
 from zoe_grpcd.core.learning import ENOUGH_LOADS, ENOUGH_RESPONSES, Learned, Lesson, Timed
 

@@ -7,9 +7,11 @@ from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
 from hypothesis import given
 from situations import ASKS, question_of, snapshots
 
-from zoe_grpcd.core.domain import Ask, Locality, Phase, Target
+from zoe_grpcd.core.ask import Ask, Target
+from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.explain import decision_of
 from zoe_grpcd.core.flip import applied, flips, in_words, winner_of
+from zoe_grpcd.core.licence import Locality
 from zoe_grpcd.core.obstacles import LIFTED, hopes, lifted
 from zoe_grpcd.core.quantities import Situation
 from zoe_grpcd.core.resolve import Policy

@@ -5,8 +5,8 @@ from fakes import an_ask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.domain import Grant, Locality
 from zoe_grpcd.core.grants import STRICTNESS, narrow_ask, permission
+from zoe_grpcd.core.licence import Grant, Locality
 from zoe_grpcd.core.line import RANKS
 
 ALIASES = {

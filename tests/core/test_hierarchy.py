@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
 
+from zoe_grpcd.core.ask import Ask, Target
+from zoe_grpcd.core.backend import Deployment, Phase
 from zoe_grpcd.core.chains import Chain, Step, condition_of
+from zoe_grpcd.core.decision import Decision, Reason
 from zoe_grpcd.core.demands import CapabilityRule
-from zoe_grpcd.core.domain import Ask, Decision, Deployment, Generation, Locality, Phase, Reason, Target
 from zoe_grpcd.core.errors import ContextTooLong, ModelNotFound, NoCapableBackend, NoHealthyBackend
 from zoe_grpcd.core.explain import decision_of
+from zoe_grpcd.core.generation import Generation
+from zoe_grpcd.core.licence import Locality
 from zoe_grpcd.core.naming import Pattern
 from zoe_grpcd.core.refusal import refusal_of
 from zoe_grpcd.core.resolve import Policy

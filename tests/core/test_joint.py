@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.domain import Delta, Event, Finish, FinishReason, ToolDelta
+from zoe_grpcd.core.answer import Delta, Event, Finish, FinishReason, ToolDelta
 from zoe_grpcd.core.joint import Joint
 
 END = Finish(FinishReason.STOP)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.domain import Measured, Usage
+from zoe_grpcd.core.answer import Measured, Usage
 from zoe_grpcd.core.learning import Learned, Lesson, load_prior
 
 PLAIN = Lesson(failed=False, duration=3.0, first_token=1.0, output_tokens=101, whole=True)

@@ -4,8 +4,8 @@ from math import log
 
 import pytest
 
+from zoe_grpcd.core.ask import Verdict
 from zoe_grpcd.core.classify import Opinion
-from zoe_grpcd.core.domain import Verdict
 from zoe_grpcd.core.meaning import ALIKE, Meaning, stands_alone, together
 
 

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 from fakes import a_backend, an_ask
 
-from zoe_grpcd.core.domain import Ask, Call, Candidate, Decision, Deployment, Generation, Reason
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.backend import Deployment
+from zoe_grpcd.core.decision import Candidate, Decision, Reason
+from zoe_grpcd.core.generation import Call, Generation
 from zoe_grpcd.core.merge import call_of
 from zoe_grpcd.core.resolve import Resolution
 from zoe_grpcd.core.tiers import ANY

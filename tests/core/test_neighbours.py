@@ -7,7 +7,7 @@ from fakes import a_backend, a_view
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.domain import Phase
+from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.estimate import Size, estimate
 from zoe_grpcd.core.timetable import Sharing, Shop, Task
 from zoe_grpcd.core.views import BackendView

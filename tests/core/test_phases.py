@@ -2,7 +2,7 @@
 
 import pytest
 
-from zoe_grpcd.core.domain import Phase
+from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.phases import NEXT, Signal, after
 
 COLUMNS = "IDLE FULL LOADING SILENT BROKEN REFUSED ANSWERED STRAINED TRIPPED MENDED DRAIN UNDRAIN".split()

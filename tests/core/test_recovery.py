@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoe_grpcd.core.backend import Deployment
 from zoe_grpcd.core.breaker import Whose
 from zoe_grpcd.core.continuation import Draft
-from zoe_grpcd.core.domain import Attempt, Deployment, Outcome
 from zoe_grpcd.core.errors import (
     BackendFailed,
     BackendRejected,
@@ -20,6 +20,7 @@ from zoe_grpcd.core.errors import (
     UpstreamError,
     ZoeError,
 )
+from zoe_grpcd.core.outcome import Attempt, Outcome
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.recovery import AFTER, After, RetryBudget, failure_of, lost_of, pauses
 

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from fakes import a_resolver, an_ask
 
-from zoe_grpcd.core.domain import Ask, Generation, Reason, Target
+from zoe_grpcd.core.ask import Ask, Target
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.errors import InvalidRequest, ModelNotFound
+from zoe_grpcd.core.generation import Generation
 from zoe_grpcd.core.resolve import Policy, Resolution
 
 MODELS = dict.fromkeys(["qwen3:8b", "llama3:latest", "gpt", "tiny"])

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from fakes import a_backend, an_ask
 
-from zoe_grpcd.core.domain import Ask, Generation
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.generation import Generation
 from zoe_grpcd.core.rules import Rule, SizeRule, When, applying, rank
 from zoe_grpcd.core.sizes import count_bounds, size_bounds
 

@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 from fakes import a_backend, a_question, a_snapshot, a_view, an_ask
 
-from zoe_grpcd.core.domain import Ask, Deployment, Limits, LoadState, Locality, Phase, Reason, Target
+from zoe_grpcd.core.ask import Ask, Limits, Target
+from zoe_grpcd.core.backend import Deployment, Phase
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.eligible import Question, why_not
 from zoe_grpcd.core.explain import decision_of
+from zoe_grpcd.core.licence import Locality
+from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.resolve import Policy, Resolution
 from zoe_grpcd.core.rules import SizeRule
 from zoe_grpcd.core.scoring import Choice, candidate_of, choose, ineligible, passed_over, ranking

@@ -7,20 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoe_grpcd.core.domain import (
-    Attempt,
-    Candidate,
-    Completed,
-    Decision,
-    Deployment,
-    FinishReason,
-    Outcome,
-    Reason,
-    Seam,
-    Timings,
-    Usage,
-)
+from zoe_grpcd.core.answer import FinishReason, Seam, Usage
+from zoe_grpcd.core.backend import Deployment
+from zoe_grpcd.core.decision import Candidate, Decision, Reason
 from zoe_grpcd.core.histogram import BOUNDS, Histogram
+from zoe_grpcd.core.outcome import Attempt, Completed, Outcome, Timings
 from zoe_grpcd.core.statistics import HOUR, Statistics
 from zoe_grpcd.core.tally import MOST_SERIES, OTHERS, Ended, Series, balance_of
 

@@ -10,10 +10,13 @@ from fakes import a_backend, a_question, a_resolver, a_snapshot, a_view, an_ask
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoe_grpcd.core.ask import Ask, Target
+from zoe_grpcd.core.backend import Deployment, Phase
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.demands import CapabilityRule
-from zoe_grpcd.core.domain import Ask, Deployment, LoadState, Phase, Reason, Target
 from zoe_grpcd.core.eligible import why_not
 from zoe_grpcd.core.explain import decision_of
+from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.scoring import Choice, candidate_of, choose, ranking
 from zoe_grpcd.core.strategies import STRATEGIES

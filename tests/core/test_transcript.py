@@ -2,23 +2,12 @@
 
 import pytest
 
-from zoe_grpcd.core.domain import (
-    Attempt,
-    Candidate,
-    Completed,
-    Delta,
-    Deployment,
-    Event,
-    Finish,
-    FinishReason,
-    Measured,
-    Outcome,
-    Price,
-    ToolDelta,
-    Usage,
-)
+from zoe_grpcd.core.answer import Delta, Event, Finish, FinishReason, Measured, ToolDelta, Usage
+from zoe_grpcd.core.backend import Deployment, Price
+from zoe_grpcd.core.decision import Candidate
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.estimate import Size
+from zoe_grpcd.core.outcome import Attempt, Completed, Outcome
 from zoe_grpcd.core.transcript import Transcript
 
 CHOSEN = Candidate(Deployment("m", "a", "/m.gguf"), "llamacpp", local=True, eligible=True)

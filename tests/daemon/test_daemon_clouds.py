@@ -15,7 +15,7 @@ from featuretable import compare
 from serving import Daemon, entry, serving
 
 from zoe_client import AsyncClient, ZoeError
-from zoe_grpcd.core.domain import Usage
+from zoe_grpcd.core.answer import Usage
 from zoe_grpcd.localbackends.fetch import Tools
 from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
 from zoe_grpcd.localbackends.servers import Server

@@ -13,7 +13,7 @@ from serving import Daemon, environment, serving, short_folder
 
 from zoe_client import Client, ZoeError
 from zoe_grpcd.config import imported
-from zoe_grpcd.core.domain import Usage
+from zoe_grpcd.core.answer import Usage
 from zoe_grpcd.localbackends.fetch import Tools
 from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
 from zoe_grpcd.localbackends.ollama import OllamaModel, create_model, start_ollama

@@ -24,7 +24,7 @@ from providers import (
 from serving import Daemon, serving
 
 from zoe_client import AsyncClient, ZoeError
-from zoe_grpcd.core.domain import Usage
+from zoe_grpcd.core.answer import Usage
 from zoe_grpcd.pricelist import listing
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -18,22 +18,13 @@ from zoe.inference.v1 import message_pb2 as msg
 from zoe.inference.v1 import spec_pb2 as spec
 from zoe.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 from zoe_grpcd.admission import WaitingRoom
+from zoe_grpcd.core.answer import Delta, Event, Finish, FinishReason, Usage
+from zoe_grpcd.core.backend import Backend, ModelFacts, Prefill
 from zoe_grpcd.core.calls import Calls
-from zoe_grpcd.core.domain import (
-    Backend,
-    Call,
-    Delta,
-    Event,
-    Finish,
-    FinishReason,
-    ModelFacts,
-    ModelStatus,
-    Observation,
-    Prefill,
-    Usage,
-)
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call
 from zoe_grpcd.core.intents import configured
+from zoe_grpcd.core.observation import ModelStatus, Observation
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.router import Around, Reliability, Router, Rules

@@ -11,7 +11,9 @@ from waiting import eventually
 
 from zoe.admin.v1 import admin_service_pb2 as pb
 from zoe.admin.v1 import backend_pb2
-from zoe_grpcd.core.domain import Backend, Delta, LoadState, Phase
+from zoe_grpcd.core.answer import Delta
+from zoe_grpcd.core.backend import Backend, Phase
+from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.rpc import admin_encode

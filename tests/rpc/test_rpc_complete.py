@@ -26,16 +26,8 @@ from zoe.inference.v1 import decision_pb2, response_pb2
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe.inference.v1 import message_pb2 as msg
 from zoe.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
-from zoe_grpcd.core.domain import (
-    Backend,
-    Delta,
-    Finish,
-    FinishReason,
-    ModelFacts,
-    Price,
-    TokenLogprob,
-    ToolDelta,
-)
+from zoe_grpcd.core.answer import Delta, Finish, FinishReason, TokenLogprob, ToolDelta
+from zoe_grpcd.core.backend import Backend, ModelFacts, Price
 from zoe_grpcd.core.errors import Fault, UpstreamError
 
 

@@ -13,7 +13,8 @@ from rpc.stage import HELLO, Setting, Stage, failed, staged, streamed, whole
 from waiting import eventually
 
 from zoe.inference.v1 import inference_service_pb2 as pb
-from zoe_grpcd.core.domain import Backend, Delta
+from zoe_grpcd.core.answer import Delta
+from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.errors import Exhausted
 
 FIXED = "internal error; the daemon's log has the details"

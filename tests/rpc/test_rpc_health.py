@@ -11,7 +11,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from rpc.stage import Setting, Stage, failed, staged, tiny
 from waiting import eventually
 
-from zoe_grpcd.core.domain import Backend
+from zoe_grpcd.core.backend import Backend
 
 INFERENCE, ADMIN = "zoe.inference.v1.InferenceService", "zoe.admin.v1.AdminService"
 SERVING, NOT_SERVING = pb.HealthCheckResponse.SERVING, pb.HealthCheckResponse.NOT_SERVING

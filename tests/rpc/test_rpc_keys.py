@@ -30,8 +30,10 @@ from zoe.inference.v1 import routing_pb2
 from zoe_grpcd.access import Access, Credential, digest_of
 from zoe_grpcd.access.caller import Clocks
 from zoe_grpcd.adapters.store_memory import MemoryStore
-from zoe_grpcd.core.domain import Backend, Delta, Grant, Locality, ModelFacts, Price
+from zoe_grpcd.core.answer import Delta
+from zoe_grpcd.core.backend import Backend, ModelFacts, Price
 from zoe_grpcd.core.grants import permission
+from zoe_grpcd.core.licence import Grant, Locality
 
 # Time stands still: a minute does not pass in a slow test, nor does a day.
 NOON = 86_400.0 * 20_000 + 43_200

@@ -21,7 +21,7 @@ from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe.inference.v1 import routing_pb2
 from zoe_grpcd.adapters.httpport import CannotServe, HttpPort
 from zoe_grpcd.adapters.prometheus import FAST, LAG, SLOW
-from zoe_grpcd.core.domain import Delta
+from zoe_grpcd.core.answer import Delta
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.histogram import BOUNDS
 from zoe_grpcd.router import Reliability

@@ -7,7 +7,9 @@ from rpc.specs import PNG, assistant, call, image, result, spec_of, text, user, 
 from rpc.stage import asked, said
 
 from zoe.inference.v1 import message_pb2 as msg
-from zoe_grpcd.core.domain import NO_LIMITS, Ask, Json, Limits, Locality
+from zoe_grpcd.core.ask import NO_LIMITS, Ask, Limits
+from zoe_grpcd.core.generation import Json
+from zoe_grpcd.core.licence import Locality
 from zoe_grpcd.rpc.parse import Besides, ask_of
 
 

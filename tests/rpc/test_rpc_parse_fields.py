@@ -14,7 +14,7 @@ from rpc.specs import assistant, call, result, spec_of, text, user, violations
 
 from zoe.inference.v1 import spec_pb2 as pb
 from zoe_grpcd.adapters.dialects import CLOUD, DIALECTS
-from zoe_grpcd.core.domain import Ask
+from zoe_grpcd.core.ask import Ask
 from zoe_grpcd.core.errors import InvalidRequest
 from zoe_grpcd.rpc.parse import ask_of
 

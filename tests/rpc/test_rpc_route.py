@@ -19,7 +19,7 @@ from waiting import eventually
 from zoe.inference.v1 import decision_pb2, spec_pb2
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe.inference.v1 import message_pb2 as msg
-from zoe_grpcd.core.domain import Backend
+from zoe_grpcd.core.backend import Backend
 
 
 async def test_route_says_where_a_request_would_go_that_has_to_wait() -> None:

@@ -14,7 +14,7 @@ from zoe.admin.v1 import admin_service_pb2 as admin
 from zoe.admin.v1 import stats_pb2
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe.inference.v1 import routing_pb2
-from zoe_grpcd.core.domain import Delta
+from zoe_grpcd.core.answer import Delta
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.router import Reliability
 

@@ -18,8 +18,9 @@ from rpc.stage import REASONS, unpacked
 
 from zoe.inference.v1.error_pb2 import AttemptsDetail
 from zoe_grpcd.core import errors
-from zoe_grpcd.core.domain import Attempt, Deployment, Outcome
+from zoe_grpcd.core.backend import Deployment
 from zoe_grpcd.core.errors import Fault, Violation, ZoeError
+from zoe_grpcd.core.outcome import Attempt, Outcome
 from zoe_grpcd.rpc.statuses import CODES, code_of, message_of, status_of, trailers_of
 
 Code = grpc.StatusCode

@@ -17,7 +17,8 @@ from waiting import eventually
 
 from zoe.admin.v1 import admin_service_pb2
 from zoe.inference.v1 import inference_service_pb2 as pb
-from zoe_grpcd.core.domain import Backend, Delta
+from zoe_grpcd.core.answer import Delta
+from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.errors import Fault, UpstreamError
 
 CALLS = 300

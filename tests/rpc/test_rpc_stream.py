@@ -23,14 +23,7 @@ from waiting import eventually
 
 from zoe.inference.v1 import decision_pb2, response_pb2, routing_pb2
 from zoe.inference.v1 import inference_service_pb2 as pb
-from zoe_grpcd.core.domain import (
-    Delta,
-    Finish,
-    FinishReason,
-    Measured,
-    ToolDelta,
-    Usage,
-)
+from zoe_grpcd.core.answer import Delta, Finish, FinishReason, Measured, ToolDelta, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
 
 

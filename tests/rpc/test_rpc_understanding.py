@@ -5,7 +5,7 @@ from rpc.stage import Setting, Stage, asked, failed, said, staged, whole
 
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe.inference.v1 import spec_pb2
-from zoe_grpcd.core.domain import Verdict
+from zoe_grpcd.core.ask import Verdict
 from zoe_grpcd.core.reading import Shape
 
 

@@ -11,8 +11,9 @@ from waiting import eventually
 
 from zoe.admin.v1 import admin_service_pb2 as pb
 from zoe.admin.v1 import backend_pb2
-from zoe_grpcd.core.domain import Backend, LoadState
+from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.observation import LoadState
 
 COLD = LoadState.UNLOADED
 MIXED = Setting(

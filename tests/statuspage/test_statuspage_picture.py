@@ -13,16 +13,9 @@ from statuspage.pages import page_of
 
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe_grpcd.adapters.httpport import HttpPort
-from zoe_grpcd.core.domain import (
-    Completed,
-    Delta,
-    Finish,
-    FinishReason,
-    LoadState,
-    ModelStatus,
-    Timings,
-    Usage,
-)
+from zoe_grpcd.core.answer import Delta, Finish, FinishReason, Usage
+from zoe_grpcd.core.observation import LoadState, ModelStatus
+from zoe_grpcd.core.outcome import Completed, Timings
 from zoe_grpcd.core.statistics import Statistics
 from zoe_grpcd.core.tally import Ended, Series
 from zoe_grpcd.statuspage.history import History

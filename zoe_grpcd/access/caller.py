@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from zoe_grpcd.access.ledger import Ledger
+from zoe_grpcd.core.answer import Usage
+from zoe_grpcd.core.ask import Ask
 from zoe_grpcd.core.budget import Budget, until_tomorrow
-from zoe_grpcd.core.domain import Ask, Grant, Usage
 from zoe_grpcd.core.errors import Exhausted
 from zoe_grpcd.core.grants import narrow_ask
+from zoe_grpcd.core.licence import Grant
 from zoe_grpcd.core.quota import Quota
 from zoe_grpcd.core.rules import guessed_tokens
 from zoe_grpcd.core.usage import DecayedMean

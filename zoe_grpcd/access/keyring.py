@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from zoe_grpcd.access.caller import Caller, Clocks
 from zoe_grpcd.access.ledger import Ledger
-from zoe_grpcd.core.domain import Grant
 from zoe_grpcd.core.errors import PermissionDenied, Unauthenticated
+from zoe_grpcd.core.licence import Grant
 from zoe_grpcd.ports import StateStore
 
 log = logging.getLogger(__name__)

@@ -9,16 +9,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from zoe_grpcd.adapters.thinking import Thinking
-from zoe_grpcd.core.domain import (
-    Delta,
-    Event,
-    Finish,
-    FinishReason,
-    Measured,
-    TokenLogprob,
-    ToolDelta,
-    Usage,
-)
+from zoe_grpcd.core.answer import Delta, Event, Finish, FinishReason, Measured, TokenLogprob, ToolDelta, Usage
 
 REASONS: Final = {
     "stop": FinishReason.STOP,

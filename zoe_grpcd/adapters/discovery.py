@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from zoe_grpcd.adapters.inquiry import LLAMA_CPP_PYTHON, Inquiry, Reply, Unusable, record, text, together
-from zoe_grpcd.core.domain import Backend, Observation
+from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.observation import Observation
 from zoe_grpcd.ports import Probe
 
 log = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from zoe_grpcd.core import learned
+from zoe_grpcd.core.ask import Verdict
 from zoe_grpcd.core.classify import KeywordClassifier, Shape
-from zoe_grpcd.core.domain import Verdict
 from zoe_grpcd.core.intents import Intent
 from zoe_grpcd.core.meaning import Meaning, stands_alone, together
 from zoe_grpcd.core.reading import WINDOW

@@ -13,7 +13,8 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 
-from zoe_grpcd.core.domain import Json, Observation
+from zoe_grpcd.core.generation import Json
+from zoe_grpcd.core.observation import Observation
 
 MAX_BODY_BYTES = 16 << 20
 LLAMA_CPP_PYTHON = b"llama.cpp Python API"  # in the title of its /openapi.json, which it gives without harm

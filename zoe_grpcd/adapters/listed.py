@@ -6,7 +6,8 @@ The one rule: the service's own word comes first; what it does not tell, the lis
 from collections.abc import Mapping
 from dataclasses import replace
 
-from zoe_grpcd.core.domain import Backend, ModelStatus, Observation
+from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.observation import ModelStatus, Observation
 from zoe_grpcd.ports import Probe
 from zoe_grpcd.pricelist import LISTED_CAPABILITIES, Listing, listing, provider_of, service_of
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from zoe_grpcd.core.domain import Json
+from zoe_grpcd.core.generation import Json
 
 _TOOL: Final[Json] = {
     "type": "function",

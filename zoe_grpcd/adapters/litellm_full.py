@@ -12,9 +12,10 @@ from zoe_grpcd.adapters.answer import Answer
 from zoe_grpcd.adapters.dialects import CLOUD, DIALECTS
 from zoe_grpcd.adapters.dialects.openai import counted
 from zoe_grpcd.adapters.dialects.refusals import retry_delay, said, scrub
+from zoe_grpcd.core.answer import Event, Measured, Usage
 from zoe_grpcd.core.continuation import from_text
-from zoe_grpcd.core.domain import Call, Event, Json, Measured, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Json
 from zoe_grpcd.ports import Dialect
 
 SILENCE: Final = 3600.0  # seconds, and always the same: LiteLLM makes a new client for each other value

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from zoe_grpcd.core.domain import Call, Json
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Json
 from zoe_grpcd.ports import Dialect
 
 REMEMBERED: Final = 256  # parameter sets, and bodies without their messages

@@ -16,9 +16,10 @@ from zoe_grpcd.adapters.exchange import Address, Reply
 from zoe_grpcd.adapters.inquiry import in_words
 from zoe_grpcd.adapters.litellm_provider import Form, Provider
 from zoe_grpcd.adapters.reading import Reading
+from zoe_grpcd.core.answer import Event
 from zoe_grpcd.core.continuation import from_text
-from zoe_grpcd.core.domain import Call, Event, Json
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Json
 from zoe_grpcd.ports import Dialect
 
 KEEP_ALIVE: Final = 4.0  # seconds; llama-server and uvicorn close an idle connection after 5

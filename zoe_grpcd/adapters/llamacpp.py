@@ -30,7 +30,9 @@ from zoe_grpcd.adapters.inquiry import (
     together,
 )
 from zoe_grpcd.adapters.warmer import LoadRequest
-from zoe_grpcd.core.domain import Backend, Call, Json, LoadState, ModelStatus, Observation
+from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.generation import Call, Json
+from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 
 # What every llama-server does with any model that generates text.
 _ALWAYS = frozenset({"chat", "completion", "json_schema", "grammar", "logprobs"})

@@ -12,8 +12,11 @@ import aiohttp
 
 from zoe_grpcd.adapters.dialects.llamacpppython import LlamaCppPython
 from zoe_grpcd.adapters.inquiry import LLAMA_CPP_PYTHON, Inquiry, Unusable, observed, record, text
-from zoe_grpcd.core.domain import Backend, Call, Event, Json, Observation
+from zoe_grpcd.core.answer import Event
+from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Json
+from zoe_grpcd.core.observation import Observation
 from zoe_grpcd.ports import Dispatcher
 
 DIALECT: Final = LlamaCppPython()

@@ -25,7 +25,9 @@ from zoe_grpcd.adapters.inquiry import (
     together,
 )
 from zoe_grpcd.adapters.warmer import LoadRequest
-from zoe_grpcd.core.domain import Backend, Call, Json, LoadState, ModelStatus, Observation
+from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.generation import Call, Json
+from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 
 DEFAULT_CONTEXT_TOKENS = 4096  # where neither the server nor the Modelfile says anything
 _CAPABILITIES = {"completion": "chat", "thinking": "reasoning"}  # the others are named as here

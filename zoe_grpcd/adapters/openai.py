@@ -18,7 +18,9 @@ from zoe_grpcd.adapters.inquiry import (
     text,
     texts,
 )
-from zoe_grpcd.core.domain import Backend, Json, ModelStatus, Observation, Price
+from zoe_grpcd.core.backend import Backend, Price
+from zoe_grpcd.core.generation import Json
+from zoe_grpcd.core.observation import ModelStatus, Observation
 
 # How servers name the largest window: vLLM, OpenRouter and others, Groq, Mistral and LM Studio.
 _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_context_length")

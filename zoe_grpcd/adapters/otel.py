@@ -17,7 +17,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from zoe_grpcd.core.domain import Attempt, Completed, Decision, Outcome
+from zoe_grpcd.core.decision import Decision
+from zoe_grpcd.core.outcome import Attempt, Completed, Outcome
 from zoe_grpcd.core.trace import Trace, passable, read
 from zoe_grpcd.decisions import Entry
 

@@ -6,7 +6,7 @@ The one rule: their models are those that the operator names.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from zoe_grpcd.core.domain import ModelStatus, Observation
+from zoe_grpcd.core.observation import ModelStatus, Observation
 from zoe_grpcd.ports import Probe
 
 

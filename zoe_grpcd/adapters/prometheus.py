@@ -12,9 +12,11 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
+from zoe_grpcd.core.answer import Seam
+from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.calls import Calls
-from zoe_grpcd.core.domain import LoadState, Phase, Seam
 from zoe_grpcd.core.histogram import Histogram
+from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.tally import Count
 from zoe_grpcd.core.views import BackendReport
 

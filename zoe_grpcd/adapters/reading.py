@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from zoe_grpcd.adapters.answer import Answer
 from zoe_grpcd.adapters.framing import DONE, Lines, Malformed, payload
-from zoe_grpcd.core.domain import Event, Json, Measured, Usage
+from zoe_grpcd.core.answer import Event, Measured, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Json
 from zoe_grpcd.ports import Dialect
 
 MOST_TOKENS: Final = 1 << 16  # of one piece: more is no count

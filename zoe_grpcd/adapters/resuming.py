@@ -12,8 +12,9 @@ import aiohttp
 from zoe_grpcd.adapters.dialects.completion import LlamaCppCompletion, parsed
 from zoe_grpcd.adapters.inquiry import Inquiry, Unusable, records, text, together
 from zoe_grpcd.adapters.litellm_provider import Form
+from zoe_grpcd.core.answer import Event, Seam
 from zoe_grpcd.core.continuation import asked_before, from_text
-from zoe_grpcd.core.domain import Call, Event, Generation, Json, Seam
+from zoe_grpcd.core.generation import Call, Generation, Json
 from zoe_grpcd.ports import Dispatcher
 
 OPEN, CLOSE = "<think>", "</think>"

@@ -14,8 +14,9 @@ from zoe_grpcd.adapters.dialects.vllm import VLLMCompletion
 from zoe_grpcd.adapters.inquiry import Inquiry, Unusable, count, together
 from zoe_grpcd.adapters.litellm_provider import Form
 from zoe_grpcd.adapters.resuming import is_plain
+from zoe_grpcd.core.answer import Event, Seam
 from zoe_grpcd.core.continuation import asked_before, from_text
-from zoe_grpcd.core.domain import Call, Event, Json, Seam
+from zoe_grpcd.core.generation import Call, Json
 from zoe_grpcd.ports import Dispatcher
 
 DIALECT: Final = VLLMCompletion()

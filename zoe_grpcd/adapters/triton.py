@@ -25,7 +25,9 @@ from zoe_grpcd.adapters.inquiry import (
 )
 from zoe_grpcd.adapters.litellm_provider import Provider
 from zoe_grpcd.adapters.warmer import LoadRequest
-from zoe_grpcd.core.domain import Backend, Call, Json, LoadState, ModelStatus, Observation
+from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.generation import Call, Json
+from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 
 _CAPABILITIES: Final = frozenset({"chat", "completion"})
 _STATES: Final = {"READY": LoadState.LOADED, "LOADING": LoadState.LOADING, "UNAVAILABLE": LoadState.FAILED}

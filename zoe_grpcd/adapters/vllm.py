@@ -11,7 +11,9 @@ import aiohttp
 
 from zoe_grpcd.adapters.inquiry import Inquiry, Reply, count, observed, text, together
 from zoe_grpcd.adapters.warmer import LoadRequest
-from zoe_grpcd.core.domain import Backend, Call, Json, ModelStatus, Observation
+from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.generation import Call, Json
+from zoe_grpcd.core.observation import ModelStatus, Observation
 
 PATHS: Final = ("/health", "/v1/models", "/metrics", "/version")
 _AWAKE: Final = ("vllm:engine_sleep_state", 'sleep_state="awake"')

@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 
 from zoe_grpcd.adapters.inquiry import Inquiry, Unusable
-from zoe_grpcd.core.domain import Call, Json
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 from zoe_grpcd import config
 from zoe_grpcd.cli import BAD_CONFIG
 from zoe_grpcd.cli.tables import table
-from zoe_grpcd.core.domain import Json
+from zoe_grpcd.core.generation import Json
 from zoe_grpcd.core.key import Key
 from zoe_grpcd.recording.lines import FORMAT
 from zoe_grpcd.replay import Expected, Replay

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
-from zoe_grpcd.core.domain import Candidate, Deployment, Phase, Reason
+from zoe_grpcd.core.backend import Deployment, Phase
+from zoe_grpcd.core.decision import Candidate, Reason
 from zoe_grpcd.core.eligible import Question, held_for
 from zoe_grpcd.core.estimate import MANY
 from zoe_grpcd.core.key import Key

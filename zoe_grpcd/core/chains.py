@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from zoe_grpcd.core.domain import Reason
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.errors import Fault
 from zoe_grpcd.core.sizes import Bounds, size_bounds
 

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Protocol
 
 from zoe_grpcd.core import learned
-from zoe_grpcd.core.domain import Verdict
+from zoe_grpcd.core.ask import Verdict
 from zoe_grpcd.core.intents import CHAT, Intent
 from zoe_grpcd.core.phrases import Found, PhraseBook, parts_of, spelled, written_out
 from zoe_grpcd.core.reading import FACTS, SHORT_WORDS, Reading, Shape, read

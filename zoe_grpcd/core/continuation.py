@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from zoe_grpcd.core.domain import Ask, Backend, Call, Continuation, Generation, Json, Prefill, Seam, Usage
+from zoe_grpcd.core.answer import Seam, Usage
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.backend import Backend, Prefill
 from zoe_grpcd.core.estimate import Size
+from zoe_grpcd.core.generation import Call, Continuation, Generation, Json
 from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.views import DeploymentView, Snapshot
 

@@ -11,7 +11,8 @@ A caller's latency target is held against what is expected, the middle of it, si
 
 from statistics import NormalDist
 
-from zoe_grpcd.core.domain import Estimate, Limits
+from zoe_grpcd.core.ask import Limits
+from zoe_grpcd.core.decision import Estimate
 from zoe_grpcd.core.estimate import Z90
 from zoe_grpcd.core.views import DeploymentView
 

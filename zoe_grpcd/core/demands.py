@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from zoe_grpcd.core.domain import Ask
+from zoe_grpcd.core.ask import Ask
 from zoe_grpcd.core.rules import guessed_tokens
 from zoe_grpcd.core.sizes import Bounds
 

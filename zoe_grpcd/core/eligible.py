@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
+from zoe_grpcd.core.ask import NO_LIMITS, Ask, Limits
+from zoe_grpcd.core.backend import Backend, Phase
 from zoe_grpcd.core.budget import most_usd
 from zoe_grpcd.core.deadlines import too_slow
-from zoe_grpcd.core.domain import NO_LIMITS, Ask, Backend, Estimate, Limits, Locality, Phase, Reason
+from zoe_grpcd.core.decision import Estimate, Reason
 from zoe_grpcd.core.errors import Fault
 from zoe_grpcd.core.estimate import (
     Size,
@@ -24,6 +26,7 @@ from zoe_grpcd.core.estimate import (
     size_of,
 )
 from zoe_grpcd.core.key import Key
+from zoe_grpcd.core.licence import Locality
 from zoe_grpcd.core.resolve import Resolution
 from zoe_grpcd.core.tiers import Selection, Tier
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot

@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from zoe_grpcd.core.domain import Attempt
+from zoe_grpcd.core.outcome import Attempt
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,10 @@ import math
 from statistics import NormalDist
 from typing import NamedTuple
 
-from zoe_grpcd.core.domain import Ask, Estimate, LoadState
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.decision import Estimate
 from zoe_grpcd.core.learning import MOST_IMAGE_TOKENS
+from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.timetable import Shop, Task, loss_beside, play, wait_for_one
 from zoe_grpcd.core.views import BackendView, DeploymentView
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from zoe_grpcd.core.domain import Candidate, Decision
+from zoe_grpcd.core.decision import Candidate, Decision
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.fallback import is_open
 from zoe_grpcd.core.flip import flips, in_words

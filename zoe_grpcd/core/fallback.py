@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum, auto
 
-from zoe_grpcd.core.domain import Deployment, Reason
+from zoe_grpcd.core.backend import Deployment
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.eligible import Question, views_of, why_not
 from zoe_grpcd.core.errors import Fault
 from zoe_grpcd.core.sizes import size_in

@@ -12,7 +12,7 @@ What makes progress as its server tells (a load, a prompt that is being read) ge
 
 from dataclasses import dataclass
 
-from zoe_grpcd.core.domain import Estimate
+from zoe_grpcd.core.decision import Estimate
 from zoe_grpcd.core.learning import Timed
 
 FACTOR = 4.0

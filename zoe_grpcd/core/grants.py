@@ -10,8 +10,10 @@ from dataclasses import replace
 from fnmatch import translate
 from functools import lru_cache
 
-from zoe_grpcd.core.domain import Ask, Grant, Locality, Reason
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.errors import PermissionDenied
+from zoe_grpcd.core.licence import Grant, Locality
 from zoe_grpcd.core.line import RANKS
 from zoe_grpcd.core.naming import Models
 from zoe_grpcd.core.resolve import AUTO, Resolution

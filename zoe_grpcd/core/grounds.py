@@ -1,6 +1,6 @@
 """On which grounds a choice was made: the step of the hierarchy that decided, as a reason and in words."""
 
-from zoe_grpcd.core.domain import Reason
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.eligible import Question, views_of
 from zoe_grpcd.core.scoring import Choice
 from zoe_grpcd.core.views import Snapshot

@@ -5,8 +5,9 @@ The one rule: half a tool call, or half an object, is never delivered to who can
 
 from enum import Enum
 
+from zoe_grpcd.core.answer import Delta, Event, Seam, ToolDelta
+from zoe_grpcd.core.ask import Ask
 from zoe_grpcd.core.continuation import is_structured
-from zoe_grpcd.core.domain import Ask, Delta, Event, Seam, ToolDelta
 
 
 class Hold(Enum):

@@ -6,7 +6,7 @@ The one rule: joined, it reads as if nobody had been lost: nothing twice, and no
 from collections.abc import Sequence
 from dataclasses import replace
 
-from zoe_grpcd.core.domain import Delta, Event, Finish, FinishReason
+from zoe_grpcd.core.answer import Delta, Event, Finish, FinishReason
 
 
 class Joint:

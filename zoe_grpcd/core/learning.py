@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from zoe_grpcd.core.domain import Measured, Usage
+from zoe_grpcd.core.answer import Measured, Usage
 from zoe_grpcd.core.usage import DecayedMean, Window, numbers, quantile_of
 
 LOAD_BYTES_PER_SECOND = 400e6

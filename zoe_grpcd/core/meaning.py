@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp
 
+from zoe_grpcd.core.ask import Verdict
 from zoe_grpcd.core.classify import Opinion
-from zoe_grpcd.core.domain import Verdict
 from zoe_grpcd.core.learned import log_shares
 
 ALIKE = 0.6

@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
-from zoe_grpcd.core.domain import Ask, Backend, Call, Decision, Generation
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.decision import Decision
+from zoe_grpcd.core.generation import Call, Generation
 from zoe_grpcd.core.resolve import Resolution
 
 NONE: frozenset[str] = frozenset()

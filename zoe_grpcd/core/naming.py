@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from zoe_grpcd.core.chains import Chain, Step
-from zoe_grpcd.core.domain import Reason
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.tiers import Selection, Tier
 
 Models = Mapping[str, object]

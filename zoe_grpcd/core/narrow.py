@@ -5,8 +5,9 @@ Rule: a wish that nobody fulfils leaves all of them, so that nothing here ever r
 
 from collections.abc import Callable
 
-from zoe_grpcd.core.domain import Locality, Reason
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.eligible import Option, Question
+from zoe_grpcd.core.licence import Locality
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.rules import rank
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 from math import ceil
 from typing import NamedTuple
 
-from zoe_grpcd.core.domain import NO_LIMITS, Candidate, Phase, Reason
+from zoe_grpcd.core.ask import NO_LIMITS
+from zoe_grpcd.core.backend import Phase
+from zoe_grpcd.core.decision import Candidate, Reason
 from zoe_grpcd.core.eligible import Question, held_for
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.flip import winner_of

@@ -4,7 +4,7 @@ Rule: a sign only, which is held against its deployment (`core.breaker`). The ca
 have asked for just that; but one without end is ended.
 """
 
-from zoe_grpcd.core.domain import FinishReason
+from zoe_grpcd.core.answer import FinishReason
 from zoe_grpcd.core.transcript import Transcript
 
 GARBLED = "\ufffd"  # what stands for bytes that are no UTF-8

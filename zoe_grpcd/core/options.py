@@ -6,7 +6,7 @@ The one rule: a key is either the contract's, or another spelling of one of thos
 from collections.abc import Mapping
 from typing import Any, Final
 
-from zoe_grpcd.core.domain import Json
+from zoe_grpcd.core.generation import Json
 
 ALIASES: Final[Mapping[str, str]] = {
     "num_predict": "max_output_tokens",

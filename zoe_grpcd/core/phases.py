@@ -15,7 +15,7 @@ request; so after each probe the breaker has the last word. Draining outlasts ev
 
 from enum import StrEnum
 
-from zoe_grpcd.core.domain import Phase
+from zoe_grpcd.core.backend import Phase
 
 
 class Signal(StrEnum):

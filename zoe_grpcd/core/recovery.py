@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from zoe_grpcd.core.breaker import Whose
 from zoe_grpcd.core.continuation import Draft
-from zoe_grpcd.core.domain import Attempt, Outcome
 from zoe_grpcd.core.errors import (
     BackendFailed,
     BackendLost,
@@ -20,6 +19,7 @@ from zoe_grpcd.core.errors import (
     ZoeError,
 )
 from zoe_grpcd.core.key import Key
+from zoe_grpcd.core.outcome import Attempt, Outcome
 from zoe_grpcd.core.phases import Signal
 
 

@@ -2,8 +2,10 @@
 
 from math import ceil
 
+from zoe_grpcd.core.ask import NO_LIMITS, Limits
+from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.deadlines import measured_part, soonest
-from zoe_grpcd.core.domain import NO_LIMITS, Candidate, Estimate, Limits, Phase, Reason
+from zoe_grpcd.core.decision import Candidate, Estimate, Reason
 from zoe_grpcd.core.eligible import Question, gate_of, held_for, views_of
 from zoe_grpcd.core.errors import (
     ContextTooLong,

@@ -18,10 +18,11 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
+from zoe_grpcd.core.ask import Ask, Target
 from zoe_grpcd.core.chains import Chain, chain_for
 from zoe_grpcd.core.classify import Classifier, KeywordClassifier, Shape
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.demands import Wanted, implied, wanted
-from zoe_grpcd.core.domain import Ask, Reason, Target
 from zoe_grpcd.core.errors import InvalidRequest, ModelNotFound, NoHealthyBackend, Violation, ZoeError
 from zoe_grpcd.core.intents import CHAT, Intent
 from zoe_grpcd.core.naming import Models, Names

@@ -6,7 +6,8 @@ All rules that apply count: every demand has to be met, and what is preferred is
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from zoe_grpcd.core.domain import Ask, Backend
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.sizes import Bounds
 from zoe_grpcd.core.tiers import Selection
 

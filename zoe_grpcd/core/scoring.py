@@ -5,7 +5,7 @@ from operator import mul
 from typing import NamedTuple
 
 from zoe_grpcd.core.contest import Contest, Scores
-from zoe_grpcd.core.domain import Candidate, Reason, ScoreTerm
+from zoe_grpcd.core.decision import Candidate, Reason, ScoreTerm
 from zoe_grpcd.core.eligible import Gates, Option, Question, eligible_of, gate_of, views_of, why_not
 from zoe_grpcd.core.fallback import is_open
 from zoe_grpcd.core.key import Key

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from zoe_grpcd.core.domain import Decision
+from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.tally import Count, Ended
 
 SLOT = 10.0

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from zoe_grpcd.core.domain import Attempt, Completed, Decision
+from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.histogram import Histogram
+from zoe_grpcd.core.outcome import Attempt, Completed
 
 MOST_SERIES = 1_000
 """How many series are told apart; a tally is a kilobyte or less."""

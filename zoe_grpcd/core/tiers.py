@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.chains import Condition
-from zoe_grpcd.core.domain import Backend, Reason
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.sizes import Bounds
 from zoe_grpcd.core.views import DeploymentView
 

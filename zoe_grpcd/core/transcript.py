@@ -4,26 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 
+from zoe_grpcd.core.answer import Delta, Event, Finish, FinishReason, Measured, Usage
+from zoe_grpcd.core.backend import FREE, Price
 from zoe_grpcd.core.continuation import NOTHING_YET, Draft, joined
-from zoe_grpcd.core.domain import (
-    FREE,
-    Attempt,
-    Candidate,
-    Completed,
-    Delta,
-    Event,
-    Finish,
-    FinishReason,
-    Measured,
-    Outcome,
-    Price,
-    Timings,
-    Usage,
-)
+from zoe_grpcd.core.decision import Candidate
 from zoe_grpcd.core.errors import UpstreamError
 from zoe_grpcd.core.estimate import Size
 from zoe_grpcd.core.hold import Hold
 from zoe_grpcd.core.learning import IMAGE_TOKENS, Lesson
+from zoe_grpcd.core.outcome import Attempt, Completed, Outcome, Timings
 
 NOT_MEASURED = Measured()
 LETTERS = 4  # of a token

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zoe_grpcd.core.domain import Backend, Deployment, LoadState, Phase, Prefill, Reason
+from zoe_grpcd.core.backend import Backend, Deployment, Phase, Prefill
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.key import Key
+from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.timetable import Played, Shop, Task
 from zoe_grpcd.core.turns import Owed, Scope
 

@@ -9,21 +9,14 @@ from dataclasses import replace
 from math import inf
 
 from zoe_grpcd.core import phases
+from zoe_grpcd.core.backend import Backend, Deployment, ModelFacts, Phase, Prefill
 from zoe_grpcd.core.breaker import Caution
-from zoe_grpcd.core.domain import (
-    Backend,
-    Deployment,
-    Estimate,
-    LoadState,
-    ModelFacts,
-    Observation,
-    Phase,
-    Prefill,
-    Progress,
-)
+from zoe_grpcd.core.decision import Estimate
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.learning import Lesson, Timed, seconds_of_service
+from zoe_grpcd.core.observation import LoadState, Observation
 from zoe_grpcd.core.phases import Signal
+from zoe_grpcd.core.progress import Progress
 from zoe_grpcd.core.recovery import AFTER
 from zoe_grpcd.core.turns import Owed, Scope, Turn, remembered
 from zoe_grpcd.core.views import BackendReport, DeploymentView, Snapshot

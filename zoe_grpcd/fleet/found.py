@@ -6,7 +6,8 @@ The rule: a probe, a request and the server as a whole may each show a load, and
 from collections.abc import Callable
 from dataclasses import replace
 
-from zoe_grpcd.core.domain import Deployment, LoadState, ModelStatus, Observation
+from zoe_grpcd.core.backend import Deployment
+from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.fleet.probes import is_meant
 from zoe_grpcd.fleet.state import Host, Lease, Served
 

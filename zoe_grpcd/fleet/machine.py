@@ -6,7 +6,7 @@ The rule: backends whose addresses name the same host are neighbours; what is co
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from zoe_grpcd.core.domain import Backend
+from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.speed import Speed
 
 LOOPBACK = "localhost"

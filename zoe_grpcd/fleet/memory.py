@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
-from zoe_grpcd.core.domain import Backend
+from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.learning import Learned, Spread
 from zoe_grpcd.core.speed import Speed
 from zoe_grpcd.core.usage import DecayedMean

@@ -6,8 +6,9 @@ from math import ceil, inf
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from zoe_grpcd.core.backend import Backend, Phase
 from zoe_grpcd.core.breaker import WELL
-from zoe_grpcd.core.domain import Backend, LoadState, ModelStatus, Observation, Phase
+from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.views import BackendReport, BackendView, DeploymentView, Known, ModelReport
 from zoe_grpcd.fleet.state import Host, Served, load_left

@@ -1,6 +1,7 @@
 """What a probe's observation says of a backend, beyond what stands in it."""
 
-from zoe_grpcd.core.domain import Deployment, ModelStatus, Observation
+from zoe_grpcd.core.backend import Deployment
+from zoe_grpcd.core.observation import ModelStatus, Observation
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.fleet.state import Host
 

@@ -8,23 +8,13 @@ from collections.abc import Callable, Sequence
 from math import inf
 from operator import attrgetter
 
+from zoe_grpcd.core.backend import FREE, Backend, Deployment, ModelFacts, Phase, Prefill, Price
 from zoe_grpcd.core.breaker import Breaker
 from zoe_grpcd.core.contention import ALONE, NONE, Company, Contention
-from zoe_grpcd.core.domain import (
-    FREE,
-    Backend,
-    Deployment,
-    Estimate,
-    LoadState,
-    ModelFacts,
-    ModelStatus,
-    Observation,
-    Phase,
-    Prefill,
-    Price,
-)
+from zoe_grpcd.core.decision import Estimate
 from zoe_grpcd.core.estimate import MANY
 from zoe_grpcd.core.learning import Learned
+from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.core.sizes import size_in
 from zoe_grpcd.core.speed import Speed
 from zoe_grpcd.core.timetable import USUAL, Shop, Task

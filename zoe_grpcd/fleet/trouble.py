@@ -8,7 +8,7 @@ from math import ceil, inf
 from typing import NamedTuple
 
 from zoe_grpcd.core.breaker import Breaker, Caution, Standing, Whose
-from zoe_grpcd.core.domain import Reason
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.phases import Signal
 
 # Whoever sleeps until the end of a pause may wake so much earlier (seconds).

@@ -9,7 +9,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from zoe_grpcd.core.domain import Json
+from zoe_grpcd.core.generation import Json
 
 
 def encoded(line: Json) -> bytes:

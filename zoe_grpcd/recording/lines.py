@@ -14,8 +14,10 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
-from zoe_grpcd.core.domain import NO_LIMITS, Ask, Backend, Deployment, Generation, Json, Target, Verdict
+from zoe_grpcd.core.ask import NO_LIMITS, Ask, Target, Verdict
+from zoe_grpcd.core.backend import Backend, Deployment
 from zoe_grpcd.core.eligible import Question
+from zoe_grpcd.core.generation import Generation, Json
 from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 

@@ -13,17 +13,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from zoe_grpcd.core.domain import (
-    Ask,
-    Completed,
-    Delta,
-    Event,
-    FinishReason,
-    Json,
-    Seam,
-    Switched,
-    ToolDelta,
-)
+from zoe_grpcd.core.answer import Delta, Event, FinishReason, Seam, ToolDelta
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.generation import Json
+from zoe_grpcd.core.outcome import Completed, Switched
 from zoe_grpcd.decisions import Entry
 from zoe_grpcd.recording.file import LineFile, encoded
 from zoe_grpcd.recording.writer import Writer

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zoe_grpcd import __version__
-from zoe_grpcd.core.domain import Decision, Deployment, Json
+from zoe_grpcd.core.backend import Deployment
+from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.eligible import Question
+from zoe_grpcd.core.generation import Json
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.recording.file import LineFile, encoded
 from zoe_grpcd.recording.lines import FORMAT, Changes, ask_line

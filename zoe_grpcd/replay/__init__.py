@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zoe_grpcd.core.domain import Ask, Grant, Json
+from zoe_grpcd.core.ask import Ask
 from zoe_grpcd.core.eligible import Question, question_of
 from zoe_grpcd.core.errors import ZoeError
 from zoe_grpcd.core.estimate import estimate
+from zoe_grpcd.core.generation import Json
 from zoe_grpcd.core.grants import catalogue, narrowed
 from zoe_grpcd.core.key import Key
+from zoe_grpcd.core.licence import Grant
 from zoe_grpcd.core.scoring import choose
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.recording.lines import FORMAT, Deltas, ask_of

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from zoe_grpcd.core.domain import Backend, Deployment, ModelFacts
+from zoe_grpcd.core.backend import Backend, Deployment, ModelFacts
 from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 from zoe_grpcd.recording.lines import auto_of

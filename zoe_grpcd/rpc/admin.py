@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from zoe.admin.v1 import admin_service_pb2 as pb
 from zoe.admin.v1 import backend_pb2
-from zoe_grpcd.core.domain import Phase
+from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.errors import NotFound, Unimplemented
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.views import BackendReport

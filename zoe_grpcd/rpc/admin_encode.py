@@ -6,7 +6,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from zoe.admin.v1 import backend_pb2 as pb
-from zoe_grpcd.core.domain import Phase
+from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.views import BackendReport, ModelReport
 
 WallTime = Callable[[float], float]

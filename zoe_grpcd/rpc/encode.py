@@ -10,26 +10,11 @@ from google.protobuf.duration_pb2 import Duration
 
 from zoe.inference.v1 import decision_pb2, message_pb2, response_pb2, routing_pb2
 from zoe.inference.v1 import inference_service_pb2 as pb
-from zoe_grpcd.core.domain import (
-    Attempt,
-    Candidate,
-    Completed,
-    Decision,
-    Delta,
-    Estimate,
-    FinishReason,
-    Moved,
-    Outcome,
-    Progress,
-    Reason,
-    Seam,
-    Switched,
-    Timings,
-    TokenLogprob,
-    ToolDelta,
-    Usage,
-)
+from zoe_grpcd.core.answer import Delta, FinishReason, Seam, TokenLogprob, ToolDelta, Usage
+from zoe_grpcd.core.decision import Candidate, Decision, Estimate, Reason
 from zoe_grpcd.core.errors import Fault
+from zoe_grpcd.core.outcome import Attempt, Completed, Moved, Outcome, Switched, Timings
+from zoe_grpcd.core.progress import Progress
 
 _REASONS = {reason: decision_pb2.Reason.Value(f"REASON_{reason}") for reason in Reason}
 _FINISH = {finish: response_pb2.FinishReason.Value(f"FINISH_REASON_{finish}") for finish in FinishReason}

@@ -8,8 +8,8 @@ from typing import Any
 from jsonschema.exceptions import SchemaError
 from jsonschema.validators import Draft202012Validator, validator_for
 
-from zoe_grpcd.core.domain import Json
 from zoe_grpcd.core.errors import InvalidRequest, Violation
+from zoe_grpcd.core.generation import Json
 
 # A check takes 2 us a character, and holds up everybody.
 LARGEST_CHECKED = 16 * 1024

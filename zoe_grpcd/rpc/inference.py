@@ -8,8 +8,12 @@ from dataclasses import dataclass
 import grpc
 
 from zoe.inference.v1 import inference_service_pb2 as pb
-from zoe_grpcd.core.domain import Ask, Completed, Decision, Delta, Event, Moved, Progress, Switched, ToolDelta
+from zoe_grpcd.core.answer import Delta, Event, ToolDelta
+from zoe_grpcd.core.ask import Ask
+from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.errors import Exhausted, Unimplemented
+from zoe_grpcd.core.outcome import Completed, Moved, Switched
+from zoe_grpcd.core.progress import Progress
 from zoe_grpcd.core.resolve import reads_intent, shape_of
 from zoe_grpcd.decisions import Entry
 from zoe_grpcd.patience import Patience

@@ -8,8 +8,11 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 
 from zoe.inference.v1 import routing_pb2, spec_pb2
-from zoe_grpcd.core.domain import NO_LIMITS, Ask, Generation, Json, Limits, Locality, Seam, Target
+from zoe_grpcd.core.answer import Seam
+from zoe_grpcd.core.ask import NO_LIMITS, Ask, Limits, Target
 from zoe_grpcd.core.errors import Violation
+from zoe_grpcd.core.generation import Generation, Json
+from zoe_grpcd.core.licence import Locality
 from zoe_grpcd.core.options import forbidden
 from zoe_grpcd.core.strategies import STRATEGIES
 from zoe_grpcd.rpc.fields import Violations, plain

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from zoe.inference.v1 import message_pb2 as pb
-from zoe_grpcd.core.domain import Json
+from zoe_grpcd.core.generation import Json
 from zoe_grpcd.rpc.fields import Violations
 from zoe_grpcd.rpc.parse_images import image_of, is_address
 from zoe_grpcd.rpc.parse_tools import NAME_RULE, TOOL_NAME

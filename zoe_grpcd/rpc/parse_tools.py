@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from zoe.inference.v1 import message_pb2 as pb
-from zoe_grpcd.core.domain import Json
+from zoe_grpcd.core.generation import Json
 from zoe_grpcd.rpc.fields import Violations
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

@@ -8,7 +8,7 @@ from zoe.admin.v1 import admin_service_pb2 as pb
 from zoe.admin.v1 import stats_pb2
 from zoe_grpcd import __version__
 from zoe_grpcd.core.calls import Calls
-from zoe_grpcd.core.domain import Reason
+from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.errors import InvalidRequest, Violation
 from zoe_grpcd.core.histogram import Histogram
 from zoe_grpcd.core.statistics import HOUR, Span

@@ -10,8 +10,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from zoe.inference.v1 import error_pb2
 from zoe_grpcd.core import errors
-from zoe_grpcd.core.domain import Attempt
 from zoe_grpcd.core.errors import ZoeError
+from zoe_grpcd.core.outcome import Attempt
 from zoe_grpcd.rpc import encode
 
 DOMAIN = "zoe-grpcd"

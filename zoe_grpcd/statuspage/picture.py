@@ -6,7 +6,8 @@ Rule: a decision's explanation stays out, since it quotes what was said; the rea
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from zoe_grpcd.core.domain import Candidate, Phase
+from zoe_grpcd.core.backend import Phase
+from zoe_grpcd.core.decision import Candidate
 from zoe_grpcd.core.views import BackendReport, ModelReport
 from zoe_grpcd.decisions import Entry
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from zoe_grpcd.adapters.dialects.openai import OpenAI
 from zoe_grpcd.adapters.dialects.refusals import Sign, sign
-from zoe_grpcd.core.domain import Call, Json
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Json
 
 # Options of a backend that are the service's business alone.
 PASSED_ON: Final = frozenset(

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from zoe_grpcd.adapters.dialects.llamacpp import LlamaCpp
 from zoe_grpcd.adapters.dialects.openai import broken, measured
-from zoe_grpcd.core.domain import Call, Json, Usage
+from zoe_grpcd.core.answer import Usage
+from zoe_grpcd.core.generation import Call, Json
 from zoe_grpcd.ports import RawFacts
 
 _ENDS: Final = {"eos": "stop", "word": "stop", "limit": "length"}

@@ -5,8 +5,9 @@ from types import MappingProxyType
 
 from zoe_grpcd.adapters.dialects.openai import OpenAI, copied, parameters
 from zoe_grpcd.adapters.dialects.refusals import sign
-from zoe_grpcd.core.domain import Call, Generation, Json, Usage
+from zoe_grpcd.core.answer import Usage
 from zoe_grpcd.core.errors import Fault
+from zoe_grpcd.core.generation import Call, Generation, Json
 from zoe_grpcd.ports import RawFacts
 
 

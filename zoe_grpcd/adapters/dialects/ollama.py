@@ -6,8 +6,9 @@ from typing import Any, Final
 from zoe_grpcd.adapters.dialects.llamacpp import known
 from zoe_grpcd.adapters.dialects.openai import broken, copied
 from zoe_grpcd.adapters.dialects.refusals import refusal, sign
-from zoe_grpcd.core.domain import Call, Generation, Json, Measured, Usage
+from zoe_grpcd.core.answer import Measured, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Generation, Json
 from zoe_grpcd.ports import RawFacts
 
 # LiteLLM's mapping of these is right; its frequency_penalty would become Ollama's repeat_penalty, another thing

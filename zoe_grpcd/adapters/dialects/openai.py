@@ -5,8 +5,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from zoe_grpcd.adapters.dialects.refusals import Sign, refusal, said, sign
-from zoe_grpcd.core.domain import Call, Generation, Json, Measured, Usage
+from zoe_grpcd.core.answer import Measured, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Generation, Json
 from zoe_grpcd.ports import RawFacts
 
 # the contract's name -> OpenAI's; LiteLLM maps these on to what the provider wants

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from zoe_grpcd.adapters.dialects.completion import parsed
 from zoe_grpcd.adapters.dialects.openai import broken, copied
 from zoe_grpcd.adapters.dialects.refusals import Sign, refusal, sign
-from zoe_grpcd.core.domain import Call, Generation, Json
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.core.generation import Call, Generation, Json
 from zoe_grpcd.ports import RawFacts
 
 _SAMPLING: Final = "temperature top_p min_p top_k frequency_penalty presence_penalty repetition_penalty seed logit_bias".split()

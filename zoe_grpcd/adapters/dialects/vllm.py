@@ -6,8 +6,8 @@ from typing import Final
 
 from zoe_grpcd.adapters.dialects.openai import OpenAI
 from zoe_grpcd.adapters.dialects.refusals import Sign, sign
-from zoe_grpcd.core.domain import Call, Generation, Json
 from zoe_grpcd.core.errors import Fault
+from zoe_grpcd.core.generation import Call, Generation, Json
 from zoe_grpcd.ports import RawFacts
 
 PRIORITIES: Final[Mapping[str, int]] = {"critical": -2, "high": -1, "low": 1, "batch": 2}
