@@ -1,4 +1,4 @@
-"""The README's file with rules for everything, in front of real servers."""
+"""The file with rules for everything in docs/deciding.md, in front of real servers."""
 
 import re
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_
 from zoe_grpcd.localbackends.ollama import OllamaModel, create_model, start_ollama
 from zoe_grpcd.localbackends.servers import Server
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "deciding.md"
 CODE = "Write a Python function that reverses a list"
 BRIEF: dict[str, Any] = {"max_output_tokens": 5}
 
 
 def sections() -> dict[str, Any]:
-    """The configuration of the README that has chains."""
-    blocks = re.findall(r"^```yaml\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    """The configuration of the page that has chains."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     (text,) = (block for block in blocks if "fallback_chains" in block)
     config: dict[str, Any] = yaml.safe_load(text)
     return config
