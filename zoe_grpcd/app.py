@@ -18,6 +18,7 @@ from zoe_grpcd.config import Config, Loaded, Source
 from zoe_grpcd.config.address import is_local
 from zoe_grpcd.core.calls import Calls
 from zoe_grpcd.fleet import Fleet
+from zoe_grpcd.healing import Healing
 from zoe_grpcd.keeper import Keeper
 from zoe_grpcd.logs import set_level
 from zoe_grpcd.monitor import Monitor
@@ -95,6 +96,7 @@ class Daemon:
         self._roster = Roster(settings, self._fleet, self._monitor, self._resources)
         self._router = self._router_of(settings)
         self._warming = Warming(self._fleet, settings.rules, self._roster.warmers, self._around)
+        self._healing = Healing(self._fleet, self._roster.warmers, self._around)
         self._settings = settings
         self._embeddings = _embeddings_of(config, settings)
         self._store = store_of(config.state.url.get_secret_value() if config.state.url else "")
@@ -256,7 +258,7 @@ class Daemon:
         """Ends what goes on beside them."""
         for task in self._reloads:
             task.cancel()
-        await asyncio.gather(self._router.close(), self._warming.close())
+        await asyncio.gather(self._router.close(), self._warming.close(), self._healing.close())
         if self._embeddings is not None:
             self._embeddings.close()
 

@@ -55,7 +55,8 @@ class Warmer(Protocol):
         """Returns when the model of the call, which has no messages, is in memory; raises `UpstreamError`.
 
         `keep_alive`: seconds without requests, less than 0 for as long as the server lives; None: as the call's options
-        say. Sets no limit on its own time.
+        say. With 0 nothing is loaded, and a model that is in memory leaves it when the last request there has ended.
+        Sets no limit on its own time.
         """
         ...
 

@@ -25,6 +25,7 @@ from zoe_grpcd.fleet.machine import Machine, machine_of
 from zoe_grpcd.fleet.memory import Memory
 from zoe_grpcd.fleet.pictures import Gallery, backend_view_of, gallery_of, report_of, view_of, window_of
 from zoe_grpcd.fleet.probes import foreign_of, signal_of
+from zoe_grpcd.fleet.stalls import is_left_alone, note_silence, stalled_on
 from zoe_grpcd.fleet.state import COLD, Host, Lease, Served, load_left
 from zoe_grpcd.fleet.trouble import Trouble
 
@@ -238,6 +239,8 @@ class Fleet:
         excused = error.fault is Fault.TIMEOUT and still_loads(host, lease, now)
         if not excused:
             self._hold_against(host, lease, error, now)
+            if error.fault is Fault.TIMEOUT:
+                note_silence(host, lease)
         revision = self.revision
         shown = () if after.signal is None else (after.signal,)
         # that nothing is held against it does not end a suspicion
@@ -383,6 +386,8 @@ class Fleet:
             host.view = None
             self._snapshot = None
         served = host.served.get(lease.deployment.model) if host else None
+        if served is not None:
+            served.stalls = 0
         if host and served is not None and served.loading_since is not None:
             served.loading_since = None
             if served.status:
@@ -605,6 +610,27 @@ class Fleet:
         """It answers nothing until it is woken."""
         host = self._hosts[name]
         return host.phase is Phase.DOWN and host.observation is not None and host.observation.sleeping
+
+    def stalled(self, name: str) -> Deployment | None:
+        """A model there that is in memory and has stopped answering; None: there is none."""
+        host = self._hosts.get(name)
+        return None if host is None or host.phase is Phase.DOWN else stalled_on(host)
+
+    def is_left_alone(self, deployment: Deployment) -> bool:
+        """Nothing of ours is in flight for its model there, and nothing of others is seen on its backend."""
+        return is_left_alone(self._hosts[deployment.backend], deployment)
+
+    def unloaded(self, deployment: Deployment, now: float) -> None:
+        """It had stopped answering, and was dropped from memory: another process will load it."""
+        host = self._hosts.get(deployment.backend)
+        served = host.served.get(deployment.model) if host else None
+        if host is None or served is None:
+            return
+        served.stalls, served.unloaded_at = 0, now
+        if host.trouble is not None:
+            host.trouble.restarted(deployment.model, now)
+            self._signal(host, "", now, *self._held(host, now))
+        self._changed(host)
 
     def changes_in(self, name: str, now: float) -> float:
         """Seconds until something that is held against it ends or changes by itself; inf: not with time."""

@@ -11,6 +11,7 @@ from zoe_grpcd.core.breaker import WELL
 from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.views import BackendReport, BackendView, DeploymentView, Known, ModelReport
+from zoe_grpcd.fleet.stalls import unloads_in_words
 from zoe_grpcd.fleet.state import Host, Served, load_left
 from zoe_grpcd.fleet.trouble import NO_BAR
 
@@ -135,11 +136,12 @@ def report_of(host: Host, now: float) -> BackendReport:
     windows = [s.learned.ttft for s in host.served.values()]
     ttft = [(window.quantile(0.5, now), window.quantile(0.95, now)) for window in windows]
     held = host.trouble.words(now) if host.trouble is not None else ""
+    words = (_left(host), host.detail, held, _load_in_words(host, now), unloads_in_words(host, now))
     success = min((s.learned.success.at(now) for s in host.served.values()), default=1.0)
     return BackendReport(
         host.backend,
         host.phase,
-        ". ".join(text for text in (_left(host), host.detail, held, _load_in_words(host, now)) if text),
+        ". ".join(text for text in words if text),
         host.since,
         tuple(_model_report(served, host, now) for _, served in sorted(host.served.items())),
         in_flight=len(host.leases),

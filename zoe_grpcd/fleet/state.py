@@ -111,7 +111,9 @@ class Served:
         "loading_since",
         "prefill",
         "served",
+        "stalls",
         "status",
+        "unloaded_at",
         "used_at",
         "view",
     )
@@ -127,6 +129,8 @@ class Served:
         self.prefill: Prefill | None = None  # as it was seen; None: not yet
         self.asked = Decayed(DEMAND_HALF_LIFE)
         self.used_at = 0.0
+        self.stalls = 0  # in a row; see `fleet.stalls`
+        self.unloaded_at: float | None = None  # for those
 
     def succeed(self, former: "Served") -> None:
         """Takes over what is under way from the one before it, if that was the same model, set up otherwise."""
@@ -134,6 +138,7 @@ class Served:
             return
         self.status = self.status or former.status
         self.served, self.used_at = former.served, former.used_at
+        self.stalls, self.unloaded_at = former.stalls, former.unloaded_at
         self.loading_since, self.prefill = former.loading_since, former.prefill
 
     def has_begun(self, now: float) -> bool:

@@ -83,6 +83,12 @@ class Trouble:
         for breaker in self._breakers():
             breaker.came_back(now)
 
+    def restarted(self, model: str, now: float) -> None:
+        """Another process runs a model: what it failed with before says nothing of that one, which gets its trial."""
+        for breaker in (self._server, self._models.get(model)):
+            if breaker is not None:
+                breaker.came_back(now)
+
     def begin(self, model: str, now: float) -> tuple[Breaker, ...]:
         """A request goes there: the breakers that it is the trial of."""
         breakers = (self._server, self._models.get(model))
