@@ -5,6 +5,7 @@ install. Every server has one thread and a model of a few MB.
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -50,6 +51,12 @@ def _grpc_outlives_all_tests() -> None:
     a test that had nothing to do with gRPC has hung so (grpcio 1.85).
     """
     grpc.aio.init_grpc_aio()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_ends_what_tests_start() -> None:
+    """A shell without job control lets what it starts in the background ignore it, and so all that is started there."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

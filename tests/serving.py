@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from waiting import eventually, wait_until
+from waiting import LONG, eventually, wait_until
 
 from zoe.admin.v1.admin_service_pb2 import ListBackendsRequest, ListModelsRequest
 from zoe.admin.v1.backend_pb2 import Backend, LoadState, Model, ServedModel
@@ -135,7 +135,7 @@ class Daemon:
         """Sends it a signal."""
         self.process.send_signal(number)
 
-    def ended(self, within: float = 10.0) -> int:
+    def ended(self, within: float = LONG) -> int:
         """Waits for its end; returns the exit status."""
         return self.process.wait(within)
 
@@ -195,20 +195,20 @@ class Daemon:
     def backends(self) -> dict[str, Backend]:
         """All backends by name."""
         with Client(self.target, admin_target=self.admin_target) as client:
-            listing = client.admin.ListBackends(ListBackendsRequest(), timeout=10)
+            listing = client.admin.ListBackends(ListBackendsRequest(), timeout=LONG)
         return {backend.name: backend for backend in listing.backends}
 
     def models(self) -> dict[str, Model]:
         """All models by name."""
         with Client(self.target, admin_target=self.admin_target) as client:
-            listing = client.admin.ListModels(ListModelsRequest(), timeout=10)
+            listing = client.admin.ListModels(ListModelsRequest(), timeout=LONG)
         return {model.model: model for model in listing.models}
 
     def state(self, name: str) -> str:
         """A backend's state, as READY."""
         return Backend.State.Name(self.backends()[name].state).removeprefix("STATE_")
 
-    async def becomes(self, name: str, state: str, within: float = 5.0) -> None:
+    async def becomes(self, name: str, state: str, within: float = LONG) -> None:
         """Returns when a backend is in that state."""
         await eventually(lambda: self.state(name) == state, within)
 

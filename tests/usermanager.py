@@ -98,7 +98,7 @@ class UserManager:
         self.runtime = Path(f"/proc/{self._process.pid}/root{RUNTIME}")  # seen from outside
         self.home = self.runtime / "home"
         try:
-            wait_until((self.runtime / "systemd" / "private").exists, 20)
+            wait_until((self.runtime / "systemd" / "private").exists)
         except BaseException:
             self.__exit__()
             raise
@@ -107,10 +107,10 @@ class UserManager:
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(20)
+            self._process.wait(60)
         (self._group / "cgroup.kill").write_text("1")  # the journal, and whatever should not be left
         self._process.wait()
-        wait_until(lambda: "populated 0" in (self._group / "cgroup.events").read_text(), 10)
+        wait_until(lambda: "populated 0" in (self._group / "cgroup.events").read_text())
         for group in sorted(self._group.rglob("*/"), reverse=True):
             if group.is_dir():
                 group.rmdir()
@@ -142,7 +142,7 @@ class UserManager:
     def journal(self, *words: str) -> str:
         """What the journal has."""
         argv = ["nsenter", "--mount", f"--target={self._process.pid}", "journalctl", "--no-pager", *words]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False).stdout
+        return subprocess.run(argv, capture_output=True, text=True, timeout=100, check=False).stdout
 
     def write(self, path: str, text: str) -> Path:
         """Writes a file below the user's home."""

@@ -8,13 +8,16 @@ from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 POLL = 0.01  # seconds
+LONG = (
+    30.0  # seconds that nothing takes, however busy the machine is: whoever waits so long has found a mistake
+)
 
 
 @overload
 async def eventually(condition: Callable[[], Awaitable[T]], within: float = ...) -> T: ...
 @overload
 async def eventually(condition: Callable[[], T], within: float = ...) -> T: ...
-async def eventually(condition: Callable[[], Any], within: float = 5.0) -> Any:
+async def eventually(condition: Callable[[], Any], within: float = LONG) -> Any:
     """Returns the condition's value as soon as it is true; the condition may be a coroutine function.
 
     Raises:
@@ -31,7 +34,7 @@ async def eventually(condition: Callable[[], Any], within: float = 5.0) -> Any:
         await asyncio.sleep(POLL)
 
 
-def wait_until(condition: Callable[[], T], within: float = 5.0) -> T:
+def wait_until(condition: Callable[[], T], within: float = LONG) -> T:
     """The same for tests that have no event loop."""
     deadline = time.monotonic() + within
     while not (value := condition()):

@@ -75,7 +75,7 @@ class Stage:
                 except ZoeError:
                     return False
 
-            await eventually(is_first, 20)
+            await eventually(is_first)
         self.proxies[name].strike(fault)
 
     async def ask(self, model: str, *, streamed: bool, **options: Any) -> Heard:

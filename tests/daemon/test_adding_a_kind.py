@@ -79,7 +79,7 @@ def test_a_kind_that_was_added_as_the_page_says_serves_requests(tmp_path: Path) 
         daemon = Daemon(folder, config, environment())
         daemon.argv = ["env", "-C", str(tmp_path), *daemon.argv]  # where Python finds the copy first
         with daemon:
-            wait_until(lambda: daemon.state("bird") == "READY", 20)
+            wait_until(lambda: daemon.state("bird") == "READY")
             bird = daemon.backends()["bird"]
             assert (bird.kind, bird.state_detail, bird.load.max_in_flight) == ("parrot", "parrot 1.0", 3)
             assert [(model.model, model.context_tokens) for model in bird.models] == [("polly", 512)]

@@ -111,7 +111,7 @@ async def reasons(client: AsyncClient, model: str = "twin") -> dict[str, list[st
 async def health(daemon: Daemon, model: str) -> int:
     async with grpc.aio.insecure_channel(daemon.target) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        reply = await stub.Check(health_pb2.HealthCheckRequest(service=f"model/{model}"), timeout=10)
+        reply = await stub.Check(health_pb2.HealthCheckRequest(service=f"model/{model}"), timeout=30)
         return int(reply.status)
 
 
@@ -162,7 +162,7 @@ async def _tries_until(client: AsyncClient, done: Callable[[], bool]) -> Counter
         answers.append(await asked(client))
         return done()
 
-    await eventually(is_done, 20)
+    await eventually(is_done)
     return tried(answers)
 
 
@@ -194,7 +194,7 @@ async def test_when_nobody_else_may_serve_it_is_tried_all_the_same(house: House)
 
 
 async def test_who_limits_our_rate_is_left_alone_for_as_long_as_it_says(house: House) -> None:
-    house.proxy.strike(Fault(How.ERROR, status=429, retry_after="30"))
+    house.proxy.strike(Fault(How.ERROR, status=429, retry_after="120"))
     with house.serve() as daemon:
         async with daemon.aclient() as client:
             assert tried([await asked(client)]) == {("sick", "FAILED"): 1, ("well", "OK"): 1}
@@ -208,7 +208,7 @@ async def test_who_limits_our_rate_is_left_alone_for_as_long_as_it_says(house: H
                 "RATE_LIMITED",
             )
             assert refused.value.retry_after is not None
-            assert 10 < refused.value.retry_after <= 30
+            assert 30 < refused.value.retry_after <= 120
             assert tried([await asked(client, "alone")]) == {("sick", "OK"): 1}  # another deployment of it
         assert daemon.state("sick") == "READY"
         assert "twin: it limits our rate; next request in" in _detail(daemon)
@@ -227,7 +227,7 @@ async def test_a_second_server_is_asked_while_the_first_is_silent(house: House, 
                 answer = await asked(client, hedge_after=0.05)
             assert tried([answer]) == {("sick", "CANCELLED"): 1, ("well", "OK"): 1}
             assert answer.decision.chosen.backend == "well"
-            await eventually(lambda: house.proxy.open == 0, 1)
+            await eventually(lambda: house.proxy.open == 0)
         assert all(backend.load.in_flight == 0 for backend in daemon.backends().values())
         assert daemon.state("sick") == "READY"
 
@@ -239,10 +239,10 @@ async def test_a_server_that_was_killed_and_is_back_need_not_cool_down(house: Ho
                 house.sick.crash()
                 assert ("well", "OK") in tried([await asked(client)])
                 # who is back before a probe has missed it is not known to have been away
-                await eventually(lambda: not daemon.backends()["sick"].last_probe.ok, 10)
+                await eventually(lambda: not daemon.backends()["sick"].last_probe.ok)
                 house.sick.restart()
 
                 async def is_used() -> bool:
                     return tried([await asked(client)]) == {("sick", "OK"): 1}
 
-                await eventually(is_used, 10)
+                await eventually(is_used)

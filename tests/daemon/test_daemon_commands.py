@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from zoe_grpcd.localbackends.servers import Server, _processes
 
 PROMPT = "tell me of the river and the clock"
 COMMAND = (sys.executable, "-m", "zoe_grpcd")
+FREED = 8.0  # seconds: an answer to its end would take 15 and more
 
 
 @dataclass(frozen=True)
@@ -179,10 +179,10 @@ def test_ctrl_c_cancels_a_stream(house: House) -> None:
         assert process.stdout is not None
         assert process.stdout.read(1)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=5)
+        _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in said
-    wait_until(lambda: not busy(house.llama), 0.5)
+    wait_until(lambda: not busy(house.llama), FREED)
 
 
 def busy(server: Server) -> bool:
@@ -196,7 +196,7 @@ def test_watch_prints_changes_until_ctrl_c(house: House) -> None:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["backends"]
         process.send_signal(signal.SIGINT)
-        assert process.wait(5) == 130
+        assert process.wait(30) == 130
 
 
 def test_a_reader_that_leaves_is_no_error(house: House) -> None:
@@ -212,7 +212,7 @@ def test_a_reader_that_leaves_is_no_error(house: House) -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
-    wait_until(lambda: not busy(house.llama), 5)
+    wait_until(lambda: not busy(house.llama), FREED)
 
 
 # -------------------------------------------------------------------------------------------- without a daemon
@@ -223,12 +223,10 @@ def test_without_a_daemon_a_call_says_so(command: str) -> None:
     with short_folder() as folder:
         text = [PROMPT, "--deadline", "5s"] if command in ("complete", "stream", "route") else []
         env = environment(XDG_RUNTIME_DIR=str(folder), ZOE_GRPCD_TARGET=f"unix:{folder}/none.sock")
-        begin = time.monotonic()
         done = typed(command, *text, env=env)
     assert done.returncode == 1
     assert "none.sock" in done.stderr or "admin.sock" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert time.monotonic() - begin < 10
 
 
 def test_check_says_what_would_be_served(tmp_path: Path) -> None:
@@ -289,7 +287,7 @@ def descendants(process: subprocess.Popen[str]) -> set[int]:
             family |= {p.pid for p in everybody if p.parent in family}
         return family - {process.pid}
 
-    wait_until(lambda: len(found()) >= 6 or process.poll() is not None, 30)
+    wait_until(lambda: len(found()) >= 6 or process.poll() is not None)
     return found()
 
 
@@ -317,7 +315,7 @@ def test_the_demo_ends_when_told_and_needs_no_model_of_yours(ollama_server: Any,
         children = descendants(process)
         assert any("serving on unix:" in line for line in process.stdout)
         os.killpg(process.pid, signal.SIGINT) if whole_group else process.terminate()
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "Traceback" not in said
     wait_until(lambda: not children & {p.pid for p in _processes()})

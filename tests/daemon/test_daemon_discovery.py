@@ -15,7 +15,7 @@ from zoe_grpcd.localbackends.ollama import OllamaModel, OllamaOptions, create_mo
 from zoe_grpcd.localbackends.servers import Server, free_port
 
 PROMPT = "tell me of the river and the clock"
-SEARCH = 12.0  # seconds in which a daemon has looked around again
+SEARCH = 60.0  # seconds in which a daemon has looked around again, whatever else the machine does
 
 
 def at(daemon: Daemon, server: Server) -> str:

@@ -88,7 +88,7 @@ def house(
             for name, server in (("llama", llama), ("ollama", ollama))
         ]
         daemon = running.enter_context(serving(backends=backends, models=priced))
-        wait_until(lambda: {daemon.state("llama"), daemon.state("ollama")} == {"READY"}, within=30.0)
+        wait_until(lambda: {daemon.state("llama"), daemon.state("ollama")} == {"READY"})
         yield House(daemon, daemon.client(), llama, ollama)
 
 

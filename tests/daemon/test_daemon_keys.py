@@ -147,13 +147,13 @@ def test_health_of_the_daemon_is_told_to_everybody_and_that_of_models_to_those_w
         stub = health_pb2_grpc.HealthStub(channel)
         serving = health_pb2.HealthCheckResponse.SERVING
         for service in ("", "zoe.inference.v1.InferenceService", "zoe.admin.v1.AdminService"):
-            assert stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=10).status == serving
+            assert stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=30).status == serving
         tiny = health_pb2.HealthCheckRequest(service="model/tiny")
         with pytest.raises(grpc.RpcError) as caught:
-            stub.Check(tiny, timeout=10)
+            stub.Check(tiny, timeout=30)
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
         key = (("authorization", f"Bearer {KEYS['app']}"),)
-        assert stub.Check(tiny, timeout=10, metadata=key).status == serving
+        assert stub.Check(tiny, timeout=30, metadata=key).status == serving
 
 
 def test_reflection_shows_the_protos_and_nothing_of_the_daemon(house: House) -> None:
@@ -169,10 +169,10 @@ def test_reflection_shows_the_protos_and_nothing_of_the_daemon(house: House) -> 
 def test_only_an_admin_administers_by_a_port(house: House, name: str, reason: str) -> None:
     client = house.client(name)
     with pytest.raises(grpc.RpcError) as caught:
-        client.admin.ListBackends(ListBackendsRequest(), timeout=10, metadata=client.headers)
+        client.admin.ListBackends(ListBackendsRequest(), timeout=30, metadata=client.headers)
     assert from_rpc_error(caught.value, "").reason == reason
     with pytest.raises(grpc.RpcError) as caught:
-        next(client.admin.WatchBackends(WatchBackendsRequest(), timeout=10, metadata=client.headers))
+        next(client.admin.WatchBackends(WatchBackendsRequest(), timeout=30, metadata=client.headers))
     assert from_rpc_error(caught.value, "").reason == reason
 
 
@@ -253,7 +253,7 @@ def spend_kill_and_spend(house: House, key: str) -> None:
     assert refusal.reason == "BUDGET_EXCEEDED"
     assert refusal.retry_after is not None
     assert 0 < refusal.retry_after <= 86400
-    wait_until(lambda: kept().get("spent_usd") == pytest.approx(spent), 10.0)
+    wait_until(lambda: kept().get("spent_usd") == pytest.approx(spent))
     assert daemon.log.count(f"key {key} has spent") == warned + 1
     daemon.signal(signal.SIGKILL)
     daemon.ended()
@@ -275,12 +275,12 @@ def add_a_key_and_take_it_away(house: House, key: str) -> None:
     assert reason_of(house.client(late["key"]))[1] == "CREDENTIALS_INVALID"
     file.write_text(json.dumps([*json.loads(before), late]))
     daemon.signal(signal.SIGHUP)
-    wait_until(lambda: daemon.log.count("auth.keys_file[late]: added") > added, 20.0)
+    wait_until(lambda: daemon.log.count("auth.keys_file[late]: added") > added)
     assert house.client(late["key"]).complete(PROMPT, max_output_tokens=5).text.strip()
     assert reason_of(house.client(key))[1] == "BUDGET_EXCEEDED"
     file.write_text(before)
     daemon.signal(signal.SIGHUP)
-    wait_until(lambda: daemon.log.count("auth.keys_file[late]: removed") > added, 20.0)
+    wait_until(lambda: daemon.log.count("auth.keys_file[late]: removed") > added)
     assert reason_of(house.client(late["key"]))[1] == "CREDENTIALS_INVALID"
 
 
@@ -288,8 +288,8 @@ def test_no_key_is_in_the_log_the_decisions_the_state_or_what_admins_are_shown(h
     operator = house.client("operator")
     assert operator.complete(PROMPT, max_output_tokens=5).text.strip()
     with pytest.raises(grpc.RpcError):
-        operator.inference.Complete(CompleteRequest(), timeout=10, metadata=operator.headers)
-    how: dict[str, Any] = {"timeout": 10, "metadata": operator.headers}
+        operator.inference.Complete(CompleteRequest(), timeout=30, metadata=operator.headers)
+    how: dict[str, Any] = {"timeout": 30, "metadata": operator.headers}
     listing = operator.admin.ListDecisions(ListDecisionsRequest(), **how)
     assert "operator" in {decision.key_name for decision in listing.decisions}
     config = operator.admin.GetConfig(GetConfigRequest(), **how)

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_ready_comes_after_the_first_look_at_all_backends(
 
 
 async def test_sigterm_lets_streams_end_and_turns_new_calls_away(llama: Server, serve: Any) -> None:
-    daemon: Daemon = serve(backends=[entry("llama", llama)], server={"drain_timeout": "20s"})
+    daemon: Daemon = serve(backends=[entry("llama", llama, probe_timeout="60s")])
     once = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
     async with (
         daemon.aclient() as client,
@@ -74,24 +75,35 @@ async def test_sigterm_lets_streams_end_and_turns_new_calls_away(llama: Server, 
         async for event in stream:
             if isinstance(event, Delta):
                 break
-        daemon.signal()
-        await asyncio.to_thread(daemon.wait_for, "STOPPING=1")
-        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        assert await watch.read() is grpc.aio.EOF
-        for channel in (known, new):
-            with pytest.raises(grpc.RpcError) as turned_away:
-                await InferenceServiceStub(channel).Route(
-                    RouteRequest(spec=build_spec(PROMPT, {})), timeout=5
-                )
-            error = from_rpc_error(turned_away.value, "")
-            assert isinstance(error, ShuttingDown)
-            assert error.retry_after == 1.0
-        checked = await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
-        assert checked.status == health_pb2.HealthCheckResponse.NOT_SERVING
+        with frozen(llama):  # so that the stream has not ended before all of this
+            daemon.signal()
+            await asyncio.to_thread(daemon.wait_for, "STOPPING=1")
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            assert await watch.read() is grpc.aio.EOF
+            for channel in (known, new):
+                with pytest.raises(grpc.RpcError) as turned_away:
+                    await InferenceServiceStub(channel).Route(
+                        RouteRequest(spec=build_spec(PROMPT, {})), timeout=30
+                    )
+                error = from_rpc_error(turned_away.value, "")
+                assert isinstance(error, ShuttingDown)
+                assert error.retry_after == 1.0
+            checked = await health.Check(health_pb2.HealthCheckRequest(), timeout=30)
+            assert checked.status == health_pb2.HealthCheckResponse.NOT_SERVING
         events = [event async for event in stream]
         assert isinstance(events[-1], Completed)
         assert events[-1].usage.completion_tokens == 300
         assert await asyncio.to_thread(daemon.ended) == 0
+
+
+@contextmanager
+def frozen(server: Server) -> Iterator[None]:
+    """Nothing comes of it inside."""
+    server.freeze()
+    try:
+        yield
+    finally:
+        server.thaw()
 
 
 async def test_the_second_sigterm_ends_it_at_once(llama: Server, serve: Any) -> None:
@@ -103,10 +115,8 @@ async def test_the_second_sigterm_ends_it_at_once(llama: Server, serve: Any) -> 
                 break
         daemon.signal()
         await asyncio.to_thread(daemon.wait_for, "STOPPING=1")
-        begin = time.monotonic()
         daemon.signal(signal.SIGINT)
-        assert await asyncio.to_thread(daemon.ended) == 0
-        assert time.monotonic() - begin < 2
+        assert await asyncio.to_thread(daemon.ended, 10.0) == 0  # neither the stream's end nor the drain's
         with pytest.raises(ZoeError):
             [event async for event in stream]
     await eventually(lambda: not busy(llama))
@@ -120,7 +130,7 @@ async def test_the_drain_ends_with_its_time(llama: Server, serve: Any) -> None:
         begin = time.monotonic()
         daemon.signal()
         assert await asyncio.to_thread(daemon.ended) == 0
-        assert 0.4 < time.monotonic() - begin < 5
+        assert time.monotonic() - begin > 0.4
         with pytest.raises(ZoeError) as caught:
             await asking
         assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.ABORTED, "SHUTTING_DOWN")
@@ -149,7 +159,7 @@ def test_a_second_daemon_does_not_take_the_socket_of_the_first(steady: Daemon) -
         )
         second.start()
         try:
-            assert second.ended(30) == 1
+            assert second.ended() == 1
         finally:
             second.kill()
         assert "in use by another zoe-grpcd" in second.log
@@ -162,7 +172,7 @@ def test_a_taken_port_is_said(serve: Any) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         daemon = Daemon(folder, config_of(folder, server={"listen": [address]}), environment()).start()
         try:
-            assert daemon.ended(30) == 1
+            assert daemon.ended() == 1
         finally:
             daemon.kill()
         assert address in daemon.log
@@ -202,7 +212,7 @@ async def test_nothing_is_left_of_three_hundred_requests(llama: Server, steady: 
         memory, sockets = resident(steady), steady.connections()
         await round_of(250)
         await eventually(lambda: steady.in_flight() == 0)
-        assert steady.connections() <= sockets + 4  # kept-alive connections come and go
+        await eventually(lambda: steady.connections() <= sockets + 4)  # kept-alive connections come and go
         assert resident(steady) - memory < 10 << 20
     await eventually(lambda: not busy(llama))
 
@@ -222,4 +232,4 @@ def test_a_reader_that_stalls_slows_nobody_else(steady: Daemon) -> None:
             target=lambda: answers.put(client.complete(PROMPT, model="endless", max_output_tokens=10).text),
             daemon=True,
         ).start()
-        assert answers.get(timeout=10)
+        assert answers.get(timeout=30)

@@ -71,7 +71,7 @@ class House:
                 )
                 return decision.chosen.backend == first
 
-            await eventually(is_first, 20)
+            await eventually(is_first)
             self.cut[first].strike(Fault(How.CUT, after=after))
             return [event async for event in client.stream(PROMPT, model=model, temperature=0, **how)]
 

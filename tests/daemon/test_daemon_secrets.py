@@ -55,7 +55,7 @@ def told(daemon: Daemon, besides: Path) -> Iterator[tuple[str, str]]:
     page = re.search(r"http://127\.0\.0\.1:[0-9]+", daemon.log)
     assert page is not None
     for path in ("/metrics", "/status.json", "/"):
-        with urlopen(page[0] + path, timeout=10) as answer:
+        with urlopen(page[0] + path, timeout=30) as answer:
             yield path, answer.read().decode()
     admin = daemon.client().admin
     yield "config", str(admin.GetConfig(pb.GetConfigRequest()))
@@ -71,7 +71,7 @@ def reload(daemon: Daemon, log: dict[str, str], word: str) -> None:
     file = daemon.folder / "config.yaml"
     file.write_text(json.dumps({**json.loads(file.read_text()), "log": log}))
     daemon.signal(signal.SIGHUP)
-    wait_until(lambda: word in daemon.log, 20.0)
+    wait_until(lambda: word in daemon.log)
 
 
 def test_no_key_is_told_and_prompts_are_nowhere_but_in_the_file_that_is_named(daemon: Daemon) -> None:
@@ -82,12 +82,12 @@ def test_no_key_is_told_and_prompts_are_nowhere_but_in_the_file_that_is_named(da
 
     ask(daemon, "zebra clock valley")
     written = [daemon.folder / name for name in ("log", "state.db", "decisions.jsonl")]
-    wait_until(lambda: all(path.exists() and path.stat().st_size for path in written), 20.0)
+    wait_until(lambda: all(path.exists() and path.stat().st_size for path in written))
     assert talkative() == []
     assert not file.exists()
     reload(daemon, {**NEVER, "prompts": str(file)}, "prompts and answers are written to")
     ask(daemon, "zebra river valley")
-    wait_until(lambda: file.exists() and file.read_text().count("\n") == 3, 20.0)
+    wait_until(lambda: file.exists() and file.read_text().count("\n") == 3)
     said = [json.loads(line) for line in file.read_text().splitlines()]
     assert [line["messages"][-1]["content"] for line in said] == ["zebra river valley"] * 3
     assert [bool(line["answer"].get("text")) for line in said] == [True, True, False]

@@ -134,7 +134,7 @@ def looked_at(daemon: Daemon, name: str, times: int) -> None:
     """Returns when the daemon has looked at a backend so many times more."""
     for _ in range(times):
         before = daemon.backends()[name].last_probe.time
-        wait_until(lambda at=before: daemon.backends()[name].last_probe.time != at, 20)  # type: ignore[misc]
+        wait_until(lambda at=before: daemon.backends()[name].last_probe.time != at)  # type: ignore[misc]
 
 
 def test_turns_load_no_model_while_another_backend_has_it_but_shares_do(house: House) -> None:

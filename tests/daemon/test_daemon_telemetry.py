@@ -76,16 +76,16 @@ def test_one_answer_is_in_the_metrics_the_statistics_the_log_and_a_trace(
         answer = daemon.client().inference.Complete(request, timeout=30, metadata=metadata)
 
         (url,) = re.findall(r"status page on (http://[0-9.:]+/)", daemon.log)
-        with urllib.request.urlopen(f"{url}metrics", timeout=10) as response:
+        with urllib.request.urlopen(f"{url}metrics", timeout=30) as response:
             samples = {
                 (s.name, *sorted(s.labels.values())): s.value
                 for family in families(response.read().decode())
                 for s in family.samples
             }
         argv = [sys.executable, "-m", "zoe_grpcd", "stats", "--admin-target", daemon.admin_target]
-        told = json.loads(subprocess.check_output([*argv, "--json"], timeout=30))
-        text = subprocess.check_output(argv, timeout=30, text=True)
-        wait_until(lambda: "zoe_grpcd.calls" in daemon.log, 10)
+        told = json.loads(subprocess.check_output([*argv, "--json"], timeout=60))
+        text = subprocess.check_output(argv, timeout=60, text=True)
+        wait_until(lambda: "zoe_grpcd.calls" in daemon.log)
         log = daemon.log
         lines = [json.loads(line) for line in log.splitlines() if "zoe_grpcd.calls" in line]
 

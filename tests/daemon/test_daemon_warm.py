@@ -86,7 +86,7 @@ def test_a_model_that_somebody_else_has_loaded_is_found_before_it_is_loaded_twic
 
     loads_for_somebody_else(house.second, "slow:1b")
     looked_at = max(b.last_probe.time.ToNanoseconds() / 1e9 for b in daemon.backends().values())
-    wait_until(lambda: time.time() - looked_at > FRESH, 30)
+    wait_until(lambda: time.time() - looked_at > FRESH)
     answer = client.complete("hello", model="slow:1b", max_output_tokens=3)
     assert answer.decision.chosen.backend == "second"
     assert daemon.load_state("first", "slow:1b") == "UNLOADED"
@@ -114,9 +114,9 @@ def test_a_model_is_warmed_once_for_all_who_want_it_and_kept_as_long_as_wished(h
 def test_a_router_loads_while_nobody_waits(house: House) -> None:
     told = house.warm("small", "router", wait=False)
     assert told == pb.WarmModelResponse(backend="router", load_state=LOAD_STATE_LOADING)
-    wait_until(lambda: house.daemon.load_state("router", "quick") == "LOADED", 30)
+    wait_until(lambda: house.daemon.load_state("router", "quick") == "LOADED")
     assert house.warm("small").already_loaded
-    wait_until(lambda: house.daemon.in_flight() == 0, 30)
+    wait_until(lambda: house.daemon.in_flight() == 0)
 
 
 def test_a_load_that_fails_says_what_the_server_said(house: House) -> None:
@@ -132,10 +132,11 @@ def test_a_server_that_dies_while_it_loads_is_told_of_at_once(house: House) -> N
     house.second.freeze()  # it loads for ever
     with ThreadPoolExecutor() as pool:
         wish = pool.submit(house.warm, "kept:1b", "second", keep_alive=Duration(seconds=60))
-        wait_until(lambda: wish.done() or house.daemon.backends()["second"].load.in_flight, 30)
+        wait_until(lambda: wish.done() or house.daemon.backends()["second"].load.in_flight)
         house.second.crash()
         with pytest.raises(grpc.RpcError) as caught:
             wish.result()
-    assert from_rpc_error(caught.value, "").reason == "MODEL_LOAD_FAILED"
-    wait_until(lambda: house.daemon.state("second") == "DOWN", 30)
-    assert house.daemon.in_flight() == 0
+    # BACKEND_FAILED: on a busy machine it may be dead when the daemon, which counts the load already, connects
+    assert from_rpc_error(caught.value, "").reason in ("MODEL_LOAD_FAILED", "BACKEND_FAILED")
+    wait_until(lambda: house.daemon.state("second") == "DOWN")
+    wait_until(lambda: house.daemon.in_flight() == 0)

@@ -49,7 +49,7 @@ def test_the_journal_has_its_lines_with_their_priority(service: Service) -> None
         told = [json.loads(line) for line in lines]
         return [line["PRIORITY"] for line in told if line["MESSAGE"].startswith("ready on ")]
 
-    assert wait_until(ready, 30) == ["6"]
+    assert wait_until(ready) == ["6"]
 
 
 def test_a_call_is_one_record_of_the_journal_with_fields_of_its_own(service: Service) -> None:
@@ -62,7 +62,7 @@ def test_a_call_is_one_record_of_the_journal_with_fields_of_its_own(service: Ser
         lines = service.manager.journal("--output=json", f"_PID={service.pid()}", wanted).splitlines()
         return [json.loads(line) for line in lines]
 
-    (record,) = wait_until(told, 30)
+    (record,) = wait_until(told)
     assert record["MESSAGE"].startswith("[ROUTER] model: endless -> endless @ ")
     assert (record["ZOE_CODE"], record["ZOE_MODEL"]) == ("OK", "endless")
     assert json.loads(record["ZOE_ATTEMPTS"])[0]["outcome"] == "OK"
@@ -162,7 +162,7 @@ def test_a_daemon_that_hangs_is_replaced(service: Service) -> None:
     restarts = int(before["NRestarts"]) + 1
     after = service.manager.becomes(UNIT, NRestarts=str(restarts), SubState="running")
     assert after["MainPID"] != before["MainPID"]
-    wait_until(lambda: "Watchdog timeout" in service.manager.journal(), 30)
+    wait_until(lambda: "Watchdog timeout" in service.manager.journal())
     with service.client() as client:
         assert client.complete(PROMPT, model="endless", max_output_tokens=1).text
 
@@ -193,7 +193,7 @@ def test_a_bad_configuration_is_said_once(service: Service) -> None:
     finally:
         manager.write(".config/zoe-grpcd/config.yaml", good)
     assert (ended["ExecMainStatus"], ended["NRestarts"]) == ("78", "0")
-    wait_until(lambda: "servers" in manager.journal(), 30)
+    wait_until(lambda: "servers" in manager.journal())
 
 
 def test_a_reload_waits_for_its_outcome(service: Service) -> None:
@@ -212,7 +212,7 @@ def test_a_reload_waits_for_its_outcome(service: Service) -> None:
     assert (shown["ReloadResult"], int(shown["MainPID"])) == ("exit-code", pid)
     with service.client() as client:
         assert client.complete(PROMPT, model="assistant", max_output_tokens=1).text
-    wait_until(lambda: "servers: is not known here" in manager.journal(), 30)
+    wait_until(lambda: "servers: is not known here" in manager.journal())
     manager.systemctl("reload", UNIT)
 
 
@@ -236,7 +236,7 @@ def test_sockets_that_the_configuration_does_not_have_are_said(service: Service)
         manager.systemctl("daemon-reload")
         manager.systemctl("start", "zoe-grpcd.socket")
         manager.systemctl("start", UNIT, check=False)
-        wait_until(lambda: "other.sock: inherited from the service manager" in manager.journal(), 30)
+        wait_until(lambda: "other.sock: inherited from the service manager" in manager.journal())
     finally:
         drop_in.unlink()
         manager.systemctl("stop", "zoe-grpcd.socket", UNIT)
