@@ -45,6 +45,9 @@ if TYPE_CHECKING:  # the generated types know them, the generated code does not
 Step = Sequence[Event] | UpstreamError | asyncio.Event | Exception
 END = Finish(FinishReason.STOP, Usage(7, 3))
 HELLO: Sequence[Step] = [[Delta("Hello", tokens=1)], [Delta(" there", tokens=1)], [END]]
+# A client's windows double with each probe of what the way can carry, also while nobody reads: some swallow 20 MB in a
+# second. Without the probes they stay as large as they are at first, so that a write to who reads nothing surely waits.
+STEADY = (("grpc.http2.bdp_probe", 0),)
 ABLE = frozenset({"chat", "tools", "vision", "json_schema", "reasoning", "grammar", "logprobs"})
 
 
@@ -190,7 +193,7 @@ async def staged(setting: Setting | None = None) -> AsyncIterator[Stage]:
     target = listen(server, "127.0.0.1:0", Locks())
     addresses.append(target)
     await server.start()
-    async with grpc.aio.insecure_channel(target) as channel:
+    async with grpc.aio.insecure_channel(target, STEADY) as channel:
         stage = Stage(calls, fleet, puppets, gate, waiting, watchers, server, target, channel, warmers)
         for backend in setting.backends:
             fleet.add(replace(backend, prefill=Prefill.CONTINUES), time.monotonic())

@@ -195,10 +195,10 @@ async def test_a_client_that_reads_nothing_does_not_hold_up_the_end() -> None:
         await stands_still(stage)
 
         begun = time.monotonic()
-        await stage.gate.cut_short(5.0)
+        await stage.gate.cut_short(60.0)
         await stage.server.stop(0.2)
 
-        assert time.monotonic() - begun < 3.0
+        assert time.monotonic() - begun < 30.0
         await idle(stage)
 
 
