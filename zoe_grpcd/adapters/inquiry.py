@@ -81,16 +81,37 @@ class Inquiry:
         self._limit = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
 
     async def ask(
-        self, path: str, *, query: Mapping[str, str] | None = None, body: Json | None = None
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        only_asks: bool = False,
     ) -> Reply:
-        """GET, or POST with a `body`. Any status but a wrong key is a reply; no whole answer raises `Unusable`."""
+        """GET, or POST with a `body`. Any status but a wrong key is a reply; no whole answer raises `Unusable`.
+
+        `only_asks`: the POST changes nothing. It is sent once more, as aiohttp does with a GET, if the connection is gone
+        before an answer begins: a server may close one that was kept just as it is used again.
+        """
         try:
-            reply = await self._exchange(path, query, body)
+            reply = await self._answer(path, query, body, again=only_asks)
         except (aiohttp.ClientError, OSError) as exc:
             raise Unusable(in_words(exc)) from exc
         if reply.status == 401:
             raise Unusable("401: the api_key is wrong" if self._key else "401: it wants an api_key")
         return reply
+
+    async def _answer(
+        self, path: str, query: Mapping[str, str] | None, body: Json | None, *, again: bool
+    ) -> Reply:
+        try:
+            return await self._exchange(path, query, body)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if not again:
+                raise
+        return await self._exchange(path, query, body)
 
     async def _exchange(self, path: str, query: Mapping[str, str] | None, body: Json | None) -> Reply:
         async with self._session.request(

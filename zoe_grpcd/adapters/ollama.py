@@ -95,7 +95,8 @@ class OllamaProbe:
         if key not in self._facts:
             async with self._shows:
                 try:
-                    shown = (await self._server.ask("/api/show", body={"model": key[0]})).record()
+                    asked: Json = {"model": key[0]}
+                    shown = (await self._server.ask("/api/show", body=asked, only_asks=True)).record()
                 except Unusable:  # removed since it was listed, or damaged: asked again next time
                     return _Facts()
             self._facts[key] = _facts(shown)

@@ -73,16 +73,7 @@ def is_plain(generation: Generation) -> bool:
 
 
 async def _told(server: Inquiry, call: Call) -> list[Any]:
-    """What has to be known; asked once more if the server had just closed the connection that was kept to it."""
-    try:
-        return await _asked(server, call)
-    except Unusable as exc:
-        if not isinstance(exc.__cause__, aiohttp.ServerDisconnectedError):
-            raise
-    return await _asked(server, call)
-
-
-async def _asked(server: Inquiry, call: Call) -> list[Any]:
+    """What has to be known."""
     return await together(_template(server, call), _tokens(server, call), _thinks_in_tags(server, call))
 
 
@@ -93,7 +84,7 @@ async def _template(server: Inquiry, call: Call) -> Any:
     body: Json = {"model": call.backend_model, "messages": DIALECT.messages(asked)}
     if "chat_template_kwargs" in extras:
         body["chat_template_kwargs"] = extras["chat_template_kwargs"]
-    return text((await server.ask("/apply-template", body=body)).record().get("prompt"))
+    return text((await server.ask("/apply-template", body=body, only_asks=True)).record().get("prompt"))
 
 
 async def _tokens(server: Inquiry, call: Call) -> Any:
@@ -103,7 +94,7 @@ async def _tokens(server: Inquiry, call: Call) -> Any:
     if continues.seam is not Seam.EXACT_TOKENS:
         return []
     body: Json = {"model": call.backend_model, "content": continues.text, "with_pieces": True}
-    tokens = records((await server.ask("/tokenize", body=body)).record().get("tokens"))
+    tokens = records((await server.ask("/tokenize", body=body, only_asks=True)).record().get("tokens"))
     return [token["id"] for token in tokens] if said_in(tokens) == continues.tokens else []
 
 

@@ -71,7 +71,8 @@ class TokenCompletions:
 
 async def _tokens(server: Inquiry, call: Call, what: Json) -> Json:
     """Its tokens, their number, and how many the model takes; raises `Unusable`."""
-    told = (await server.ask("/tokenize", body={"model": call.backend_model, **what})).record()
+    body: Json = {"model": call.backend_model, **what}
+    told = (await server.ask("/tokenize", body=body, only_asks=True)).record()
     ids = told.get("tokens")
     if not isinstance(ids, list) or any(count(token) is None for token in ids):
         raise Unusable("/tokenize: no token ids")

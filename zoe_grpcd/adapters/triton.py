@@ -65,7 +65,7 @@ class TritonProbe:
         about, ready, index, statistics = await together(
             self._server.ask("/v2"),
             self._server.ask("/v2/health/ready"),
-            self._server.ask("/v2/repository/index", body={}),
+            self._server.ask("/v2/repository/index", body={}, only_asks=True),
             self._server.ask("/v2/models/stats"),
         )
         if about.record().get("name") != "triton" and "extensions" not in about.record():
