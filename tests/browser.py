@@ -55,6 +55,7 @@ class Page:
 
     browser: "Browser"
     session: str
+    target: str
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
@@ -117,7 +118,7 @@ class Browser:
         """A page as somebody sees it who prefers a colour scheme, in a window of a size."""
         target = await self.do("Target.createTarget", url="about:blank")
         attached = await self.do("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"])
+        page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"], target["targetId"])
         for domain in ("Page", "Runtime", "Log", "Network"):
             await self.do(f"{domain}.enable", page.session)
         preferred = [{"name": "prefers-color-scheme", "value": scheme}]
@@ -125,6 +126,12 @@ class Browser:
         await page.resize(*size)
         await self.do("Page.navigate", page.session, url=url)
         return page
+
+    async def leave(self) -> None:
+        """Closes all pages."""
+        while self._pages:
+            _, page = self._pages.popitem()
+            await self.do("Target.closeTarget", targetId=page.target)
 
     async def do(self, method: str, session: str = "", **parameters: Any) -> Any:
         """One command; returns its answer."""

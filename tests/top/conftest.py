@@ -1,4 +1,4 @@
-"""One daemon for all that looks at its screens; the last test that does ends it."""
+"""One daemon for all that looks at its screens."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from browser import Browser, BrowserUnavailable, Page, browsing, program
 from rpc.stage import staged
 from statuspage.pages import page_of
@@ -14,6 +15,7 @@ from top.world import HOSTILE, World
 
 from zoe_grpcd.adapters.httpport import HttpPort
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 DRAWN = "document.querySelectorAll('#charts svg').length === 4"
 WHITE, NEARLY_BLACK = "rgb(255, 255, 255)", "rgb(23, 27, 33)"
 
@@ -23,7 +25,7 @@ def _url(world: World) -> str:
     return world.page
 
 
-@pytest.fixture(name="browser")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def _browser() -> AsyncIterator[Browser]:
     try:
         program()
@@ -33,6 +35,12 @@ async def _browser() -> AsyncIterator[Browser]:
         pytest.skip(str(missing))
     async with browsing() as browser:
         yield browser
+
+
+@pytest_asyncio.fixture(name="browser", loop_scope="module")
+async def _without_pages(_browser: Browser) -> AsyncIterator[Browser]:
+    yield _browser
+    await _browser.leave()
 
 
 async def opened(browser: Browser, url: str, **how: Any) -> Page:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from serving import Daemon, environment
+from serving import environment
 from top.pseudoterminal import LIMIT, PseudoTerminal
 from top.world import TOP, World
 from waiting import wait_until
@@ -180,15 +180,12 @@ def test_a_key_that_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_goes_is_told_of_and_its_successor_is_found(world: World) -> None:
-    """The last test: it ends the daemon that the others share."""
-    folder = world.daemon.folder
     with world.top() as top:
         top.shows("quick @ jetson")
         world.daemon.stop()
         top.shows("the daemon is gone", "trying again", "jetson")
-        (folder / "notify").unlink()
-        with Daemon(folder, world.config, environment()):
-            top.shows_no_more("the daemon is gone")
-            top.shows("2 of 3 backends ready", "quick @ jetson")
-            top.press("q")
-            assert top.ended() == 0
+        world.restart()
+        top.shows_no_more("the daemon is gone")
+        top.shows("2 of 3 backends ready", "quick @ jetson")
+        top.press("q")
+        assert top.ended() == 0

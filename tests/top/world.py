@@ -23,10 +23,9 @@ HOSTILE = "<img src=x onerror=\"document.title='lost'\"></td><script>document.ti
 
 @dataclass
 class World:
-    """The daemon, and how it was configured."""
+    """The daemon, and who looks at it."""
 
     daemon: Daemon
-    config: dict[str, Any]
 
     @contextmanager
     def top(self, *options: str, argv: list[str] | None = None, **screen: Any) -> Iterator[PseudoTerminal]:
@@ -39,7 +38,21 @@ class World:
     def page(self) -> str:
         """The address of the status page."""
         log = wait_until(lambda: "status page on " in self.daemon.log and self.daemon.log)
-        return str(log).partition("status page on ")[2].partition(",")[0]
+        return str(log).rpartition("status page on ")[2].partition(",")[0]
+
+    def restart(self) -> None:
+        """Starts the daemon, which was stopped; what is seen of it is as before."""
+        (self.daemon.folder / "notify").unlink()
+        self.daemon.start().wait_for("READY=1")
+        self.ask()
+
+    def ask(self) -> None:
+        """What there are decisions of."""
+        client = self.daemon.client()
+        client.complete("Tell me a short story.", allowed_backends=["jetson"], max_output_tokens=5)
+        client.complete("Hello", model=HOSTILE, max_output_tokens=5)
+        with suppress(ZoeError):
+            client.complete("Hello", model="nobody")
 
 
 @contextmanager
@@ -58,9 +71,6 @@ def world(tools: Any, model: Path) -> Iterator[World]:
             backends=[entry("jetson", server), entry("laptop", hostile), down],
         )
         with Daemon(folder, config, environment()) as daemon:
-            client = daemon.client()
-            client.complete("Tell me a short story.", allowed_backends=["jetson"], max_output_tokens=5)
-            client.complete("Hello", model=HOSTILE, max_output_tokens=5)
-            with suppress(ZoeError):
-                client.complete("Hello", model="nobody")
-            yield World(daemon, config)
+            it = World(daemon)
+            it.ask()
+            yield it
