@@ -35,13 +35,13 @@ def milliseconds_to_decide() -> float:
     message = {"role": "user", "content": PROMPT}
     ask = Ask(Generation((message,)), text=PROMPT, prompt_bytes=len(PROMPT))
     times = []
-    lease = fleet.lease(router.route(ask).chosen.deployment, time.monotonic())
+    lease = fleet.leases.take(router.route(ask).chosen.deployment, time.monotonic())
     for _ in range(DECISIONS):
         start = time.thread_time()
         decision = router.route(ask)
         times.append(time.thread_time() - start)
-        fleet.release(lease, None, time.monotonic())
-        lease = fleet.lease(decision.chosen.deployment, time.monotonic())
+        fleet.leases.release(lease, None, time.monotonic())
+        lease = fleet.leases.take(decision.chosen.deployment, time.monotonic())
     return 1e3 * statistics.median(times)
 
 
@@ -55,5 +55,5 @@ def full_fleet() -> Fleet:
             ModelStatus(f"model-{m}", context_tokens=8192, parameters=float(m + 1)) for m in range(MODELS)
         )
         fleet.add(Backend(name, "llamacpp", f"http://127.0.0.1:{9000 + b}"), now)
-        fleet.observe(name, Observation(ok=True, models=models, slots=4, busy=0), now)
+        fleet.health.observe(name, Observation(ok=True, models=models, slots=4, busy=0), now)
     return fleet

@@ -195,8 +195,8 @@ class World:
     def __post_init__(self) -> None:
         self.clock = Clock()
         self.fleet = Fleet(self.facts, self.deployments, caution=self.caution)
-        self.waiting = WaitingRoom(self.max_queue, self.max_queue_time, has_room=self.fleet.has_room)
-        self.fleet.subscribe(lambda _name: self.waiting.stir())
+        self.waiting = WaitingRoom(self.max_queue, self.max_queue_time, has_room=self.fleet.leases.has_room)
+        self.fleet.picture.subscribe(lambda _name: self.waiting.stir())
         self.dispatchers: dict[str, FakeDispatcher] = {}
         self.nudged: list[str] = []
         rules = Rules(a_resolver(self.policy, self.intents), self.policy, self.reliability)
@@ -213,7 +213,7 @@ class World:
         return dispatcher
 
     def observe(self, name: str, observation: Observation) -> None:
-        self.fleet.observe(name, observation, self.clock())
+        self.fleet.health.observe(name, observation, self.clock())
 
     async def run(self, ask: Ask | None = None, **how: Any) -> list[Item]:
         """All items of a request."""
@@ -232,7 +232,7 @@ class World:
     @property
     def left_behind(self) -> int:
         """Requests in flight, upstream connections and waiters: 0 when nothing goes on."""
-        in_flight = sum(self.fleet.in_flight(name) for name in self.fleet.names())
+        in_flight = sum(self.fleet.leases.in_flight(name) for name in self.fleet.names())
         return in_flight + sum(d.running for d in self.dispatchers.values()) + len(self.waiting)
 
 

@@ -51,7 +51,7 @@ def a_router(name: str, folder: Path, models: Iterable[str], loaded: Iterable[st
     (backend,) = map(with_kind, settings.backends)
     fleet.add(backend, 0.0)
     told = tuple(status(model, loaded=model in loaded) for model in models)
-    fleet.observe(backend.name, Observation(ok=True, models=told), 0.0)
+    fleet.health.observe(backend.name, Observation(ok=True, models=told), 0.0)
     return Router(fleet, settings.rules, {}, WaitingRoom(8, 1.0), Around(Clock(), lambda _: None))
 
 

@@ -31,19 +31,19 @@ def a_fleet(
 
 
 def view_of(fleet: Fleet, model: str = "m", now: float = 0.0) -> DeploymentView:
-    (view,) = fleet.snapshot(now).by_model[model]
+    (view,) = fleet.picture.snapshot(now).by_model[model]
     return view
 
 
 def models_of(fleet: Fleet) -> dict[str, str]:
     """Public name -> the server's name, of what is served."""
-    views = (view for views in fleet.snapshot(0.0).by_model.values() for view in views)
+    views = (view for views in fleet.picture.snapshot(0.0).by_model.values() for view in views)
     return {v.deployment.model: v.deployment.backend_model for v in views if v.served}
 
 
 def lease(fleet: Fleet, backend: str = "a", model: str = "m", now: float = 0.0) -> Lease:
-    views = fleet.snapshot(now).by_model[model]
-    return fleet.lease(next(v.deployment for v in views if v.deployment.backend == backend), now)
+    views = fleet.picture.snapshot(now).by_model[model]
+    return fleet.leases.take(next(v.deployment for v in views if v.deployment.backend == backend), now)
 
 
 def a_lesson(
@@ -73,42 +73,42 @@ def a_lesson(
 )
 def test_a_probe_decides_the_phase(observation: Observation, phase: Phase) -> None:
     fleet = a_fleet()
-    assert fleet.phase("a") is Phase.UNKNOWN
-    fleet.observe("a", observation, 1.0)
-    assert fleet.phase("a") is phase
+    assert fleet.health.phase("a") is Phase.UNKNOWN
+    fleet.health.observe("a", observation, 1.0)
+    assert fleet.health.phase("a") is phase
 
 
 def test_one_silence_is_a_suspicion_and_two_are_a_death() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m"), 0.0)
+    fleet.health.observe("a", seen("m"), 0.0)
     phases = []
     for now in (1.0, 2.0, 3.0):
-        fleet.observe_silence("a", 2.0, now)
-        phases.append(fleet.phase("a"))
+        fleet.health.observe_silence("a", 2.0, now)
+        phases.append(fleet.health.phase("a"))
     assert phases == [Phase.DEGRADED, Phase.DOWN, Phase.DOWN]
-    assert fleet.detail("a") == "no answer to a probe within 2 s"
+    assert fleet.health.detail("a") == "no answer to a probe within 2 s"
     assert fleet.report("a", 3.0).since == 2.0
 
 
 def test_a_backend_comes_back_with_its_models() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m"), 0.0)
-    fleet.observe("a", BROKEN, 1.0)
+    fleet.health.observe("a", seen("m"), 0.0)
+    fleet.health.observe("a", BROKEN, 1.0)
     assert models_of(fleet) == {"m": "m"}, "what it served is still known, to tell unhealthy from unknown"
-    fleet.observe("a", seen("m"), 2.0)
-    assert fleet.phase("a") is Phase.READY
+    fleet.health.observe("a", seen("m"), 2.0)
+    assert fleet.health.phase("a") is Phase.READY
 
 
 def test_a_drained_backend_stays_so_whatever_a_probe_sees() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m"), 0.0)
-    fleet.signal("a", Signal.DRAIN, "maintenance", 1.0)
+    fleet.health.observe("a", seen("m"), 0.0)
+    fleet.health.signal("a", Signal.DRAIN, "maintenance", 1.0)
     for observation in (seen("m"), BROKEN, seen(loading=True)):
-        fleet.observe("a", observation, 2.0)
-        assert fleet.phase("a") is Phase.DRAINING
-    fleet.signal("a", Signal.UNDRAIN, "done", 3.0)
-    fleet.observe("a", seen("m"), 4.0)
-    assert fleet.phase("a") is Phase.READY
+        fleet.health.observe("a", observation, 2.0)
+        assert fleet.health.phase("a") is Phase.DRAINING
+    fleet.health.signal("a", Signal.UNDRAIN, "done", 3.0)
+    fleet.health.observe("a", seen("m"), 4.0)
+    assert fleet.health.phase("a") is Phase.READY
 
 
 # -------------------------------------------------------------------------------------------------------------- models
@@ -116,13 +116,13 @@ def test_a_drained_backend_stays_so_whatever_a_probe_sees() -> None:
 
 def test_what_a_server_tells_is_served_by_its_name() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("qwen3:8b", "llama3:latest"), 0.0)
+    fleet.health.observe("a", seen("qwen3:8b", "llama3:latest"), 0.0)
     assert models_of(fleet) == {"qwen3:8b": "qwen3:8b", "llama3:latest": "llama3:latest"}
 
 
 def test_a_file_is_served_by_its_alias() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen(ModelStatus("/models/tiny.gguf", alias="tiny")), 0.0)
+    fleet.health.observe("a", seen(ModelStatus("/models/tiny.gguf", alias="tiny")), 0.0)
     assert models_of(fleet) == {"tiny": "/models/tiny.gguf"}
 
 
@@ -137,68 +137,68 @@ def test_a_file_is_served_by_its_alias() -> None:
 )
 def test_a_configured_name_finds_the_servers_model(asked: str, told: ModelStatus) -> None:
     fleet = a_fleet(deployments=[Deployment("fast", "a", asked)])
-    fleet.observe("a", seen(told), 0.0)
+    fleet.health.observe("a", seen(told), 0.0)
     assert view_of(fleet, "fast").served
     assert view_of(fleet, "fast").deployment.backend_model == asked
 
 
 def test_auto_gets_the_configured_name_alone_but_the_servers_own_is_still_known() -> None:
     fleet = a_fleet(deployments=[Deployment("fast", "a", "qwen3:8b")])
-    fleet.observe("a", seen("qwen3:8b", "other"), 0.0)
+    fleet.health.observe("a", seen("qwen3:8b", "other"), 0.0)
     assert sorted(models_of(fleet)) == ["fast", "other", "qwen3:8b"]
-    assert sorted(v.deployment.model for v in fleet.snapshot(0.0).auto) == ["fast", "other"]
+    assert sorted(v.deployment.model for v in fleet.picture.snapshot(0.0).auto) == ["fast", "other"]
 
 
 def test_a_model_that_cannot_chat_is_not_for_auto() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m", ModelStatus("embed", capabilities=frozenset({"embedding"}))), 0.0)
-    assert [v.deployment.model for v in fleet.snapshot(0.0).auto] == ["m"]
-    assert "embed" in fleet.snapshot(0.0).by_model
+    fleet.health.observe("a", seen("m", ModelStatus("embed", capabilities=frozenset({"embedding"}))), 0.0)
+    assert [v.deployment.model for v in fleet.picture.snapshot(0.0).auto] == ["m"]
+    assert "embed" in fleet.picture.snapshot(0.0).by_model
 
 
 def test_a_configured_model_that_the_server_no_longer_has_is_not_served() -> None:
     fleet = a_fleet(deployments=[Deployment("fast", "a", "m")])
-    fleet.observe("a", seen("m"), 0.0)
+    fleet.health.observe("a", seen("m"), 0.0)
     assert view_of(fleet, "fast").served
-    fleet.observe("a", seen("other"), 1.0)
+    fleet.health.observe("a", seen("other"), 1.0)
     assert not view_of(fleet, "fast").served
-    fleet.observe("a", seen("m"), 2.0)
+    fleet.health.observe("a", seen("m"), 2.0)
     assert view_of(fleet, "fast").served
 
 
 def test_a_discovered_model_that_is_gone_is_forgotten() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m", "n"), 0.0)
+    fleet.health.observe("a", seen("m", "n"), 0.0)
     held = lease(fleet, model="n")
-    fleet.observe("a", seen("m"), 1.0)
+    fleet.health.observe("a", seen("m"), 1.0)
     assert models_of(fleet) == {"m": "m"}
-    fleet.first_token(held, 1.5)
-    fleet.release(held, a_lesson(), 2.0)
-    assert fleet.in_flight("a") == 0
+    fleet.leases.first_token(held, 1.5)
+    fleet.leases.release(held, a_lesson(), 2.0)
+    assert fleet.leases.in_flight("a") == 0
 
 
 def test_a_probe_that_cannot_list_models_changes_nothing_about_them() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m"), 0.0)
-    fleet.observe("a", Observation(ok=True, models=None, loading=True), 1.0)
+    fleet.health.observe("a", seen("m"), 0.0)
+    fleet.health.observe("a", Observation(ok=True, models=None, loading=True), 1.0)
     assert models_of(fleet) == {"m": "m"}
-    assert fleet.phase("a") is Phase.LOADING
+    assert fleet.health.phase("a") is Phase.LOADING
 
 
 def test_a_server_restarted_with_another_model_serves_that_one() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen(ModelStatus("m", context_tokens=4096)), 0.0)
-    fleet.observe("a", BROKEN, 1.0)
-    fleet.observe("a", seen(ModelStatus("n", context_tokens=2048)), 2.0)
+    fleet.health.observe("a", seen(ModelStatus("m", context_tokens=4096)), 0.0)
+    fleet.health.observe("a", BROKEN, 1.0)
+    fleet.health.observe("a", seen(ModelStatus("n", context_tokens=2048)), 2.0)
     assert models_of(fleet) == {"n": "n"}
 
 
 def test_another_file_under_the_same_name_is_called_by_its_own_and_learns_anew() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen(ModelStatus("/models/one.gguf", alias="tiny")), 0.0)
-    fleet.release(lease(fleet, model="tiny"), a_lesson(failed=True), 1.0)
+    fleet.health.observe("a", seen(ModelStatus("/models/one.gguf", alias="tiny")), 0.0)
+    fleet.leases.release(lease(fleet, model="tiny"), a_lesson(failed=True), 1.0)
     assert view_of(fleet, "tiny", 1.0).success < 1.0
-    fleet.observe("a", seen(ModelStatus("/models/two.gguf", alias="tiny")), 2.0)
+    fleet.health.observe("a", seen(ModelStatus("/models/two.gguf", alias="tiny")), 2.0)
     assert models_of(fleet) == {"tiny": "/models/two.gguf"}
     assert view_of(fleet, "tiny", 2.0).success == 1.0
 
@@ -206,9 +206,9 @@ def test_another_file_under_the_same_name_is_called_by_its_own_and_learns_anew()
 def test_two_backends_swap_their_models() -> None:
     fleet = a_fleet("a", "b")
     for one, other in (("m", "n"), ("n", "m")):
-        fleet.observe("a", seen(one), 0.0)
-        fleet.observe("b", seen(other), 0.0)
-        by_model = fleet.snapshot(0.0).by_model
+        fleet.health.observe("a", seen(one), 0.0)
+        fleet.health.observe("b", seen(other), 0.0)
+        by_model = fleet.picture.snapshot(0.0).by_model
         assert [v.deployment.backend for v in by_model[one]] == ["a"]
         assert [v.deployment.backend for v in by_model[other]] == ["b"]
 
@@ -216,7 +216,7 @@ def test_two_backends_swap_their_models() -> None:
 def test_a_window_that_changed_is_seen() -> None:
     fleet = a_fleet()
     for window in (4096, 2048):
-        fleet.observe("a", seen(ModelStatus("m", context_tokens=window)), 0.0)
+        fleet.health.observe("a", seen(ModelStatus("m", context_tokens=window)), 0.0)
         assert view_of(fleet).context_tokens == window
 
 
@@ -237,14 +237,14 @@ def test_who_decides_the_window(
         deployments=[Deployment("m", "a", "m", backend_options=options)],
         truncates=truncates,
     )
-    fleet.observe("a", seen(ModelStatus("m", context_tokens=4096)), 0.0)
+    fleet.health.observe("a", seen(ModelStatus("m", context_tokens=4096)), 0.0)
     assert view_of(fleet).context_tokens == expected
 
 
 def test_facts_of_the_operator_and_of_the_kind_add_capabilities() -> None:
     facts = {"m": ModelFacts(capabilities=frozenset({"code"}), parameters=7.0, price=Price(2.0))}
     fleet = a_fleet(facts=facts, assumed=frozenset({"tools"}))
-    fleet.observe("a", seen(ModelStatus("m", capabilities=frozenset({"chat", "vision"}))), 0.0)
+    fleet.health.observe("a", seen(ModelStatus("m", capabilities=frozenset({"chat", "vision"}))), 0.0)
     view = view_of(fleet)
     assert view.capabilities == {"chat", "vision", "code", "tools"}
     assert view.parameters == 7.0
@@ -254,7 +254,7 @@ def test_facts_of_the_operator_and_of_the_kind_add_capabilities() -> None:
 def test_the_size_that_a_probe_tells_sets_what_is_expected_of_a_model() -> None:
     fleet = a_fleet("a")
     small, big = (ModelStatus(name, parameters=p) for name, p in (("small", 0.5), ("big", 70.0)))
-    fleet.observe("a", seen(small, big), 0.0)
+    fleet.health.observe("a", seen(small, big), 0.0)
     assert view_of(fleet, "big").seconds_per_token == pytest.approx(0.49)
     assert view_of(fleet, "small").seconds_per_token == pytest.approx(0.0035)
 
@@ -264,21 +264,21 @@ def test_the_size_that_a_probe_tells_sets_what_is_expected_of_a_model() -> None:
 
 def test_a_cold_model_loads_from_its_first_lease_to_its_first_token() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen(UNLOADED), 0.0)
+    fleet.health.observe("a", seen(UNLOADED), 0.0)
     assert view_of(fleet).state is LoadState.UNLOADED
     assert view_of(fleet).load_seconds == pytest.approx(10.5)
     first = lease(fleet)
     assert (first.cold, first.waited) == (True, False)
     assert view_of(fleet, now=4.0).state is LoadState.LOADING
     assert view_of(fleet, now=4.0).load_seconds == pytest.approx(6.5)
-    fleet.first_token(first, 4.5)
+    fleet.leases.first_token(first, 4.5)
     assert view_of(fleet, now=5.0).state is LoadState.LOADED
     assert view_of(fleet, now=5.0).load_seconds == 0.0
 
 
 def test_who_comes_while_a_model_loads_waits_and_teaches_nothing_about_loads() -> None:
     fleet = a_fleet(max_in_flight=8)
-    fleet.observe("a", seen(UNLOADED), 0.0)
+    fleet.health.observe("a", seen(UNLOADED), 0.0)
     lease(fleet)
     second = lease(fleet, now=1.0)
     assert (second.cold, second.waited) == (False, True)
@@ -286,27 +286,27 @@ def test_who_comes_while_a_model_loads_waits_and_teaches_nothing_about_loads() -
 
 def test_a_load_that_takes_longer_than_expected_is_not_taken_to_be_over() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen(UNLOADED), 0.0)
+    fleet.health.observe("a", seen(UNLOADED), 0.0)
     lease(fleet)
     assert view_of(fleet, now=1000.0).load_seconds == pytest.approx(1.05)
 
 
 def test_a_probe_that_still_sees_it_cold_does_not_end_the_load() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen(UNLOADED), 0.0)
+    fleet.health.observe("a", seen(UNLOADED), 0.0)
     lease(fleet)
-    fleet.observe("a", seen(UNLOADED), 1.0)
+    fleet.health.observe("a", seen(UNLOADED), 1.0)
     assert view_of(fleet, now=1.0).state is LoadState.LOADING
-    assert fleet.is_loading("a")
-    fleet.observe("a", seen(LOADED), 2.0)
+    assert fleet.health.is_loading("a")
+    fleet.health.observe("a", seen(LOADED), 2.0)
     assert view_of(fleet, now=2.0).state is LoadState.LOADED
-    assert not fleet.is_loading("a")
+    assert not fleet.health.is_loading("a")
 
 
 @pytest.mark.parametrize("state", [LoadState.UNLOADED, LoadState.SLEEPING, LoadState.FAILED])
 def test_what_is_not_in_memory_is_cold(state: LoadState) -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen(ModelStatus("m", state)), 0.0)
+    fleet.health.observe("a", seen(ModelStatus("m", state)), 0.0)
     assert view_of(fleet).load_seconds == pytest.approx(5.0)
     assert lease(fleet).cold
 
@@ -314,40 +314,40 @@ def test_what_is_not_in_memory_is_cold(state: LoadState) -> None:
 def test_how_far_a_load_is_counts_where_the_server_tells() -> None:
     fleet = a_fleet()
     for fraction, left in ((0.25, 3.75), (0.5, 2.5), (1.0, 0.5)):
-        fleet.observe("a", seen(ModelStatus("m", LoadState.LOADING, load_fraction=fraction)), 0.0)
+        fleet.health.observe("a", seen(ModelStatus("m", LoadState.LOADING, load_fraction=fraction)), 0.0)
         assert view_of(fleet).load_seconds == pytest.approx(left)
         assert fleet.report("a", 0.0).models[0].load_fraction == fraction
 
 
 def test_an_evicted_model_is_cold_again() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen(LOADED), 0.0)
-    fleet.observe("a", seen(UNLOADED), 1.0)
+    fleet.health.observe("a", seen(LOADED), 0.0)
+    fleet.health.observe("a", seen(UNLOADED), 1.0)
     assert view_of(fleet).load_seconds > 0
 
 
 @pytest.mark.parametrize("lesson", [None, a_lesson(failed=True)])
 def test_a_load_that_nobody_waits_for_any_longer_is_not_assumed(lesson: Lesson | None) -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen(UNLOADED), 0.0)
-    fleet.release(lease(fleet), lesson, 1.0)
+    fleet.health.observe("a", seen(UNLOADED), 0.0)
+    fleet.leases.release(lease(fleet), lesson, 1.0)
     assert view_of(fleet, now=1.0).state is LoadState.UNLOADED
 
 
 def test_one_cancelled_request_does_not_end_the_load_that_another_waits_for() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen(UNLOADED), 0.0)
+    fleet.health.observe("a", seen(UNLOADED), 0.0)
     first, second = lease(fleet), lease(fleet)
-    fleet.release(first, None, 1.0)
+    fleet.leases.release(first, None, 1.0)
     assert view_of(fleet, now=1.0).state is LoadState.LOADING
-    fleet.release(second, None, 2.0)
+    fleet.leases.release(second, None, 2.0)
     assert view_of(fleet, now=2.0).state is LoadState.UNLOADED
 
 
 def test_a_load_that_the_server_told_of_outlives_a_cancelled_request() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen(ModelStatus("m", LoadState.LOADING)), 0.0)
-    fleet.release(lease(fleet), None, 1.0)
+    fleet.health.observe("a", seen(ModelStatus("m", LoadState.LOADING)), 0.0)
+    fleet.leases.release(lease(fleet), None, 1.0)
     assert view_of(fleet, now=2.0).load_seconds == pytest.approx(3.0)
 
 
@@ -362,7 +362,7 @@ def test_a_warm_backend_is_preferred_by_what_the_load_costs() -> None:
     leases = []
     for _ in range(3):
         chosen = world.router.route(an_ask()).chosen.deployment
-        leases.append((chosen.backend, world.fleet.lease(chosen, world.clock())))
+        leases.append((chosen.backend, world.fleet.leases.take(chosen, world.clock())))
     assert [backend for backend, _ in leases] == ["warm"] * 3
     assert world.router.route(an_ask()).chosen.deployment.backend == "cold"
 
@@ -378,7 +378,7 @@ def test_a_burst_spreads_by_speed() -> None:
     counts = {"fast": 0, "slow": 0}
     for _ in range(8):
         chosen = world.router.route(an_ask()).chosen.deployment
-        world.fleet.lease(chosen, world.clock())
+        world.fleet.leases.take(chosen, world.clock())
         counts[chosen.backend] += 1
     assert counts == {"fast": 6, "slow": 2}
 
@@ -394,23 +394,23 @@ def test_what_is_busy_beyond_ours_is_foreign(
     busy: int, deferred: int | None, ours: int, foreign: int
 ) -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m", slots=4), 0.0)
+    fleet.health.observe("a", seen("m", slots=4), 0.0)
     for _ in range(ours):
         lease(fleet)
-    fleet.observe("a", seen("m", slots=4, busy=busy, deferred=deferred), 1.0)
-    view = fleet.snapshot(1.0).backends["a"]
+    fleet.health.observe("a", seen("m", slots=4, busy=busy, deferred=deferred), 1.0)
+    view = fleet.picture.snapshot(1.0).backends["a"]
     assert (view.in_flight, view.foreign, view.slots) == (ours, foreign, 4)
 
 
 def test_a_request_that_ended_while_the_probe_was_on_its_way_is_not_foreign() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m", slots=4), 0.0)
+    fleet.health.observe("a", seen("m", slots=4), 0.0)
     held = lease(fleet)
-    fleet.release(held, a_lesson(), 9.99)
-    fleet.observe("a", seen("m", slots=4, busy=1, duration=0.05), 10.0)
-    assert fleet.snapshot(10.0).backends["a"].foreign == 0
-    fleet.observe("a", seen("m", slots=4, busy=1, duration=0.05), 15.0)
-    assert fleet.snapshot(15.0).backends["a"].foreign == 1
+    fleet.leases.release(held, a_lesson(), 9.99)
+    fleet.health.observe("a", seen("m", slots=4, busy=1, duration=0.05), 10.0)
+    assert fleet.picture.snapshot(10.0).backends["a"].foreign == 0
+    fleet.health.observe("a", seen("m", slots=4, busy=1, duration=0.05), 15.0)
+    assert fleet.picture.snapshot(15.0).backends["a"].foreign == 1
 
 
 def expiring(at: float) -> Observation:
@@ -420,20 +420,20 @@ def expiring(at: float) -> Observation:
 def test_an_expiry_that_moves_by_itself_shows_somebody_else() -> None:
     fleet = a_fleet()
     for at, foreign in ((100.0, 0), (100.5, 0), (130.0, 1), (130.0, 0)):
-        fleet.observe("a", expiring(at), 0.0)
-        assert fleet.snapshot(0.0).backends["a"].foreign == foreign
+        fleet.health.observe("a", expiring(at), 0.0)
+        assert fleet.picture.snapshot(0.0).backends["a"].foreign == foreign
 
 
 def test_an_expiry_that_our_own_request_moved_shows_nobody() -> None:
     fleet = a_fleet()
-    fleet.observe("a", expiring(100.0), 0.0)
+    fleet.health.observe("a", expiring(100.0), 0.0)
     held = lease(fleet)
-    fleet.observe("a", expiring(130.0), 1.0)
-    fleet.release(held, a_lesson(), 2.0)
-    fleet.observe("a", expiring(160.0), 3.0)
-    assert fleet.snapshot(0.0).backends["a"].foreign == 0
-    fleet.observe("a", expiring(190.0), 4.0)
-    assert fleet.snapshot(0.0).backends["a"].foreign == 1
+    fleet.health.observe("a", expiring(130.0), 1.0)
+    fleet.leases.release(held, a_lesson(), 2.0)
+    fleet.health.observe("a", expiring(160.0), 3.0)
+    assert fleet.picture.snapshot(0.0).backends["a"].foreign == 0
+    fleet.health.observe("a", expiring(190.0), 4.0)
+    assert fleet.picture.snapshot(0.0).backends["a"].foreign == 1
 
 
 # --------------------------------------------------------------------------------------------------------------- slots
@@ -445,28 +445,28 @@ def test_an_expiry_that_our_own_request_moved_shows_nobody() -> None:
 )
 def test_the_server_knows_its_slots_best(told: int | None, limit: int | None, usual: int, slots: int) -> None:
     fleet = a_fleet(max_in_flight=limit, usual_slots=usual)
-    fleet.observe("a", seen("m", slots=told), 0.0)
-    assert fleet.snapshot(0.0).backends["a"].slots == slots
+    fleet.health.observe("a", seen("m", slots=told), 0.0)
+    assert fleet.picture.snapshot(0.0).backends["a"].slots == slots
 
 
 def test_two_names_of_a_model_share_all_of_its_slots() -> None:
     fleet = a_fleet(deployments=[Deployment("nick", "a", "m")])
-    fleet.observe("a", seen("m", slots=2), 0.0)
+    fleet.health.observe("a", seen("m", slots=2), 0.0)
     lease(fleet, model="m")
-    assert fleet.has_room(("a", "m"))
-    assert fleet.has_room(("a", "nick"))
+    assert fleet.leases.has_room(("a", "m"))
+    assert fleet.leases.has_room(("a", "nick"))
     lease(fleet, model="nick")
-    assert not fleet.has_room(("a", "m"))
-    assert not fleet.has_room(("a", "nick"))
+    assert not fleet.leases.has_room(("a", "m"))
+    assert not fleet.leases.has_room(("a", "nick"))
 
 
 def test_two_models_have_half_of_the_slots_each() -> None:
     fleet = a_fleet(deployments=[Deployment("nick", "a", "m")])
-    fleet.observe("a", seen("m", "n", slots=4), 0.0)
+    fleet.health.observe("a", seen("m", "n", slots=4), 0.0)
     for model in ("m", "nick"):
         lease(fleet, model=model)
-    assert not fleet.has_room(("a", "m"))
-    assert fleet.has_room(("a", "n"))
+    assert not fleet.leases.has_room(("a", "m"))
+    assert fleet.leases.has_room(("a", "n"))
 
 
 # -------------------------------------------------------------------------------------------------- leases and learning
@@ -474,24 +474,24 @@ def test_two_models_have_half_of_the_slots_each() -> None:
 
 def test_leases_are_given_back_once() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m"), 0.0)
+    fleet.health.observe("a", seen("m"), 0.0)
     one, two = lease(fleet), lease(fleet)
-    assert fleet.in_flight("a") == 2
-    fleet.release(one, None, 1.0)
-    fleet.release(one, a_lesson(failed=True), 1.0)
-    assert fleet.in_flight("a") == 1
+    assert fleet.leases.in_flight("a") == 2
+    fleet.leases.release(one, None, 1.0)
+    fleet.leases.release(one, a_lesson(failed=True), 1.0)
+    assert fleet.leases.in_flight("a") == 1
     assert view_of(fleet).success == 1.0
-    fleet.release(two, None, 1.0)
-    assert fleet.in_flight("a") == 0
+    fleet.leases.release(two, None, 1.0)
+    assert fleet.leases.in_flight("a") == 0
 
 
 def test_a_failure_is_forgotten_with_time() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m"), 0.0)
-    fleet.release(lease(fleet), a_lesson(failed=True), 0.0)
+    fleet.health.observe("a", seen("m"), 0.0)
+    fleet.leases.release(lease(fleet), a_lesson(failed=True), 0.0)
     after = []
     for now in (0.0, 300.0, 3000.0):
-        fleet.observe("a", seen("m"), now)
+        fleet.health.observe("a", seen("m"), now)
         after.append(view_of(fleet, now=now).success)
     assert after[0] == pytest.approx(2 / 3)
     assert after[1] == pytest.approx(2 / 2.5)
@@ -500,20 +500,20 @@ def test_a_failure_is_forgotten_with_time() -> None:
 
 def test_a_request_teaches_how_long_a_slot_is_taken() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m"), 0.0)
+    fleet.health.observe("a", seen("m"), 0.0)
     for _ in range(50):
-        fleet.release(lease(fleet), a_lesson(duration=2.0), 0.0)
-    assert fleet.snapshot(0.0).backends["a"].service == pytest.approx(2.0, rel=0.02)
+        fleet.leases.release(lease(fleet), a_lesson(duration=2.0), 0.0)
+    assert fleet.picture.snapshot(0.0).backends["a"].service == pytest.approx(2.0, rel=0.02)
 
 
 def test_a_load_is_not_part_of_what_a_slot_is_taken_for() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen(UNLOADED), 0.0)
+    fleet.health.observe("a", seen(UNLOADED), 0.0)
     held = lease(fleet)
     lesson = Lesson(False, 12.0, 11.0, output_tokens=10, measured=Measured(load=10.0), cold=True)
-    fleet.first_token(held, 11.0)
-    fleet.release(held, lesson, 12.0)
-    assert fleet.snapshot(0.0).backends["a"].service < 5.0
+    fleet.leases.first_token(held, 11.0)
+    fleet.leases.release(held, lesson, 12.0)
+    assert fleet.picture.snapshot(0.0).backends["a"].service < 5.0
 
 
 # ------------------------------------------------------------------------------------------------------------ snapshots
@@ -526,26 +526,26 @@ TEN = Estimate(0.0, 0.0, 2.0, 8.0, 10.0, 0.0)
 def at_ten_a_second(*models: str) -> Fleet:
     """A fleet of one backend that writes so fast."""
     fleet = a_fleet()
-    fleet.observe("a", seen(*models), 0.0)
+    fleet.health.observe("a", seen(*models), 0.0)
     for model in models:
         for _ in range(200):
             held = lease(fleet, model=model, now=-1e4)
-            fleet.release(held, a_lesson(duration=11.0, first_token=1.0, output_tokens=101), -1e4)
+            fleet.leases.release(held, a_lesson(duration=11.0, first_token=1.0, output_tokens=101), -1e4)
     return fleet
 
 
 def work_of(fleet: Fleet, now: float) -> list[float]:
     """Seconds of work that are left of each request."""
-    return [task.work for task in fleet.snapshot(now).backends["a"].tasks]
+    return [task.work for task in fleet.picture.snapshot(now).backends["a"].tasks]
 
 
 def test_what_is_left_of_a_request_shrinks_with_time() -> None:
     fleet = at_ten_a_second("m")
-    held = fleet.lease(view_of(fleet).deployment, 0.0, TEN)
+    held = fleet.leases.take(view_of(fleet).deployment, 0.0, TEN)
     assert work_of(fleet, 0.0) == pytest.approx([10.0], rel=0.01)
     assert work_of(fleet, 1.0) == pytest.approx([9.0], rel=0.01)
     assert work_of(fleet, 60.0) == pytest.approx([8.2], rel=0.01), "it is still being read, for all we know"
-    fleet.first_token(held, 60.0)
+    fleet.leases.first_token(held, 60.0)
     assert work_of(fleet, 60.0) == pytest.approx([8.0], rel=0.01)
     assert work_of(fleet, 63.0) == pytest.approx([5.0], rel=0.01)
     assert work_of(fleet, 80.0) == pytest.approx([10.0], rel=0.01), "long answers have long tails"
@@ -553,8 +553,8 @@ def test_what_is_left_of_a_request_shrinks_with_time() -> None:
 
 def test_what_is_left_of_an_answer_is_told_by_its_tokens() -> None:
     fleet = at_ten_a_second("m")
-    held = fleet.lease(view_of(fleet).deployment, 0.0, TEN)
-    fleet.first_token(held, 2.0)
+    held = fleet.leases.take(view_of(fleet).deployment, 0.0, TEN)
+    fleet.leases.first_token(held, 2.0)
     held.written = lambda: 40
     assert work_of(fleet, 3.0) == pytest.approx([4.0], rel=0.01)
 
@@ -562,39 +562,39 @@ def test_what_is_left_of_an_answer_is_told_by_its_tokens() -> None:
 def test_an_answer_that_comes_slowly_shows_that_its_box_has_become_slow() -> None:
     fleet = at_ten_a_second("m", "n")
     before = view_of(fleet, "n").seconds_per_token
-    held = fleet.lease(view_of(fleet).deployment, 0.0, TEN)
-    fleet.first_token(held, 1.0)
+    held = fleet.leases.take(view_of(fleet).deployment, 0.0, TEN)
+    fleet.leases.first_token(held, 1.0)
     held.written = lambda: 5
-    fleet.observe("a", seen("m", "n"), 21.0)
+    fleet.health.observe("a", seen("m", "n"), 21.0)
     slow = view_of(fleet, "n", 21.0).seconds_per_token
     assert slow > 2.0 * before
     held.written = lambda: 205
-    fleet.observe("a", seen("m", "n"), 41.0)
+    fleet.health.observe("a", seen("m", "n"), 41.0)
     assert view_of(fleet, "n", 41.0).seconds_per_token < 0.8 * slow
 
 
 def test_two_answers_that_come_at_the_same_time_show_that_there_are_two_slots() -> None:
     fleet = a_fleet(kind="ollama", loads_in_turn=True)
-    fleet.observe("a", seen("m"), 0.0)
+    fleet.health.observe("a", seen("m"), 0.0)
     first, second = lease(fleet), lease(fleet)
-    fleet.first_token(first, 1.0)
+    fleet.leases.first_token(first, 1.0)
     first.written = lambda: 10
-    fleet.first_token(second, 2.0)
-    assert fleet.snapshot(2.0).backends["a"].slots == 1
+    fleet.leases.first_token(second, 2.0)
+    assert fleet.picture.snapshot(2.0).backends["a"].slots == 1
     first.written = lambda: 100
-    fleet.release(first, a_lesson(duration=9.0), 9.0)
-    assert fleet.snapshot(9.0).backends["a"].slots == 2
+    fleet.leases.release(first, a_lesson(duration=9.0), 9.0)
+    assert fleet.picture.snapshot(9.0).backends["a"].slots == 2
 
 
 def test_an_answer_whose_end_is_late_in_coming_shows_no_second_slot() -> None:
     fleet = a_fleet(kind="ollama", loads_in_turn=True)
-    fleet.observe("a", seen("m"), 0.0)
+    fleet.health.observe("a", seen("m"), 0.0)
     first, second = lease(fleet), lease(fleet)
-    fleet.first_token(first, 1.0)
+    fleet.leases.first_token(first, 1.0)
     first.written = lambda: 100
-    fleet.first_token(second, 2.0)
-    fleet.release(first, a_lesson(duration=9.0), 9.0)
-    assert fleet.snapshot(9.0).backends["a"].slots == 1
+    fleet.leases.first_token(second, 2.0)
+    fleet.leases.release(first, a_lesson(duration=9.0), 9.0)
+    assert fleet.picture.snapshot(9.0).backends["a"].slots == 1
 
 
 def test_how_much_mates_cost_is_learned_from_those_that_ran_beside_one_another() -> None:
@@ -602,17 +602,17 @@ def test_how_much_mates_cost_is_learned_from_those_that_ran_beside_one_another()
     for at in range(0, 1000, 100):
         pair = [lease(fleet, now=at), lease(fleet, now=at)]
         for held in pair:
-            fleet.first_token(held, at)
-        fleet.observe("a", seen("m", slots=2, busy=2), at)
+            fleet.leases.first_token(held, at)
+        fleet.health.observe("a", seen("m", slots=2, busy=2), at)
         for held in pair:
             lesson = a_lesson(duration=20.0, first_token=0.0, output_tokens=101)
-            fleet.release(held, lesson, at + 20.0)
+            fleet.leases.release(held, lesson, at + 20.0)
         for later in (30.0, 50.0, 70.0):
             held = lease(fleet, now=at + later)
-            fleet.first_token(held, at + later)
+            fleet.leases.first_token(held, at + later)
             lesson = a_lesson(duration=10.0, first_token=0.0, output_tokens=101)
-            fleet.release(held, lesson, at + later + 10.0)
-    shop = fleet.snapshot(1000.0).backends["a"].shop
+            fleet.leases.release(held, lesson, at + later + 10.0)
+    shop = fleet.picture.snapshot(1000.0).backends["a"].shop
     assert shop is not None
     assert shop.sharing.mates == pytest.approx(1.0, abs=0.25)
     assert view_of(fleet, now=1000.0).seconds_per_token == pytest.approx(0.1, rel=0.1)
@@ -620,103 +620,105 @@ def test_how_much_mates_cost_is_learned_from_those_that_ran_beside_one_another()
 
 def test_the_p90_of_an_estimate_holds_nine_of_ten_answers() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m"), 0.0)
+    fleet.health.observe("a", seen("m"), 0.0)
     for number in range(200):
-        held = fleet.lease(view_of(fleet).deployment, 0.0, TEN)
-        fleet.release(held, a_lesson(duration=10.0), float(1 + number % 20))  # of 10 s expected
+        held = fleet.leases.take(view_of(fleet).deployment, 0.0, TEN)
+        fleet.leases.release(held, a_lesson(duration=10.0), float(1 + number % 20))  # of 10 s expected
     assert view_of(fleet).spread == pytest.approx(1.8)
 
 
 def test_what_was_seen_in_memory_at_the_same_time_fits() -> None:
     fleet = a_fleet()
     other = ModelStatus("n", LoadState.LOADED, size_bytes=1_000_000_000)
-    fleet.observe("a", seen(LOADED, other), 0.0)
-    fleet.observe("a", seen(LOADED, ModelStatus("n", LoadState.UNLOADED, size_bytes=1_000_000_000)), 1.0)
-    shop = fleet.snapshot(1.0).backends["a"].shop
+    fleet.health.observe("a", seen(LOADED, other), 0.0)
+    fleet.health.observe(
+        "a", seen(LOADED, ModelStatus("n", LoadState.UNLOADED, size_bytes=1_000_000_000)), 1.0
+    )
+    shop = fleet.picture.snapshot(1.0).backends["a"].shop
     assert shop is not None
     assert (shop.resident, shop.most_models, shop.most_bytes) == (("m",), 2, 5_000_000_000)
 
 
 def test_ollama_lists_as_loaded_what_still_loads() -> None:
     fleet = a_fleet(kind="ollama", loads_in_turn=True)
-    fleet.observe("a", seen(UNLOADED, "n"), 0.0)
+    fleet.health.observe("a", seen(UNLOADED, "n"), 0.0)
     held = lease(fleet)
-    fleet.observe("a", seen(LOADED, "n"), 1.0)
+    fleet.health.observe("a", seen(LOADED, "n"), 1.0)
     assert view_of(fleet, now=1.0).state is LoadState.LOADING
-    fleet.first_token(held, 5.0)
-    fleet.observe("a", seen(LOADED, "n"), 6.0)
+    fleet.leases.first_token(held, 5.0)
+    fleet.health.observe("a", seen(LOADED, "n"), 6.0)
     assert view_of(fleet, now=6.0).state is LoadState.LOADED
 
 
 def test_a_load_that_a_server_has_not_begun_is_still_to_come() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen(UNLOADED, "n"), 0.0)
+    fleet.health.observe("a", seen(UNLOADED, "n"), 0.0)
     lease(fleet)
-    shop = fleet.snapshot(0.1).backends["a"].shop
+    shop = fleet.picture.snapshot(0.1).backends["a"].shop
     assert shop is not None
     assert shop.loading == {"m": pytest.approx(10.4)}
-    fleet.observe("a", seen(UNLOADED, "n"), 1.0)
-    shop = fleet.snapshot(1.0).backends["a"].shop
+    fleet.health.observe("a", seen(UNLOADED, "n"), 1.0)
+    shop = fleet.picture.snapshot(1.0).backends["a"].shop
     assert shop is not None
     assert shop.loading == {}
 
 
 def test_a_box_that_gets_slow_shows_it_for_all_its_models() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m", "n"), 0.0)
+    fleet.health.observe("a", seen("m", "n"), 0.0)
     for at in range(40):
-        fleet.release(lease(fleet, model="m", now=at), a_lesson(duration=3.0, output_tokens=101), at)
+        fleet.leases.release(lease(fleet, model="m", now=at), a_lesson(duration=3.0, output_tokens=101), at)
     before = view_of(fleet, model="n", now=40.0).seconds_per_token
     for at in range(40, 44):
-        fleet.release(lease(fleet, model="m", now=at), a_lesson(duration=9.0, output_tokens=101), at)
+        fleet.leases.release(lease(fleet, model="m", now=at), a_lesson(duration=9.0, output_tokens=101), at)
     slow = view_of(fleet, model="n", now=44.0).seconds_per_token
     assert slow > 1.5 * before
-    fleet.observe("a", seen("m", "n"), 3000.0)
+    fleet.health.observe("a", seen("m", "n"), 3000.0)
     assert view_of(fleet, model="n", now=3000.0).seconds_per_token < slow, "it gets another chance"
 
 
 def test_a_model_that_was_never_used_is_expected_to_be_as_fast_as_its_machine() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m", "n"), 0.0)
+    fleet.health.observe("a", seen("m", "n"), 0.0)
     assumed = view_of(fleet, model="n").seconds_per_token
     for at in range(20):
-        fleet.release(lease(fleet, model="m", now=at), a_lesson(duration=31.0, output_tokens=101), at)
+        fleet.leases.release(lease(fleet, model="m", now=at), a_lesson(duration=31.0, output_tokens=101), at)
     assert view_of(fleet, model="n", now=20.0).seconds_per_token > 5 * assumed
 
 
 def test_the_length_of_an_answer_is_the_models_whoever_runs_it() -> None:
     fleet = a_fleet("a", "b")
     for name in "ab":
-        fleet.observe(name, seen("m"), 0.0)
+        fleet.health.observe(name, seen("m"), 0.0)
     for at in range(20):
-        fleet.release(lease(fleet, "a", now=at), a_lesson(output_tokens=900), at)
-    views = fleet.snapshot(20.0).by_model["m"]
+        fleet.leases.release(lease(fleet, "a", now=at), a_lesson(output_tokens=900), at)
+    views = fleet.picture.snapshot(20.0).by_model["m"]
     assert all(view.output_tokens > 800 for view in views)
 
 
 def test_a_snapshot_is_the_same_object_until_something_changes() -> None:
     fleet = a_fleet()
-    fleet.observe("a", seen("m"), 0.0)
-    first = fleet.snapshot(1.0)
-    assert fleet.snapshot(2.0) is first
+    fleet.health.observe("a", seen("m"), 0.0)
+    first = fleet.picture.snapshot(1.0)
+    assert fleet.picture.snapshot(2.0) is first
     held = lease(fleet)
-    second = fleet.snapshot(2.0)
+    second = fleet.picture.snapshot(2.0)
     assert second is not first
     assert first.backends["a"].in_flight == 0, "a picture does not change"
     assert second.backends["a"].in_flight == 1
-    assert fleet.snapshot(2.0) is second
-    fleet.release(held, None, 4.0)
-    assert fleet.snapshot(4.0).backends["a"].in_flight == 0
-    fleet.signal("a", Signal.REFUSED, "", 5.0)
-    assert fleet.snapshot(5.0).backends["a"].phase is Phase.DOWN
+    assert fleet.picture.snapshot(2.0) is second
+    fleet.leases.release(held, None, 4.0)
+    assert fleet.picture.snapshot(4.0).backends["a"].in_flight == 0
+    fleet.health.signal("a", Signal.REFUSED, "", 5.0)
+    assert fleet.picture.snapshot(5.0).backends["a"].phase is Phase.DOWN
 
 
 def test_a_view_of_what_did_not_change_is_kept() -> None:
     fleet = a_fleet("a", "b")
-    fleet.observe("a", seen("m"), 0.0)
-    fleet.observe("b", seen("n"), 0.0)
+    fleet.health.observe("a", seen("m"), 0.0)
+    fleet.health.observe("b", seen("n"), 0.0)
     before = view_of(fleet, "n")
-    fleet.release(lease(fleet, "a", "m"), a_lesson(), 1.0)
+    fleet.leases.release(lease(fleet, "a", "m"), a_lesson(), 1.0)
     assert view_of(fleet, "n") is before
 
 
@@ -726,35 +728,37 @@ def test_a_view_of_what_did_not_change_is_kept() -> None:
 def test_every_change_is_told_once() -> None:
     fleet = a_fleet("a", "b")
     told: list[str] = []
-    leave = fleet.subscribe(told.append)
-    fleet.observe("a", seen("m"), 0.0)
-    fleet.observe("a", seen("m"), 1.0)
+    leave = fleet.picture.subscribe(told.append)
+    fleet.health.observe("a", seen("m"), 0.0)
+    fleet.health.observe("a", seen("m"), 1.0)
     assert told == ["a"]
-    fleet.observe("a", seen("m", "n"), 2.0)
-    fleet.observe("b", BROKEN, 3.0)
-    fleet.observe("b", BROKEN, 4.0)
+    fleet.health.observe("a", seen("m", "n"), 2.0)
+    fleet.health.observe("b", BROKEN, 3.0)
+    fleet.health.observe("b", BROKEN, 4.0)
     assert told == ["a", "a", "b"]
     leave()
-    fleet.observe("a", BROKEN, 5.0)
+    fleet.health.observe("a", BROKEN, 5.0)
     assert told == ["a", "a", "b"]
 
 
 def test_revisions_grow_with_every_change() -> None:
     fleet = a_fleet("a", "b")
-    fleet.observe("a", seen("m"), 0.0)
+    fleet.health.observe("a", seen("m"), 0.0)
     first = fleet.report("a", 0.0).revision
-    fleet.observe("b", seen("m"), 0.0)
+    fleet.health.observe("b", seen("m"), 0.0)
     assert fleet.report("a", 0.0).revision == first
-    assert fleet.report("b", 0.0).revision == fleet.revision > first
+    assert fleet.report("b", 0.0).revision == fleet.picture.revision > first
 
 
 def test_a_report_says_what_an_operator_wants_to_know() -> None:
     fleet = a_fleet(max_in_flight=3)
     status = ModelStatus("m", expire_at=99.0, size_bytes=7, vram_bytes=5, context_tokens=4096)
-    fleet.observe("a", seen(status, slots=2, busy=2, deferred=1, kv_cache_usage=0.5, duration=0.01), 10.0)
+    fleet.health.observe(
+        "a", seen(status, slots=2, busy=2, deferred=1, kv_cache_usage=0.5, duration=0.01), 10.0
+    )
     held = lease(fleet, now=10.0)
     measured = Measured(prefill=0.1, prefill_tokens=100, decode=1.0, decode_tokens=50)
-    fleet.release(
+    fleet.leases.release(
         held, Lesson(False, 1.5, 0.2, 50, whole=True, usage=Usage(100, 50), measured=measured), 11.5
     )
     lease(fleet, now=12.0)
@@ -773,7 +777,7 @@ def test_a_report_says_what_an_operator_wants_to_know() -> None:
 
 def test_a_report_of_a_backend_that_never_answered() -> None:
     fleet = a_fleet()
-    fleet.observe_silence("a", 2.0, 1.0)
+    fleet.health.observe_silence("a", 2.0, 1.0)
     report = fleet.report("a", 1.0)
     assert (report.phase, report.probe_ok, report.models) == (Phase.DOWN, False, ())
     assert report.probe_error == "no answer to a probe within 2 s"
@@ -798,15 +802,15 @@ def expected_load(fleet: Fleet, now: float) -> float:
 def test_how_long_a_server_loads_is_learned_and_expected_the_next_time() -> None:
     fleet = a_fleet(deployments=[Deployment("m", "a", "m")])
     for begin in (100.0, 1000.0):
-        fleet.observe("a", LOADING, begin)
-        assert fleet.phase("a") is Phase.LOADING
+        fleet.health.observe("a", LOADING, begin)
+        assert fleet.health.phase("a") is Phase.LOADING
         assert view_of(fleet, now=begin).state is LoadState.LOADING
         assert expected_load(fleet, begin + 4.0) < expected_load(fleet, begin)
-        fleet.observe("a", LOADING, begin + 10.0)
-        fleet.observe("a", seen("m"), begin + 20.0)
+        fleet.health.observe("a", LOADING, begin + 10.0)
+        fleet.health.observe("a", seen("m"), begin + 20.0)
         assert expected_load(fleet, begin + 20.0) == 0.0
         assert view_of(fleet, now=begin + 20.0).state is LoadState.LOADED
-    fleet.observe("a", LOADING, 2000.0)
+    fleet.health.observe("a", LOADING, 2000.0)
     assert expected_load(fleet, 2000.0) == pytest.approx(20.0, abs=2.0)
     assert expected_load(fleet, 2015.0) == pytest.approx(5.0, abs=2.0)
     assert fleet.report("a", 2015.0).detail == "it has been loading for 15 s, about 4 s more"
@@ -814,8 +818,8 @@ def test_how_long_a_server_loads_is_learned_and_expected_the_next_time() -> None
 
 def test_a_load_that_ends_in_death_teaches_nothing() -> None:
     fleet = a_fleet(deployments=[Deployment("m", "a", "m")])
-    fleet.observe("a", LOADING, 0.0)
+    fleet.health.observe("a", LOADING, 0.0)
     before = expected_load(fleet, 0.0)
-    fleet.observe("a", BROKEN, 500.0)
-    fleet.observe("a", LOADING, 900.0)
+    fleet.health.observe("a", BROKEN, 500.0)
+    fleet.health.observe("a", LOADING, 900.0)
     assert expected_load(fleet, 900.0) == before

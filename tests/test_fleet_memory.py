@@ -23,17 +23,17 @@ def fleet_with(*backends: Backend, at: float = 0.0) -> Fleet:
     fleet = Fleet()
     for backend in backends:
         fleet.add(backend, at)
-        fleet.observe(backend.name, SEEN, at)
+        fleet.health.observe(backend.name, SEEN, at)
     return fleet
 
 
 def teach(fleet: Fleet, at: float, name: str = "desk", model: str = "small") -> float:
     """Twenty answers of 100 tokens that took 5 s each, half a second of it for the first token; when they are over."""
     for _ in range(20):
-        lease = fleet.lease(Deployment(model, name, f"{model}.gguf", auto=True), at)
-        fleet.first_token(lease, at + 0.5)
+        lease = fleet.leases.take(Deployment(model, name, f"{model}.gguf", auto=True), at)
+        fleet.leases.first_token(lease, at + 0.5)
         lesson = Lesson(False, 5.0, 0.5, 100, whole=True, usage=Usage(50, 100), prompt_bytes=200)
-        fleet.release(lease, lesson, at := at + 5.0)
+        fleet.leases.release(lease, lesson, at := at + 5.0)
     return at
 
 
@@ -44,7 +44,7 @@ def handed_over(old: Fleet, at: float, new: Fleet, later: float) -> None:
 
 
 def seen(fleet: Fleet, at: float, model: str = "small", name: str = "desk") -> dict[str, Any]:
-    (view,) = [v for v in fleet.snapshot(at).by_model[model] if v.deployment.backend == name]
+    (view,) = [v for v in fleet.picture.snapshot(at).by_model[model] if v.deployment.backend == name]
     shown = {name: getattr(view, name) for name in view.__dataclass_fields__}
     return {key: value for key, value in shown.items() if isinstance(value, float)}
 
@@ -55,7 +55,7 @@ def after_restart(backend: Backend = DESK, gap: float = 0.0, seen_then: Observat
     new = Fleet()
     handed_over(old, ended, new, WALK)
     new.add(backend, WALK + gap)
-    new.observe(backend.name, seen_then, WALK + gap)
+    new.health.observe(backend.name, seen_then, WALK + gap)
     return new
 
 
@@ -65,8 +65,8 @@ def test_a_fleet_that_was_told_decides_as_the_one_that_has_learned() -> None:
     new = Fleet()
     handed_over(old, ended, new, WALK)
     new.add(DESK, WALK)
-    new.observe("desk", SEEN, WALK)
-    old.observe("desk", SEEN, ended)  # has all views made anew
+    new.health.observe("desk", SEEN, WALK)
+    old.health.observe("desk", SEEN, ended)  # has all views made anew
     assert seen(new, WALK) == pytest.approx(seen(old, ended))
     assert seen(new, WALK, "large") == pytest.approx(seen(old, ended, "large"))
     assert seen(new, WALK) != pytest.approx(seen(fleet_with(DESK), 0.0))
@@ -77,9 +77,11 @@ def test_what_was_learned_goes_on_to_fade() -> None:
 
     def token_after_one_slow_answer(gap: float) -> float:
         new = after_restart(gap=gap)
-        lease = new.lease(Deployment("small", "desk", "small.gguf", auto=True), WALK + gap)
-        new.first_token(lease, WALK + gap + 0.5)
-        new.release(lease, Lesson(False, 50.5, 0.5, 100, whole=True, usage=Usage(50, 100)), WALK + gap + 50.5)
+        lease = new.leases.take(Deployment("small", "desk", "small.gguf", auto=True), WALK + gap)
+        new.leases.first_token(lease, WALK + gap + 0.5)
+        new.leases.release(
+            lease, Lesson(False, 50.5, 0.5, 100, whole=True, usage=Usage(50, 100)), WALK + gap + 50.5
+        )
         (_, _, values) = next(v for v in new.memory.dump(WALK + gap + 51) if v[0] == "backend")
         total, weight, _ = values["models"]["small"]["token"]
         return float(total / weight)
@@ -127,10 +129,10 @@ def test_another_file_under_the_name_of_a_model_has_none_of_it() -> None:
 def test_a_backend_that_is_set_up_anew_is_the_same_server() -> None:
     fleet = fleet_with(DESK)
     ended = teach(fleet, 0.0)
-    fleet.observe("desk", SEEN, ended)  # has all views made anew
+    fleet.health.observe("desk", SEEN, ended)  # has all views made anew
     before = seen(fleet, ended)
     fleet.add(Backend("desk", "llamacpp", "http://desk:8080", local=True, weight=0.5), ended)
-    fleet.observe("desk", SEEN, ended)
+    fleet.health.observe("desk", SEEN, ended)
     assert seen(fleet, ended) == pytest.approx(before)
 
 
@@ -155,7 +157,7 @@ def test_what_is_none_of_ours_is_passed_over(data: st.DataObject) -> None:
     for kind, key, values in old.memory.dump(ended):
         new.memory.restore(kind, key, _spoiled(json.loads(json.dumps(values)), data), WALK)
     new.add(DESK, WALK)
-    new.observe("desk", SEEN, WALK)
+    new.health.observe("desk", SEEN, WALK)
     teach(new, WALK)
     assert all(0.0 <= value < float("inf") for value in seen(new, WALK + 200).values())
 

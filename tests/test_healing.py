@@ -110,7 +110,7 @@ async def test_after_the_unload_the_next_request_is_let_through_at_once_and_ends
     ward.dispatchers["a"].calls.clear()
     await ward.run()
     assert "trial" not in ward.detail()
-    assert ward.fleet.stalled("a") is None
+    assert ward.fleet.health.stalled("a") is None
 
 
 async def test_an_answer_in_between_shows_that_it_is_only_slow() -> None:
@@ -120,7 +120,7 @@ async def test_an_answer_in_between_shows_that_it_is_only_slow() -> None:
     ward.dispatchers["a"].scripts = [[Hang()], ANSWER, [Hang()], [Hang()]]
     await ward.run()
     await ward.stall()
-    assert ward.fleet.stalled("a") is None
+    assert ward.fleet.health.stalled("a") is None
     await ward.stall()
     await eventually(lambda: unloader.asked)
 
@@ -132,7 +132,7 @@ async def test_what_is_still_being_loaded_has_not_stalled() -> None:
     for _ in range(4):
         await ward.stall()
     ward.observe("a", seen("m"))
-    assert ward.fleet.stalled("a") is None
+    assert ward.fleet.health.stalled("a") is None
     assert unloader.asked == []
 
 
@@ -145,12 +145,12 @@ async def test_it_waits_for_requests_of_ours_that_are_there_by_whatever_name() -
     for number in TWICE:
         await ward.stall()
         if not number:
-            [view] = ward.fleet.snapshot(ward.clock()).by_model["m"]
-            lease = ward.fleet.lease(view.deployment, ward.clock())
+            [view] = ward.fleet.picture.snapshot(ward.clock()).by_model["m"]
+            lease = ward.fleet.leases.take(view.deployment, ward.clock())
     assert lease is not None
     await ward.looked()
     assert unloader.asked == []
-    ward.fleet.release(lease, None, ward.clock())
+    ward.fleet.leases.release(lease, None, ward.clock())
     await eventually(lambda: unloader.asked)
 
 

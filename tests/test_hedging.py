@@ -58,7 +58,7 @@ async def test_the_slower_one_is_ended_before_the_first_piece_of_an_answer() -> 
 
     async def deliver(item: Item) -> None:
         if isinstance(item, Decision | list):
-            running.append((world.dispatchers["a"].running, world.fleet.in_flight("a")))
+            running.append((world.dispatchers["a"].running, world.fleet.leases.in_flight("a")))
 
     await world.router.run(hedged(), deliver)
     assert running[0] == (0, 0)
@@ -69,7 +69,7 @@ async def test_the_first_answers_when_the_second_is_no_faster() -> None:
     world = a_pair([hang, *ANSWER], [Hang()])
     task = asyncio.create_task(world.run(hedged()))
     await eventually(lambda: world.dispatchers["b"].running)
-    assert world.fleet.in_flight("b") == 1
+    assert world.fleet.leases.in_flight("b") == 1
     hang.over.set()
     items = await task
     assert attempts(items) == [(1, "b", "CANCELLED"), (2, "a", "OK")]

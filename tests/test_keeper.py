@@ -50,7 +50,7 @@ class Daemon:
         self.keeper.restore()
         self.fleet.add(DESK, self.began)
         small = ModelStatus("small.gguf", alias="small")
-        self.fleet.observe("desk", Observation(ok=True, models=(small,)), self.began)
+        self.fleet.health.observe("desk", Observation(ok=True, models=(small,)), self.began)
 
     def pass_time(self, seconds: float) -> None:
         self.began += seconds
@@ -59,16 +59,16 @@ class Daemon:
     def answer(self, count: int = 20) -> None:
         """Answers that take 50 ms a token."""
         for _ in range(count):
-            lease = self.fleet.lease(SMALL, self.began)
-            self.fleet.first_token(lease, self.began + 0.5)
+            lease = self.fleet.leases.take(SMALL, self.began)
+            self.fleet.leases.first_token(lease, self.began + 0.5)
             self.pass_time(5.5)
             lesson = Lesson(False, 5.5, 0.5, 101, whole=True, usage=Usage(50, 101), prompt_bytes=200)
-            self.fleet.release(lease, lesson, self.began)
+            self.fleet.leases.release(lease, lesson, self.began)
 
     @property
     def token(self) -> float:
         """Seconds a token, as a decision has it."""
-        (view,) = self.fleet.snapshot(self.began).by_model["small"]
+        (view,) = self.fleet.picture.snapshot(self.began).by_model["small"]
         return view.seconds_per_token
 
     async def end(self) -> None:

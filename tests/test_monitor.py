@@ -59,9 +59,9 @@ def watch(monitor: Monitor, name: str, probe: Callable[[], Awaitable[Observation
 async def test_a_backend_is_looked_at_at_once() -> None:
     async with monitoring() as (fleet, monitor):
         watch(monitor, "a", FakeProbe(seen("m")))
-        assert fleet.phase("a") is Phase.UNKNOWN
+        assert fleet.health.phase("a") is Phase.UNKNOWN
         await monitor.first_round(5.0)
-        assert fleet.phase("a") is Phase.READY
+        assert fleet.health.phase("a") is Phase.READY
 
 
 async def test_one_that_hangs_delays_no_other() -> None:
@@ -71,8 +71,8 @@ async def test_one_that_hangs_delays_no_other() -> None:
         for name, probe in others.items():
             watch(monitor, name, probe, probe_interval=0.001)
         await eventually(lambda: all(probe.asked >= 2 for probe in others.values()))
-        assert {fleet.phase(name) for name in others} == {Phase.READY}
-        assert fleet.phase("hangs") is Phase.UNKNOWN
+        assert {fleet.health.phase(name) for name in others} == {Phase.READY}
+        assert fleet.health.phase("hangs") is Phase.UNKNOWN
 
 
 async def test_the_first_round_does_not_wait_for_one_that_hangs() -> None:
@@ -80,7 +80,7 @@ async def test_the_first_round_does_not_wait_for_one_that_hangs() -> None:
         watch(monitor, "hangs", FakeProbe(Hang()))
         watch(monitor, "a", FakeProbe(seen("m")))
         await monitor.first_round(0.01)
-        assert fleet.phase("a") is Phase.READY
+        assert fleet.health.phase("a") is Phase.READY
 
 
 async def test_a_first_round_of_nobody_ends_at_once() -> None:
@@ -94,10 +94,10 @@ async def test_two_silences_in_a_row_are_a_death_and_the_second_comes_soon() -> 
         probe = FakeProbe(seen("m"), hang)
         phases: list[Phase] = []
         watch(monitor, "a", probe, probe_timeout=0.001)
-        fleet.subscribe(lambda name: phases.append(fleet.phase(name)))
-        await eventually(lambda: fleet.phase("a") is Phase.READY)
+        fleet.picture.subscribe(lambda name: phases.append(fleet.health.phase(name)))
+        await eventually(lambda: fleet.health.phase("a") is Phase.READY)
         monitor.nudge("a")
-        await eventually(lambda: fleet.phase("a") is Phase.DOWN)
+        await eventually(lambda: fleet.health.phase("a") is Phase.DOWN)
         assert phases == [Phase.READY, Phase.DEGRADED, Phase.DOWN]
         assert probe.cancelled == 2, "a probe that is too late is ended"
 
@@ -108,7 +108,7 @@ async def test_a_doubt_leads_to_a_look_at_once() -> None:
         watch(monitor, "a", probe)
         await monitor.first_round(5.0)
         monitor.nudge("a")
-        await eventually(lambda: fleet.phase("a") is Phase.DOWN, within=2.0)
+        await eventually(lambda: fleet.health.phase("a") is Phase.DOWN, within=2.0)
 
 
 async def test_a_doubt_during_a_look_leads_to_another_look() -> None:
@@ -141,7 +141,7 @@ async def test_doubts_about_a_stranger_are_nothing() -> None:
 async def test_a_load_is_followed_closely() -> None:
     async with monitoring() as (fleet, monitor):
         watch(monitor, "a", FakeProbe(seen(loading=True), seen(loading=True), seen("m")))
-        await eventually(lambda: fleet.phase("a") is Phase.READY, within=5.0)
+        await eventually(lambda: fleet.health.phase("a") is Phase.READY, within=5.0)
 
 
 async def test_a_bug_in_a_probe_does_not_end_the_watch(caplog: pytest.LogCaptureFixture) -> None:
@@ -149,7 +149,7 @@ async def test_a_bug_in_a_probe_does_not_end_the_watch(caplog: pytest.LogCapture
         watch(monitor, "a", FakeProbe(ValueError("a bug"), seen("m")))
         await monitor.first_round(5.0)
         monitor.nudge("a")
-        await eventually(lambda: fleet.phase("a") is Phase.READY)
+        await eventually(lambda: fleet.health.phase("a") is Phase.READY)
     assert "the probe of a failed" in caplog.text
 
 
@@ -161,11 +161,11 @@ async def test_a_bug_in_a_subscriber_does_not_end_the_watch(caplog: pytest.LogCa
         probe = FakeProbe(seen("m"), Hang(), seen("m", "n"))
         watch(monitor, "a", probe, probe_timeout=0.001)
         await monitor.first_round(5.0)
-        leave = fleet.subscribe(broken)
+        leave = fleet.picture.subscribe(broken)
         monitor.nudge("a")
         await eventually(lambda: probe.asked == 2 and "a bug" in caplog.text)
         leave()
-        await eventually(lambda: fleet.phase("a") is Phase.READY and probe.asked == 3)
+        await eventually(lambda: fleet.health.phase("a") is Phase.READY and probe.asked == 3)
 
 
 async def test_changes_of_phase_are_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -191,8 +191,8 @@ async def test_close_ends_every_task() -> None:
 def fail(fleet: Fleet, name: str) -> None:
     """A request there has failed."""
     now = Clock().now
-    lease = fleet.lease(Deployment("m", name, "m"), now)
-    fleet.failed(lease, fault(Fault.SERVER, http_status=500), now)
+    lease = fleet.leases.take(Deployment("m", name, "m"), now)
+    fleet.health.failed(lease, fault(Fault.SERVER, http_status=500), now)
 
 
 async def test_the_end_of_a_cooldown_is_looked_at_in_time() -> None:

@@ -19,21 +19,21 @@ def a_fleet(urls: dict[str, str], **fields: object) -> Fleet:
     fleet = Fleet()
     for name, url in urls.items():
         fleet.add(a_backend(name, url=url, **fields), 0.0)
-        fleet.observe(name, seen(name, slots=2, busy=0), 0.0)
+        fleet.health.observe(name, seen(name, slots=2, busy=0), 0.0)
     return fleet
 
 
 def lease(fleet: Fleet, name: str, now: float = 0.0) -> Lease:
-    (view,) = fleet.snapshot(now).by_model[name]
-    return fleet.lease(view.deployment, now)
+    (view,) = fleet.picture.snapshot(now).by_model[name]
+    return fleet.leases.take(view.deployment, now)
 
 
 def neighbours(fleet: Fleet, now: float = 0.0) -> dict[str, int]:
-    return {name: view.neighbours for name, view in fleet.snapshot(now).backends.items()}
+    return {name: view.neighbours for name, view in fleet.picture.snapshot(now).backends.items()}
 
 
 def view_of(fleet: Fleet, name: str, now: float = 0.0) -> BackendView:
-    return fleet.snapshot(now).backends[name]
+    return fleet.picture.snapshot(now).backends[name]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_requests_in_flight_are_seen_by_the_neighbours() -> None:
     first = lease(fleet, "a")
     lease(fleet, "b")
     assert neighbours(fleet) == {"a": 1, "b": 1, "c": 2, "far": 0}
-    fleet.release(first, None, 1.0)
+    fleet.leases.release(first, None, 1.0)
     assert neighbours(fleet, 1.0) == {"a": 1, "b": 0, "c": 1, "far": 0}
 
 
@@ -81,9 +81,9 @@ def test_two_servers_far_away_are_no_neighbours() -> None:
 
 def test_work_of_others_counts_as_well_until_its_server_is_gone() -> None:
     fleet = a_fleet(HERE)
-    fleet.observe("a", seen("a", slots=4, busy=3), 1.0)
+    fleet.health.observe("a", seen("a", slots=4, busy=3), 1.0)
     assert neighbours(fleet, 1.0) == {"a": 0, "b": 3, "c": 3}
-    fleet.observe("a", BROKEN, 2.0)
+    fleet.health.observe("a", BROKEN, 2.0)
     assert neighbours(fleet, 2.0) == {"a": 0, "b": 0, "c": 0}
 
 
@@ -92,10 +92,10 @@ def test_who_waits_for_a_slot_or_for_a_load_is_not_at_work() -> None:
     for _ in range(3):
         lease(fleet, "a")
     assert neighbours(fleet)["b"] == 2
-    fleet.observe("c", seen(ModelStatus("c", LoadState.UNLOADED), slots=2, busy=0), 0.0)
+    fleet.health.observe("c", seen(ModelStatus("c", LoadState.UNLOADED), slots=2, busy=0), 0.0)
     cold = lease(fleet, "c")
     assert neighbours(fleet)["b"] == 2
-    fleet.first_token(cold, 5.0)
+    fleet.leases.first_token(cold, 5.0)
     assert neighbours(fleet, 5.0)["b"] == 3
 
 
@@ -108,12 +108,12 @@ def test_a_backend_that_is_set_up_anew_leaves_nothing_behind() -> None:
 
 def test_a_change_on_a_neighbour_keeps_the_rest_of_a_picture() -> None:
     fleet = a_fleet(HERE)
-    before, models = view_of(fleet, "b"), fleet.snapshot(0.0).by_model
+    before, models = view_of(fleet, "b"), fleet.picture.snapshot(0.0).by_model
     lease(fleet, "a")
     after = view_of(fleet, "b")
     assert before.neighbours == 0, "nobody changes a picture that was given away"
     assert after.shop is before.shop
-    assert fleet.snapshot(0.0).by_model is models
+    assert fleet.picture.snapshot(0.0).by_model is models
 
 
 def learned(fleet: Fleet, slower: float) -> float:
@@ -122,12 +122,12 @@ def learned(fleet: Fleet, slower: float) -> float:
     for number in range(40):
         neighbour = lease(fleet, "b", now) if number % 2 else None
         mine = lease(fleet, "a", now)
-        fleet.first_token(mine, now)
+        fleet.leases.first_token(mine, now)
         seconds = 2.0 * (slower if neighbour else 1.0)
         now += seconds
-        fleet.release(mine, Lesson(False, seconds, 0.0, output_tokens=100, whole=True), now)
+        fleet.leases.release(mine, Lesson(False, seconds, 0.0, output_tokens=100, whole=True), now)
         if neighbour is not None:
-            fleet.release(neighbour, None, now)
+            fleet.leases.release(neighbour, None, now)
         now += 1.0
     shop = view_of(fleet, "a", now).shop
     assert shop is not None
@@ -143,7 +143,7 @@ def test_what_a_neighbour_costs_is_learned(slower: float) -> None:
 def test_how_fast_it_is_alone_is_not_mistaken_for_how_fast_it_is_beside_a_neighbour() -> None:
     fleet = a_fleet(HERE)
     learned(fleet, 2.0)
-    (view,) = fleet.snapshot(200.0).by_model["a"]
+    (view,) = fleet.picture.snapshot(200.0).by_model["a"]
     assert view.seconds_per_token == pytest.approx(0.02, rel=0.1)
 
 
@@ -155,8 +155,10 @@ def test_a_server_that_nobody_has_used_is_taken_to_be_as_fast_as_the_other_one_o
     fleet = a_fleet({**HERE, "far": "http://box:8080"})
     learned(fleet, 1.0)
     for name in HERE.keys() | {"far"}:
-        fleet.observe(name, seen(name, slots=2, busy=0), 200.0)
-    speeds = {name: fleet.snapshot(200.0).by_model[name][0].seconds_per_token for name in [*HERE, "far"]}
+        fleet.health.observe(name, seen(name, slots=2, busy=0), 200.0)
+    speeds = {
+        name: fleet.picture.snapshot(200.0).by_model[name][0].seconds_per_token for name in [*HERE, "far"]
+    }
     assert speeds["b"] == pytest.approx(0.02, rel=0.2)
     assert speeds["c"] == speeds["b"]
 
@@ -167,12 +169,14 @@ def test_a_machine_is_taken_for_a_usual_one_until_somebody_has_used_it() -> None
     for name, seconds in (("a", 1.0), ("c", 4.0)):
         for _ in range(20):
             mine = lease(fleet, name, now)
-            fleet.first_token(mine, now)
-            fleet.release(mine, Lesson(False, seconds, 0.0, output_tokens=100, whole=True), now + seconds)
+            fleet.leases.first_token(mine, now)
+            fleet.leases.release(
+                mine, Lesson(False, seconds, 0.0, output_tokens=100, whole=True), now + seconds
+            )
             now += 10.0
     for name in "abcd":
-        fleet.observe(name, seen(name, slots=2, busy=0), now)
-    views = fleet.snapshot(now).by_model
+        fleet.health.observe(name, seen(name, slots=2, busy=0), now)
+    views = fleet.picture.snapshot(now).by_model
     own, beside, slow, unknown = (views[name][0].seconds_per_token for name in "abcd")
     assert beside == pytest.approx(own, rel=0.2)
     assert own < unknown < slow

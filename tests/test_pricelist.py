@@ -155,8 +155,8 @@ def view_with(
 ) -> DeploymentView:
     fleet = Fleet({"m": facts} if facts else {}, [Deployment("m", "a", "m", price=own)])
     fleet.add(a_backend("a", **backend), 0.0)
-    fleet.observe("a", seen(status), 0.0)
-    return fleet.snapshot(0.0).by_model["m"][0]
+    fleet.health.observe("a", seen(status), 0.0)
+    return fleet.picture.snapshot(0.0).by_model["m"][0]
 
 
 LISTED = ModelStatus("m", price=Price(1.0, 2.0))
@@ -192,5 +192,5 @@ def test_any_name_stands_for_the_only_model_of_a_server_if_the_operator_says_so(
 ) -> None:
     fleet = Fleet({}, [Deployment("m", "a", "whatever", any_name=any_name)])
     fleet.add(a_backend("a"), 0.0)
-    fleet.observe("a", seen(ModelStatus("file.gguf", sole=sole)), 0.0)
-    assert fleet.snapshot(0.0).by_model["m"][0].served is served
+    fleet.health.observe("a", seen(ModelStatus("file.gguf", sole=sole)), 0.0)
+    assert fleet.picture.snapshot(0.0).by_model["m"][0].served is served

@@ -128,13 +128,13 @@ async def test_a_full_queue_sheds_before_it_decides_and_only_who_could_but_wait(
     queue = Queue(max_queue=1)
     await queue.fill()
     await queue.send("waits")
-    looks, look = Counter[str](), queue.world.fleet.snapshot
+    looks, look = Counter[str](), queue.world.fleet.picture.snapshot
 
     def counted(now: float) -> Snapshot:
         looks["looks"] += 1
         return look(now)
 
-    queue.world.fleet.snapshot = counted  # type: ignore[method-assign]
+    queue.world.fleet.picture.snapshot = counted  # type: ignore[method-assign]
     for named in ("m", ""):
         with pytest.raises(Exhausted) as caught:
             await queue.world.run(an_ask(model=named))
@@ -189,7 +189,7 @@ async def test_who_pauses_before_another_try_holds_up_nobody() -> None:
     world.add("c", [held, *ANSWER], ANSWER, seen_as=seen("m", slots=1))
     only_c = Target(allowed_backends=frozenset("c"))
     running = asyncio.create_task(world.run(an_ask(target=only_c)))
-    await eventually(lambda: world.fleet.in_flight("c") == 1)
+    await eventually(lambda: world.fleet.leases.in_flight("c") == 1)
     waiting = asyncio.create_task(world.run(an_ask(target=only_c)))
     await eventually(lambda: len(world.waiting) == 2)
     world.observe("a", BROKEN)

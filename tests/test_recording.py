@@ -196,9 +196,9 @@ async def some_traffic(world: World, requests: int = 60) -> None:
         target = Target(model=("", "m", "n", "")[number % 4])
         await world.run(an_ask(texts[number % len(texts)] * (1 + number % 7), target=target))
         chosen = world.router.route(an_ask("", ("m", "n")[number % 2])).chosen
-        others.append(world.fleet.lease(chosen.deployment, world.clock(), chosen.estimate))
+        others.append(world.fleet.leases.take(chosen.deployment, world.clock(), chosen.estimate))
         if len(others) > 5:
-            world.fleet.release(others.pop(0), None, world.clock())
+            world.fleet.leases.release(others.pop(0), None, world.clock())
         world.clock.advance(0.1 + 0.01 * number)
 
 
@@ -244,7 +244,7 @@ async def test_what_is_held_against_those_that_failed_makes_the_same_choices_aga
         world.clock.advance(chance.random())
         for name in chance.sample(sorted(world.dispatchers), 1):
             world.observe(name, seen("m", "n", slots=64))
-        pictures.append(world.fleet.snapshot(world.clock()))
+        pictures.append(world.fleet.picture.snapshot(world.clock()))
     recorder.close()
     found = replayed(tmp_path / "decisions", settings(policy))
     assert len(found) == 150
@@ -288,7 +288,7 @@ async def test_what_neighbours_do_makes_the_same_choices_again(record: Any, tmp_
     world = three_boxes(recorder, "http://127.0.0.1/{}")
     await some_traffic(world)
     recorder.close()
-    assert any(view.neighbours for view in world.fleet.snapshot(world.clock()).backends.values())
+    assert any(view.neighbours for view in world.fleet.picture.snapshot(world.clock()).backends.values())
     found = replayed(tmp_path / "decisions")
     assert len(found) == 60
     assert [request.after for request in found] == [request.before for request in found]

@@ -90,7 +90,7 @@ async def test_nothing_is_announced_before_the_backend_answers() -> None:
     world.add("a", [hang, *ANSWER])
     items: list[Item] = []
     task = asyncio.create_task(world.collect(items))
-    await eventually(lambda: world.fleet.in_flight("a") == 1)
+    await eventually(lambda: world.fleet.leases.in_flight("a") == 1)
     assert items == []
     hang.over.set()
     await task
@@ -323,7 +323,7 @@ async def test_a_refused_connection_takes_the_backend_down_at_once() -> None:
     world.add("a", [fault(Fault.REFUSED)])
     world.add("b")
     await world.run()
-    assert world.fleet.phase("a") is Phase.DOWN
+    assert world.fleet.health.phase("a") is Phase.DOWN
     assert world.nudged == ["a"]
 
 
@@ -394,7 +394,7 @@ async def test_it_does_not_count_against_the_backend() -> None:
     windows(world, a=4096)
     world.dispatchers["a"].scripts = [[fault(Fault.CONTEXT_TOO_LONG)]]
     await refusal(world)
-    (view,) = world.fleet.snapshot(world.clock()).by_model["m"]
+    (view,) = world.fleet.picture.snapshot(world.clock()).by_model["m"]
     assert view.success == 1.0
 
 
@@ -586,7 +586,9 @@ async def test_a_refusal_to_go_on_is_remembered_and_passed_over() -> None:
     refusing = world.add("b", [fault(Fault.REJECTED, "no prefill", http_status=400)])
     world.add("c", REST)
     assert outcomes(await world.run()) == [("a", "LOST"), ("b", "REJECTED"), ("c", "OK")]
-    (view,) = [v for v in world.fleet.snapshot(world.clock()).by_model["m"] if v.deployment.backend == "b"]
+    (view,) = [
+        v for v in world.fleet.picture.snapshot(world.clock()).by_model["m"] if v.deployment.backend == "b"
+    ]
     assert view.prefill is Prefill.CLOSES
     assert len(refusing.calls) == 1
 
@@ -625,7 +627,7 @@ async def test_a_server_that_is_started_again_goes_on() -> None:
     gone = [*said("one "), *said("two ")], lambda: world.observe("a", BROKEN), fault(Fault.CUT)
     world.add("a", gone, REST)
     task = asyncio.create_task(world.run())
-    await eventually(lambda: world.fleet.phase("a") is Phase.DOWN)
+    await eventually(lambda: world.fleet.health.phase("a") is Phase.DOWN)
     world.observe("a", seen("m"))
     assert text_of(await task) == "one two three"
 
@@ -798,13 +800,13 @@ async def test_who_is_not_known_is_asked_before_it_goes_on(begun: Script, found:
         await lost(world)
     else:
         assert text_of(await world.run()) == "one two three"
-    assert world.fleet.prefill(unknown_deployment(world)) is found
+    assert world.fleet.catalogue.prefill(unknown_deployment(world)) is found
     assert len(unknown.calls) == (2 if found is Prefill.CLOSES else 3)
     assert world.left_behind == 0
 
 
 def unknown_deployment(world: World) -> Deployment:
-    views = world.fleet.snapshot(world.clock()).by_model["m"]
+    views = world.fleet.picture.snapshot(world.clock()).by_model["m"]
     return next(view.deployment for view in views if view.deployment.backend == "b")
 
 
@@ -814,7 +816,7 @@ async def test_who_gives_no_answer_to_that_is_passed_over() -> None:
     silent = world.add("b", [fault(Fault.SERVER)], prefill=None)
     world.add("c", REST)
     assert text_of(await world.run()) == "one two three"
-    assert world.fleet.prefill(unknown_deployment(world)) is None
+    assert world.fleet.catalogue.prefill(unknown_deployment(world)) is None
     assert len(silent.calls) == 2
 
 
@@ -832,7 +834,7 @@ async def test_it_is_found_out_after_the_first_answer_with_the_settings_of_the_r
         generation=Generation(({"role": "user", "content": "hello"},), backend_options={"num_ctx": 99})
     )
     await world.run(ask)
-    await eventually(lambda: world.fleet.prefill(unknown_deployment(world)) is Prefill.CONTINUES)
+    await eventually(lambda: world.fleet.catalogue.prefill(unknown_deployment(world)) is Prefill.CONTINUES)
     await world.run(ask)
     assert len(dispatcher.calls) == 4
     assert {call.generation.backend_options["num_ctx"] for call in dispatcher.calls} == {99}
@@ -843,7 +845,7 @@ async def test_finding_out_is_not_taken_for_the_work_of_a_usual_request() -> Non
     world, silence = World(), Hang()
     world.add("b", ANSWER, [silence], prefill=None, seen_as=seen("m", slots=1, busy=0))
     await world.run()
-    await eventually(lambda: world.fleet.in_flight("b") == 1)
+    await eventually(lambda: world.fleet.leases.in_flight("b") == 1)
     expected = world.router.route(an_ask()).chosen.estimate
     assert expected is not None
     assert 0 < expected.queue < 0.2
@@ -864,9 +866,9 @@ async def test_a_server_that_was_away_is_asked_again() -> None:
     world = World()
     world.add("b", ANSWER, counting(8), prefill=None)
     await world.run()
-    await eventually(lambda: world.fleet.prefill(unknown_deployment(world)) is Prefill.CONTINUES)
+    await eventually(lambda: world.fleet.catalogue.prefill(unknown_deployment(world)) is Prefill.CONTINUES)
     world.observe("b", BROKEN)
-    assert world.fleet.prefill(unknown_deployment(world)) is None
+    assert world.fleet.catalogue.prefill(unknown_deployment(world)) is None
 
 
 # --------------------------------------------------------------------------------------------------------- retry budget
@@ -968,7 +970,7 @@ async def test_a_backend_found_dead_is_given_up_by_all_who_wait_for_its_first_to
     world = World()
     world.add("a", [Hang()])
     tasks = [asyncio.create_task(world.run()) for _ in range(3)]
-    await eventually(lambda: world.fleet.in_flight("a") == 3)
+    await eventually(lambda: world.fleet.leases.in_flight("a") == 3)
     world.add("b")
     world.observe("a", BROKEN)
     for items in await asyncio.wait_for(asyncio.gather(*tasks), 5):
@@ -980,11 +982,11 @@ async def test_who_is_given_up_without_another_candidate_hears_why() -> None:
     world = World()
     world.add("a", [Hang()])
     task = asyncio.create_task(refusal(world))
-    await eventually(lambda: world.fleet.in_flight("a") == 1)
-    world.fleet.observe_silence("a", 2.0, world.clock())
+    await eventually(lambda: world.fleet.leases.in_flight("a") == 1)
+    world.fleet.health.observe_silence("a", 2.0, world.clock())
     await asyncio.sleep(0)
-    assert world.fleet.in_flight("a") == 1, "one silence is a suspicion only"
-    world.fleet.observe_silence("a", 2.0, world.clock())
+    assert world.fleet.leases.in_flight("a") == 1, "one silence is a suspicion only"
+    world.fleet.health.observe_silence("a", 2.0, world.clock())
     error = await asyncio.wait_for(task, 5)
     assert "given up before the first token: no answer to a probe within 2 s" in error.message
     assert isinstance(error, Unavailable)
@@ -1008,7 +1010,7 @@ async def test_a_death_in_the_very_moment_of_the_time_limit_is_no_error() -> Non
     world = World()
     world.add("a", [Hang()])
     task = asyncio.create_task(refusal(world))
-    await eventually(lambda: world.fleet.in_flight("a") == 1)
+    await eventually(lambda: world.fleet.leases.in_flight("a") == 1)
     (lease,) = world.fleet._hosts["a"].leases
     assert lease.abandon is not None
     abandon = lease.abandon
@@ -1027,7 +1029,7 @@ async def test_a_backend_that_says_it_loads_is_waited_for() -> None:
     world.add("a", [fault(Fault.LOADING, "Loading model", http_status=503)], ANSWER)
     task = asyncio.create_task(world.run())
     await eventually(lambda: len(world.waiting) == 1)
-    assert world.fleet.phase("a") is Phase.LOADING
+    assert world.fleet.health.phase("a") is Phase.LOADING
     assert world.nudged == ["a"]
     world.observe("a", seen("m"))
     assert outcomes(await task) == [("a", "FAILED"), ("a", "OK")]
@@ -1072,8 +1074,8 @@ async def test_requests_beyond_max_in_flight_wait_in_order() -> None:
     tasks = []
     for number in range(5):
         tasks.append(asyncio.create_task(one(number)))
-        await eventually(lambda: world.fleet.in_flight("a") + len(world.waiting) == len(tasks))
-    assert world.fleet.in_flight("a") == 1
+        await eventually(lambda: world.fleet.leases.in_flight("a") + len(world.waiting) == len(tasks))
+    assert world.fleet.leases.in_flight("a") == 1
     first.over.set()
     await asyncio.gather(*tasks)
     assert order == [0, 1, 2, 3, 4]
@@ -1083,7 +1085,9 @@ async def test_requests_beyond_max_in_flight_wait_in_order() -> None:
 async def test_max_in_flight_is_never_exceeded() -> None:
     world = World()
     hang, in_flight = Hang(), list[int]()
-    world.add("a", [lambda: in_flight.append(world.fleet.in_flight("a")), hang, *ANSWER], max_in_flight=3)
+    world.add(
+        "a", [lambda: in_flight.append(world.fleet.leases.in_flight("a")), hang, *ANSWER], max_in_flight=3
+    )
     tasks = [asyncio.create_task(world.run()) for _ in range(20)]
     await eventually(lambda: len(world.waiting) == 17)
     hang.over.set()
@@ -1097,7 +1101,7 @@ async def test_a_waiting_request_takes_whichever_backend_is_free_first() -> None
     world = World()
     world.add("a", [Hang()], max_in_flight=1)
     held = asyncio.create_task(world.run())
-    await eventually(lambda: world.fleet.in_flight("a") == 1)
+    await eventually(lambda: world.fleet.leases.in_flight("a") == 1)
     waiter = asyncio.create_task(world.run())
     await eventually(lambda: len(world.waiting) == 1)
     world.add("b")
@@ -1111,7 +1115,7 @@ async def test_a_waiting_request_takes_whichever_backend_is_free_first() -> None
 async def saturated(world: World) -> asyncio.Task[list[Item]]:
     world.add("a", [Hang()], max_in_flight=1)
     held = asyncio.create_task(world.run())
-    await eventually(lambda: world.fleet.in_flight("a") == 1)
+    await eventually(lambda: world.fleet.leases.in_flight("a") == 1)
     return held
 
 
@@ -1153,7 +1157,7 @@ async def test_attempts_before_the_wait_do_not_count_as_waiting() -> None:
     world.add("a", [an_hour, fault(Fault.MODEL_MISSING)])
     world.add("b", [Hang()], ANSWER, max_in_flight=1)
     busy = asyncio.create_task(world.run(an_ask(target=Target(allowed_backends=frozenset("b")))))
-    await eventually(lambda: world.fleet.in_flight("b") == 1)
+    await eventually(lambda: world.fleet.leases.in_flight("b") == 1)
     task = asyncio.create_task(world.run())
     await eventually(lambda: len(world.waiting) == 1)
     await end(busy)
@@ -1236,7 +1240,7 @@ async def test_a_caller_that_takes_not_even_the_announcement_frees_the_backend()
     in_flight: list[int] = []
 
     async def deliver(item: Item) -> None:
-        in_flight.append(world.fleet.in_flight("a"))
+        in_flight.append(world.fleet.leases.in_flight("a"))
         raise Exhausted("the client reads nothing", cause="SLOW_CONSUMER")
 
     with pytest.raises(Exhausted):
@@ -1270,9 +1274,9 @@ async def test_a_cancelled_request_says_nothing_about_its_backend() -> None:
     world = World()
     world.add("a", [Hang()])
     task = asyncio.create_task(world.run())
-    await eventually(lambda: world.fleet.in_flight("a") == 1)
+    await eventually(lambda: world.fleet.leases.in_flight("a") == 1)
     await end(task)
-    (view,) = world.fleet.snapshot(world.clock()).by_model["m"]
+    (view,) = world.fleet.picture.snapshot(world.clock()).by_model["m"]
     assert view.success == 1.0
 
 
@@ -1323,8 +1327,8 @@ async def test_a_burst_spreads_over_equal_backends() -> None:
     for name in "ab":
         world.add(name, [hang, *ANSWER])
     tasks = [asyncio.create_task(world.run()) for _ in range(8)]
-    await eventually(lambda: world.fleet.in_flight("a") + world.fleet.in_flight("b") == 8)
-    assert (world.fleet.in_flight("a"), world.fleet.in_flight("b")) == (4, 4)
+    await eventually(lambda: world.fleet.leases.in_flight("a") + world.fleet.leases.in_flight("b") == 8)
+    assert (world.fleet.leases.in_flight("a"), world.fleet.leases.in_flight("b")) == (4, 4)
     hang.over.set()
     await asyncio.gather(*tasks)
     assert world.left_behind == 0

@@ -263,7 +263,7 @@ async def test_where_only_money_is_missing_nothing_is_sent() -> None:
 
 def test_where_more_is_missing_than_money_that_is_said() -> None:
     world, _ = a_market()
-    world.fleet.signal("away", Signal.DRAIN, "", world.clock())
+    world.fleet.health.signal("away", Signal.DRAIN, "", world.clock())
     with pytest.raises(NoHealthyBackend):
         world.router.route(licensed(money=0.0, asked=limited("large"))[0])
 

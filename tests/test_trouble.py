@@ -45,7 +45,7 @@ async def ends(world: World, model: str = "", **how: Any) -> list[str]:
 
 
 def view_of(world: World, backend: str = "a", model: str = "m") -> tuple[Reason | None, float]:
-    views = world.fleet.snapshot(world.clock()).by_model[model]
+    views = world.fleet.picture.snapshot(world.clock()).by_model[model]
     view = next(view for view in views if view.deployment.backend == backend)
     return view.barred, view.trust
 
@@ -69,7 +69,7 @@ async def test_a_backend_that_fails_fast_attracts_no_traffic() -> None:
         assert (await ends(world))[-1] == "good OK"
     assert len(bad.calls) == 3
     assert len(good.calls) == 50
-    assert world.fleet.phase("bad") is Phase.COOLING_DOWN
+    assert world.fleet.health.phase("bad") is Phase.COOLING_DOWN
     assert candidates(world) == {"good": (), "bad": (Reason.CIRCUIT_OPEN,)}
 
 
@@ -78,13 +78,13 @@ async def test_a_strained_backend_keeps_a_part_of_its_weight() -> None:
     world.add("a", ERROR, ERROR, ANSWER)
     for _ in range(2):
         await ends(world)
-    assert world.fleet.phase("a") is Phase.DEGRADED
-    assert world.fleet.snapshot(world.clock()).backends["a"].trust == CAUTION.degraded_weight
+    assert world.fleet.health.phase("a") is Phase.DEGRADED
+    assert world.fleet.picture.snapshot(world.clock()).backends["a"].trust == CAUTION.degraded_weight
     assert detail(world) == "HTTP 500. 2 errors in 60 s"
     world.clock.advance(60.0)
-    assert world.fleet.snapshot(world.clock()).backends["a"].trust == 1.0
+    assert world.fleet.picture.snapshot(world.clock()).backends["a"].trust == 1.0
     world.observe("a", seen("m"))
-    assert world.fleet.phase("a") is Phase.READY
+    assert world.fleet.health.phase("a") is Phase.READY
     assert detail(world) == ""
 
 
@@ -95,7 +95,7 @@ async def test_only_what_is_the_backends_own_fault_is_held_against_it(kind: Faul
     for _ in range(20):
         await ends(world, model="m")
         world.observe("a", seen("m"))  # which ends what attempts may have shown of it
-    held = world.fleet.phase("a") is Phase.COOLING_DOWN or view_of(world)[0] is Reason.CIRCUIT_OPEN
+    held = world.fleet.health.phase("a") is Phase.COOLING_DOWN or view_of(world)[0] is Reason.CIRCUIT_OPEN
     assert held == (kind in COUNTED)
 
 
@@ -106,7 +106,7 @@ async def test_a_good_probe_does_not_end_what_attempts_have_found() -> None:
         await ends(world)
     for _ in range(5):
         world.observe("a", seen("m"))
-        assert world.fleet.phase("a") is Phase.COOLING_DOWN
+        assert world.fleet.health.phase("a") is Phase.COOLING_DOWN
 
 
 async def test_a_fault_of_one_model_leaves_the_others_alone() -> None:
@@ -116,7 +116,7 @@ async def test_a_fault_of_one_model_leaves_the_others_alone() -> None:
         await ends(world, model="m")
     assert view_of(world, model="m") == (Reason.CIRCUIT_OPEN, 1.0)
     assert view_of(world, model="n") == (None, 1.0)
-    assert world.fleet.phase("a") is Phase.READY
+    assert world.fleet.health.phase("a") is Phase.READY
     assert detail(world) == "m: 3 errors in 60 s; next trial in 100 s"
     assert await ends(world, model="n") == ["a OK"]
 
@@ -126,7 +126,7 @@ async def test_a_fault_of_several_models_is_the_servers() -> None:
     world.add("a", ERROR, seen_as=seen("m", "n"))
     for model in ("m", "n", "m"):
         await ends(world, model=model)
-    assert world.fleet.phase("a") is Phase.COOLING_DOWN
+    assert world.fleet.health.phase("a") is Phase.COOLING_DOWN
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ async def tripped(*later: Script, **fields: Any) -> World:
     for _ in range(3):
         await ends(world)
     world.add("b")
-    assert world.fleet.phase("a") is Phase.COOLING_DOWN
+    assert world.fleet.health.phase("a") is Phase.COOLING_DOWN
     return world
 
 
@@ -217,10 +217,10 @@ async def test_after_the_cooldown_one_request_is_its_trial() -> None:
     assert candidates(world)["a"] == (Reason.CIRCUIT_OPEN,)
     world.clock.advance(100.0)
     assert candidates(world)["a"] == ()
-    held = world.fleet.lease(lease_of, world.clock())
+    held = world.fleet.leases.take(lease_of, world.clock())
     assert candidates(world)["a"] == (Reason.CIRCUIT_OPEN,)
     assert "a trial is under way" in detail(world)
-    world.fleet.release(held, None, world.clock())
+    world.fleet.leases.release(held, None, world.clock())
     assert candidates(world)["a"] == ()
 
 
@@ -236,15 +236,15 @@ async def test_a_good_trial_brings_it_back_slowly() -> None:
     world = await tripped()
     world.clock.advance(100.0)
     assert await ends(world, target=_only("a")) == ["a OK"]
-    assert world.fleet.phase("a") is Phase.DEGRADED
+    assert world.fleet.health.phase("a") is Phase.DEGRADED
     assert detail(world) == "back after errors, with 10% of its weight"
     trust = []
     for _ in range(12):
-        trust.append(world.fleet.snapshot(world.clock()).backends["a"].trust)
+        trust.append(world.fleet.picture.snapshot(world.clock()).backends["a"].trust)
         world.clock.advance(3.0)
     assert trust == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.0, 1.0])
     world.observe("a", seen("m"))
-    assert world.fleet.phase("a") is Phase.READY
+    assert world.fleet.health.phase("a") is Phase.READY
     assert detail(world) == ""
 
 
@@ -266,9 +266,9 @@ async def test_a_server_that_died_and_is_back_is_used_again_at_once() -> None:
         world.observe("a", seen("m"))
         await ends(world)
     world.observe("a", BROKEN)
-    assert world.fleet.phase("a") is Phase.DOWN
+    assert world.fleet.health.phase("a") is Phase.DOWN
     world.observe("a", seen("m"))
-    assert world.fleet.phase("a") is Phase.DEGRADED
+    assert world.fleet.health.phase("a") is Phase.DEGRADED
     assert await ends(world) == ["a OK"]
 
 
@@ -278,7 +278,7 @@ async def test_a_server_that_died_three_times_is_used_again_though_no_probe_has_
     for _ in range(3):
         await ends(world)
         world.observe("a", seen("m"))
-    assert world.fleet.phase("a") is Phase.DEGRADED
+    assert world.fleet.health.phase("a") is Phase.DEGRADED
     assert detail(world) == "back after errors, with 10% of its weight"
     assert await ends(world) == ["a OK"]
 
@@ -290,13 +290,13 @@ async def test_one_that_answers_probes_and_resets_requests_is_not_believed() -> 
         world.observe("a", seen("m"))
         await ends(world)
     world.observe("a", seen("m"))
-    assert world.fleet.phase("a") is Phase.COOLING_DOWN
+    assert world.fleet.health.phase("a") is Phase.COOLING_DOWN
 
 
 async def test_a_server_that_loads_its_model_anew_gets_its_trial() -> None:
     world = await tripped()
     world.observe("a", seen(loading=True))
-    assert world.fleet.phase("a") is Phase.LOADING
+    assert world.fleet.health.phase("a") is Phase.LOADING
     world.observe("a", seen("m"))
     assert candidates(world)["a"] == ()
 
@@ -316,7 +316,7 @@ async def test_a_429_pauses_that_deployment_only(told: float | None, pause: floa
     world.add("b")
     assert candidates(world, "m") == {"b": (), "a": (Reason.RATE_LIMITED,)}
     assert candidates(world, "n") == {"a": ()}
-    assert world.fleet.phase("a") is Phase.READY
+    assert world.fleet.health.phase("a") is Phase.READY
     world.clock.advance(pause - 0.1)
     assert candidates(world, "m")["a"] == (Reason.RATE_LIMITED,)
     world.clock.advance(0.1)
@@ -367,9 +367,9 @@ async def test_what_the_backend_says_counts_for_more_than_our_guess(
     world = a_world()
     world.add("a")
     for seconds in told:
-        lease = world.fleet.lease(Deployment("m", "a", "m"), world.clock())
-        world.fleet.failed(lease, fault(Fault.RATE_LIMITED, retry_after=seconds), world.clock())
-    assert world.fleet.changes_in("a", world.clock()) == pytest.approx(pause, abs=0.1)
+        lease = world.fleet.leases.take(Deployment("m", "a", "m"), world.clock())
+        world.fleet.health.failed(lease, fault(Fault.RATE_LIMITED, retry_after=seconds), world.clock())
+    assert world.fleet.health.changes_in("a", world.clock()) == pytest.approx(pause, abs=0.1)
 
 
 async def test_an_answer_ends_a_pause() -> None:
@@ -412,7 +412,7 @@ async def test_when_all_fail_too_often_the_least_bad_is_tried_and_that_is_told()
     items = await world.run()
     decision = next(item for item in items if isinstance(item, Decision))
     assert "nobody else may serve, so it is tried although it fails too often" in decision.explanation
-    assert world.fleet.phase("a") is Phase.DEGRADED  # it answered
+    assert world.fleet.health.phase("a") is Phase.DEGRADED  # it answered
 
 
 async def test_in_panic_each_candidate_is_listed_once_with_what_it_hangs_on() -> None:
@@ -451,24 +451,24 @@ async def test_nothing_is_kept_of_a_backend_that_is_well() -> None:
     await ends(world, target=_only("a"))
     world.clock.advance(100.0)
     world.observe("a", seen("m"))
-    snapshot = world.fleet.snapshot(world.clock())
+    snapshot = world.fleet.picture.snapshot(world.clock())
     assert snapshot.at == 0.0
     world.clock.advance(1.0)
-    assert world.fleet.snapshot(world.clock()) is snapshot
-    assert world.fleet.changes_in("a", world.clock()) == float("inf")
+    assert world.fleet.picture.snapshot(world.clock()) is snapshot
+    assert world.fleet.health.changes_in("a", world.clock()) == float("inf")
 
 
 async def test_whoever_watches_hears_of_each_error_and_of_the_end_of_a_cooldown() -> None:
     world = a_world()
     world.add("a", ERROR)
     heard: list[str] = []
-    world.fleet.subscribe(heard.append)
+    world.fleet.picture.subscribe(heard.append)
     for count in (1, 2, 3):
         await ends(world)
         assert len(heard) == count
     world.observe("a", seen("m"))
     assert len(heard) == 3
-    assert world.fleet.changes_in("a", world.clock()) == 100.0
+    assert world.fleet.health.changes_in("a", world.clock()) == 100.0
     world.clock.advance(100.0)
     world.observe("a", seen("m"))
     assert len(heard) == 4
@@ -478,10 +478,10 @@ async def test_whoever_watches_hears_of_each_error_and_of_the_end_of_a_cooldown(
 def test_an_answer_that_comes_after_its_backend_was_taken_away_tells_nothing() -> None:
     fleet, other = World().fleet, World()
     other.add("a")
-    lease = other.fleet.lease(Deployment("m", "a", "m"), 0.0)
+    lease = other.fleet.leases.take(Deployment("m", "a", "m"), 0.0)
     assert isinstance(fleet, Fleet)
-    fleet.answered(lease, 1.0)
-    fleet.failed(lease, fault(Fault.SERVER), 1.0)
+    fleet.health.answered(lease, 1.0)
+    fleet.health.failed(lease, fault(Fault.SERVER), 1.0)
     assert fleet.names() == []
 
 
@@ -504,6 +504,6 @@ async def test_a_load_that_takes_longer_than_somebody_waits_is_no_fault_but_a_ha
     for _ in range(3):
         assert await ends(world) == ["a TIMEOUT"]
         world.observe("a", seen(cold))
-    assert (world.fleet.phase("a") is Phase.COOLING_DOWN) == blamed
-    (view,) = world.fleet.snapshot(world.clock()).by_model["m"]
+    assert (world.fleet.health.phase("a") is Phase.COOLING_DOWN) == blamed
+    (view,) = world.fleet.picture.snapshot(world.clock()).by_model["m"]
     assert (view.success < 1.0) == blamed

@@ -101,23 +101,23 @@ async def test_a_request_draws_its_own_lot_and_two_daemons_draw_differently() ->
     fleets = [Fleet(first_number=number) for number in (1, 2**40)]
     for fleet in fleets:
         fleet.add(a_backend("a"), 0.0)
-        fleet.observe("a", seen("m"), 0.0)
-    assert [fleet.snapshot(0.0).number for fleet in fleets] == [1, 2**40]
-    (view,) = fleets[0].snapshot(0.0).by_model["m"]
-    fleets[0].lease(view.deployment, 0.0)
-    assert fleets[0].snapshot(0.0).number == 2
+        fleet.health.observe("a", seen("m"), 0.0)
+    assert [fleet.picture.snapshot(0.0).number for fleet in fleets] == [1, 2**40]
+    (view,) = fleets[0].picture.snapshot(0.0).by_model["m"]
+    fleets[0].leases.take(view.deployment, 0.0)
+    assert fleets[0].picture.snapshot(0.0).number == 2
 
 
 def test_a_picture_keeps_the_turns_that_it_was_taken_with() -> None:
     fleet = Fleet()
     fleet.add(a_backend("a"), 0.0)
-    fleet.observe("a", seen("m"), 0.0)
-    before = fleet.snapshot(0.0)
+    fleet.health.observe("a", seen("m"), 0.0)
+    before = fleet.picture.snapshot(0.0)
     (view,) = before.by_model["m"]
     scope = ("weighted", frozenset({"m"}))
-    fleet.lease(view.deployment, 0.0, turn=Turn(scope, {("a", "m"): 0.5}))
+    fleet.leases.take(view.deployment, 0.0, turn=Turn(scope, {("a", "m"): 0.5}))
     assert before.owing == {}
-    assert fleet.snapshot(0.0).owing == {scope: {("a", "m"): 0.5}}
+    assert fleet.picture.snapshot(0.0).owing == {scope: {("a", "m"): 0.5}}
 
 
 def test_turns_that_nobody_takes_any_more_are_forgotten() -> None:
@@ -147,17 +147,17 @@ def test_slots_that_several_models_share_are_not_all_free_for_one() -> None:
 
 def learned(fleet: Fleet, now: float, **fields: object) -> float | None:
     """What a decision sees of the response time, after one answer."""
-    (view,) = fleet.snapshot(now).by_model["m"]
-    held = fleet.lease(view.deployment, now)
-    fleet.release(held, Lesson(**{"failed": False, "duration": 9.0, **fields}), now)  # type: ignore[arg-type]
-    return fleet.snapshot(now).by_model["m"][0].response_p95
+    (view,) = fleet.picture.snapshot(now).by_model["m"]
+    held = fleet.leases.take(view.deployment, now)
+    fleet.leases.release(held, Lesson(**{"failed": False, "duration": 9.0, **fields}), now)  # type: ignore[arg-type]
+    return fleet.picture.snapshot(now).by_model["m"][0].response_p95
 
 
 def test_a_decision_sees_the_slowest_of_the_usual_responses() -> None:
     fleet = Fleet()
     fleet.add(a_backend("a"), 0.0)
-    fleet.observe("a", seen("m"), 0.0)
-    assert fleet.snapshot(0.0).by_model["m"][0].response_p95 is None
+    fleet.health.observe("a", seen("m"), 0.0)
+    assert fleet.picture.snapshot(0.0).by_model["m"][0].response_p95 is None
     for tenths in range(1, 20):
         learned(fleet, 1.0, first_token=tenths / 10)
     assert learned(fleet, 1.0, first_token=30.0) == 1.9  # the 19th of 20
@@ -169,12 +169,12 @@ def test_a_decision_sees_the_slowest_of_the_usual_responses() -> None:
 def test_a_slow_response_is_forgotten_and_a_probe_shows_it() -> None:
     fleet = Fleet()
     fleet.add(a_backend("a"), 0.0)
-    fleet.observe("a", seen("m"), 0.0)
+    fleet.health.observe("a", seen("m"), 0.0)
     assert learned(fleet, 1.0, first_token=5.0) == 5.0
     assert learned(fleet, 300.0, first_token=1.0) == 5.0
     for now, p95 in ((1.0 + RESPONSE_AGE, 5.0), (2.0 + RESPONSE_AGE, 1.0), (301.0 + RESPONSE_AGE, None)):
-        fleet.observe("a", seen("m"), now)
-        assert fleet.snapshot(now).by_model["m"][0].response_p95 == p95
+        fleet.health.observe("a", seen("m"), now)
+        assert fleet.picture.snapshot(now).by_model["m"][0].response_p95 == p95
 
 
 async def test_whoever_responded_slowly_is_left_for_another() -> None:

@@ -135,10 +135,10 @@ async def test_a_look_is_awaited_and_shared() -> None:
         watch(monitor, "a", probe)
         await eventually(lambda: probe.asked == 1)
         await monitor.look(["a", "unknown"], 0.001)
-        assert (probe.asked, fleet.phase("a")) == (1, Phase.UNKNOWN)
+        assert (probe.asked, fleet.health.phase("a")) == (1, Phase.UNKNOWN)
         hang.over.set()
         await monitor.look(["a"], 5.0)
-        assert fleet.phase("a") is Phase.READY
+        assert fleet.health.phase("a") is Phase.READY
 
 
 async def test_a_look_that_nobody_waits_for_any_longer_ends_with_the_monitor() -> None:

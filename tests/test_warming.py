@@ -76,7 +76,7 @@ class House(World):
 
     def barred(self) -> Reason | None:
         """Why requests do not get to the model of `a`."""
-        view = self.fleet.view(Deployment("m", "a", "m"), self.clock())
+        view = self.fleet.picture.view(Deployment("m", "a", "m"), self.clock())
         assert view is not None
         return view.barred
 
@@ -130,7 +130,7 @@ async def test_a_probe_that_sees_nothing_yet_ends_no_load_and_is_no_fault() -> N
     for told in (COLD, LOADED):  # Ollama lists as loaded what still loads
         house.observe("a", seen(a_status(state=told)))
         assert house.state() is LOADING
-        assert house.fleet.phase("a") is Phase.READY
+        assert house.fleet.health.phase("a") is Phase.READY
     hold.set()
     await loading
 
@@ -225,7 +225,7 @@ async def test_a_server_that_loads_as_a_whole_is_waited_for() -> None:
     house.cold("a")
     house.observe("a", Observation(ok=True, loading=True))
     loading = asyncio.create_task(house.warm())
-    await eventually(lambda: house.fleet.in_flight("a"))
+    await eventually(lambda: house.fleet.leases.in_flight("a"))
     house.clock.advance(4.0)
     house.observe("a", seen("m"))
     assert await loading == Warmed("a", LOADED, seconds=4.0)
@@ -280,7 +280,7 @@ async def test_a_kind_that_cannot_be_told_to_load_says_so() -> None:
 async def test_a_backend_that_gets_no_requests_is_not_loaded_into(what: Signal, reason: str) -> None:
     house = House()
     house.cold("a")
-    house.fleet.signal("a", what, "by a test", house.clock())
+    house.fleet.health.signal("a", what, "by a test", house.clock())
     for backend in ("", "a"):
         with pytest.raises(NoHealthyBackend, match=reason):
             await house.warm(backend=backend)
@@ -309,7 +309,7 @@ async def test_one_that_sleeps_gets_no_requests_but_is_woken_and_used_when_it_is
     house.cold("a").hold = hold = asyncio.Event()
     house.observe("a", seen("m"))
     house.observe("a", asleep())
-    assert house.fleet.phase("a") is Phase.DOWN
+    assert house.fleet.health.phase("a") is Phase.DOWN
     waking = asyncio.create_task(house.warm())
     await eventually(lambda: house.warmers["a"].asked)
     hold.set()
@@ -317,7 +317,7 @@ async def test_one_that_sleeps_gets_no_requests_but_is_woken_and_used_when_it_is
     house.observe("a", asleep())
     house.observe("a", seen("m"))
     assert (await waking).state is LOADED
-    assert house.fleet.phase("a") is Phase.READY
+    assert house.fleet.health.phase("a") is Phase.READY
 
 
 async def test_one_that_has_slept_since_before_it_was_known_is_woken() -> None:
@@ -326,7 +326,7 @@ async def test_one_that_has_slept_since_before_it_was_known_is_woken() -> None:
     house.add("b", ANSWER, seen_as=Observation(ok=False, error="connection refused"))
     house.observe("b", replace(asleep(), models=(a_status("n"),)))
     house.warmers["b"] = Warmer()
-    assert house.fleet.silent() == []
+    assert house.fleet.catalogue.silent() == []
     waking = asyncio.create_task(house.warm("n"))
     await eventually(lambda: house.warmers["b"].asked)
     house.observe("b", seen("n"))
@@ -337,7 +337,7 @@ async def test_one_that_slept_and_is_silent_now_is_down() -> None:
     house = House()
     house.cold("a")
     house.observe("a", asleep())
-    house.fleet.observe_silence("a", 1.0, house.clock())
+    house.fleet.health.observe_silence("a", 1.0, house.clock())
     with pytest.raises(NoHealthyBackend):
         await house.warm()
 

@@ -83,10 +83,10 @@ class Daemon:
             config.admission.max_queue,
             config.admission.max_queue_time,
             config.admission.ageing,
-            self._fleet.has_room,
+            self._fleet.leases.has_room,
         )
-        self._fleet.subscribe(lambda _name: self._waiting.stir())
-        self._watchers = Watchers(self._fleet.subscribe)
+        self._fleet.picture.subscribe(lambda _name: self._waiting.stir())
+        self._watchers = Watchers(self._fleet.picture.subscribe)
         self._gate = Gate(config.server.max_request_time)
         self._socket_alone = (config.server.admin_listen or UNIX).startswith(UNIX)
         self._calls = Calls()
@@ -339,10 +339,10 @@ class Daemon:
         await self._gate.drain()
 
     def _running(self) -> int:
-        return sum(self._fleet.in_flight(name) for name in self._fleet.names())
+        return sum(self._fleet.leases.in_flight(name) for name in self._fleet.names())
 
     def _status(self) -> str:
-        snapshot = self._fleet.snapshot(time.monotonic())
+        snapshot = self._fleet.picture.snapshot(time.monotonic())
         usable = sum(view.phase in USABLE for view in snapshot.backends.values())
         if self._draining:
             return f"draining, {self._running()} running"

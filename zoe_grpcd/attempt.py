@@ -90,7 +90,7 @@ class Attempts:
         finally:
             if question.ask.licence is not None and transcript.first_at is not None:
                 question.ask.licence.spent(transcript.usage(), transcript.cost())
-            self._fleet.release(lease, None, self._clock())  # nothing to do if it is back already
+            self._fleet.leases.release(lease, None, self._clock())  # nothing to do if it is back already
             if lease.cold:
                 self._nudge(lease.backend.name)
             self._waiting.stir(lease.backend.name)
@@ -102,14 +102,14 @@ class Attempts:
             await run.deliver(decision)
         elif previous.chosen.deployment != decision.chosen.deployment:
             await run.deliver(_change(previous, decision, run))
-        news = self._fleet.progress(lease, self._clock())
+        news = self._fleet.leases.progress(lease, self._clock())
         run.told = news if run.told is None or run.attempts else no_further_back(news, run.told)
         await run.deliver(run.told)
 
     async def _resumed(self, call: Call, transcript: Transcript, worst: Seam, run: Run) -> Call:
         """The call that goes on with what the caller has, at the seam that the backend can really offer."""
         assert run.seam is not None
-        repeats = self._fleet.prefill(transcript.chosen.deployment) is not Prefill.CONTINUES
+        repeats = self._fleet.catalogue.prefill(transcript.chosen.deployment) is not Prefill.CONTINUES
         call = continued(call, run.draft, run.seam, repeats=repeats)
         limit = self._opening.budget(transcript.chosen, call.backend)
         try:
@@ -127,9 +127,9 @@ class Attempts:
         """Delivers an answer as it comes, and what belongs before it; what has to wait goes to `run.held`."""
         lease, transcript = one.lease, one.transcript
         batch: list[Event] | None = await first
-        self._fleet.first_token(lease, self._clock())
+        self._fleet.leases.first_token(lease, self._clock())
         lease.written = transcript.written
-        transcript.end = end_of(transcript.limit, self._fleet.window(lease))
+        transcript.end = end_of(transcript.limit, self._fleet.leases.window(lease))
         lease.abandon = partial(run.patience.shorten, LAST_WORDS)
         await _open(one.decision, run)
         while batch is not None:
@@ -151,15 +151,15 @@ class Attempts:
     ) -> list[Event] | None:
         """The next batch, within the backend's idle timeout; one that is down may only finish what it says."""
         limit = backend.idle_timeout
-        if self._fleet.phase(backend.name) is Phase.DOWN:
+        if self._fleet.health.phase(backend.name) is Phase.DOWN:
             limit = min(limit, LAST_WORDS)
         try:
             with run.patience(limit):
                 return await anext(upstream, None)
         except TimeoutError:
             text = f"silent for {limit:g} s"
-            if self._fleet.phase(backend.name) is Phase.DOWN:
-                text = f"silent, and down: {self._fleet.detail(backend.name)}"
+            if self._fleet.health.phase(backend.name) is Phase.DOWN:
+                text = f"silent, and down: {self._fleet.health.detail(backend.name)}"
             raise UpstreamError(Fault.TIMEOUT, text) from None
 
     def _ended(self, transcript: Transcript, lease: Lease) -> None:
@@ -167,8 +167,8 @@ class Attempts:
         if transcript.finish is None:
             raise UpstreamError(Fault.CUT, "the answer ended without a finish reason")
         now = self._clock()
-        self._fleet.answered(lease, now, doubt=looks_wrong(transcript))
-        self._fleet.release(lease, transcript.lesson(now, failed=False), now)
+        self._fleet.health.answered(lease, now, doubt=looks_wrong(transcript))
+        self._fleet.leases.release(lease, transcript.lesson(now, failed=False), now)
 
     async def _finish(self, decision: Decision, transcript: Transcript, run: Run) -> None:
         """Delivers what has waited for the end, and the end."""
@@ -193,14 +193,14 @@ class Attempts:
             question.ask.observer(attempt)
         if transcript.first_at is not None:
             self._keep(question, transcript, lease, run)
-        counts = self._fleet.failed(lease, error, now) and after.counts
-        self._fleet.release(lease, transcript.lesson(now, failed=True) if counts else None, now)
+        counts = self._fleet.health.failed(lease, error, now) and after.counts
+        self._fleet.leases.release(lease, transcript.lesson(now, failed=True) if counts else None, now)
         if after.nudge:
             self._nudge(name)
         if (
             error.fault is Fault.REJECTED and error.http_status and run.kept.text
         ):  # the rest had been good before
-            self._fleet.note_prefill(lease.deployment, Prefill.CLOSES)
+            self._fleet.catalogue.note_prefill(lease.deployment, Prefill.CLOSES)
 
     def _keep(self, question: Question, transcript: Transcript, lease: Lease, run: Run) -> None:
         """What the next attempt may go on from."""
@@ -215,7 +215,7 @@ class Attempts:
         if not more.begun:
             return
         now = self._clock()
-        view = self._fleet.view(lease.deployment, now)
+        view = self._fleet.picture.view(lease.deployment, now)
         run.opened = run.opened or transcript.first_at
         unknown = DeploymentView(lease.deployment, LoadState.UNLOADED, frozenset())
         run.advance(draft, Loss(view or unknown, lease.backend))

@@ -42,7 +42,7 @@ class Healing:
         self._pause = pause
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._begun: dict[Key, float] = {}
-        fleet.subscribe(self._heed)
+        fleet.picture.subscribe(self._heed)
 
     async def close(self) -> None:
         """Ends what is going on."""
@@ -63,7 +63,7 @@ class Healing:
         warmer = self._warmers.get(name)
         if warmer is None or not warmer.keeps or not self._fleet.backend(name).local:
             return None
-        deployment = self._fleet.stalled(name)
+        deployment = self._fleet.health.stalled(name)
         begun = None if deployment is None else self._begun.get(deployment.key)
         return None if begun is not None and self._clock() - begun < REST else deployment
 
@@ -71,7 +71,7 @@ class Healing:
         """Waits until nobody is there, and has the model unloaded; an answer, or its end, makes that needless."""
         alone = 0
         while (deployment := self._ailing(name)) is not None:
-            alone = alone + 1 if self._fleet.is_left_alone(deployment) else 0
+            alone = alone + 1 if self._fleet.leases.is_left_alone(deployment) else 0
             if alone > LOOKS:
                 await self._unload(deployment, self._warmers[name])
                 return
@@ -91,7 +91,7 @@ class Healing:
             log.warning("%s has stopped answering, and could not be unloaded: %s", place, error.message)
         else:
             await self._see(backend.name)
-            self._fleet.unloaded(deployment, self._clock())
+            self._fleet.health.unloaded(deployment, self._clock())
             log.warning(
                 "%s had stopped answering, and was unloaded, which took %.2f s; the next request loads it",
                 place,

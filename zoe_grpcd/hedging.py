@@ -44,7 +44,10 @@ class Hedging:
 
     def _usual(self, chosen: Candidate) -> float | None:
         """As long as all but one in twenty of its first tokens take; None: not enough of them were timed."""
-        timed, expected = self._fleet.timed(chosen.deployment, self._clock()).response, chosen.estimate
+        timed, expected = (
+            self._fleet.catalogue.timed(chosen.deployment, self._clock()).response,
+            chosen.estimate,
+        )
         if timed is None or expected is None:
             return timed
         return expected.queue + expected.load + max(timed, expected.prefill)
@@ -53,7 +56,7 @@ class Hedging:
         """The question for those who may be asked as well; None: there is none."""
         if len(self._waiting):
             return None
-        snapshot, first = self._fleet.snapshot(self._clock()), decision.chosen.deployment
+        snapshot, first = self._fleet.picture.snapshot(self._clock()), decision.chosen.deployment
         idle = frozenset(
             (view.deployment.backend, view.deployment.model)
             for view in snapshot.by_model.get(first.model, ())

@@ -47,7 +47,7 @@ class Monitor:
         self._clock = clock
         self._watches: dict[str, Watch] = {}
         self._phases: dict[str, Phase] = {}  # as they were logged
-        fleet.subscribe(self._tell)
+        fleet.picture.subscribe(self._tell)
 
     def watch(self, backend: Backend, probe: Probe, seen: Observation | None = None) -> None:
         """Adds a backend to the fleet and looks at it from now on, in place of one of the same name.
@@ -57,7 +57,7 @@ class Monitor:
         now = self._clock()
         self._fleet.add(backend, now)
         if seen is not None:
-            self._fleet.observe(backend.name, seen, now)
+            self._fleet.health.observe(backend.name, seen, now)
         self._begin(backend, probe)
 
     def change(self, backend: Backend, probe: Probe) -> None:
@@ -114,10 +114,10 @@ class Monitor:
         else that passes by itself, is seen in time.
         """
         name, usual = watch.backend.name, watch.backend.probe_interval
-        loading = self._fleet.phase(name) is Phase.LOADING or self._fleet.is_loading(name)
-        if loading or self._fleet.is_doubted(name):
+        loading = self._fleet.health.phase(name) is Phase.LOADING or self._fleet.health.is_loading(name)
+        if loading or self._fleet.health.is_doubted(name):
             return min(EAGER_INTERVAL, usual)
-        return min(usual, self._fleet.changes_in(name, self._clock()))
+        return min(usual, self._fleet.health.changes_in(name, self._clock()))
 
     def _begin_look(self, watch: Watch) -> asyncio.Task[None]:
         """One look at a time: whoever wants one while it goes on, shares it."""
@@ -140,7 +140,7 @@ class Monitor:
             self._phases.pop(name, None)
             log.info("backend %s: gone, as it is no longer configured", name)
             return
-        before, after = self._phases.get(name, Phase.UNKNOWN), self._fleet.phase(name)
+        before, after = self._phases.get(name, Phase.UNKNOWN), self._fleet.health.phase(name)
         if after is not before:
             self._phases[name] = after
             detail = self._fleet.report(name, self._clock()).detail
@@ -152,6 +152,6 @@ class Monitor:
             async with asyncio.timeout(limit):
                 observation = await watch.probe()
         except TimeoutError:
-            self._fleet.observe_silence(name, limit, self._clock())
+            self._fleet.health.observe_silence(name, limit, self._clock())
         else:
-            self._fleet.observe(name, observation, self._clock())
+            self._fleet.health.observe(name, observation, self._clock())

@@ -73,7 +73,7 @@ class Opening:
         """Seconds that a first token may take: the backend's own limit, else what is sized to its work."""
         if backend.first_token_timeout is not None:
             return backend.first_token_timeout
-        timed = self._fleet.timed(chosen.deployment, self._clock())
+        timed = self._fleet.catalogue.timed(chosen.deployment, self._clock())
         return budget_of(chosen.estimate, timed, self._reliability.first_token)
 
     async def first(self, one: Try, patience: Patience) -> list[Event]:
@@ -93,8 +93,8 @@ class Opening:
                         return batch
         except TimeoutError:
             name, text = lease.backend.name, "no first token in time"
-            if self._fleet.phase(name) is Phase.DOWN:
-                text = f"given up before the first token: {self._fleet.detail(name)}"
+            if self._fleet.health.phase(name) is Phase.DOWN:
+                text = f"given up before the first token: {self._fleet.health.detail(name)}"
             raise UpstreamError(Fault.TIMEOUT, text) from None
         finally:
             lease.abandon = lease.go_on = None
@@ -199,14 +199,14 @@ class Opening:
 
     def _left(self, one: Try) -> None:
         """Gives its place back, if it has one still."""
-        self._fleet.release(one.lease, None, self._clock())
+        self._fleet.leases.release(one.lease, None, self._clock())
         self._waiting.stir(one.lease.backend.name)
 
     # ------------------------------------------------------------------------------------------------------ the wait
 
     async def _tell(self, one: Try, run: Run) -> None:
         """Tells an eager caller how far its first token is."""
-        news = self._fleet.progress(one.lease, self._clock())
+        news = self._fleet.leases.progress(one.lease, self._clock())
         run.told = news if run.told is None else no_further_back(news, run.told)
         await run.deliver(run.told)
 

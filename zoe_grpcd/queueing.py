@@ -52,7 +52,7 @@ class Queueing:
         wanted: set[str] | None = set()
         for tier in question.resolution.tiers:
             wanted = None if wanted is None or tier.models is None else wanted | tier.models
-        if not self._fleet.has_any_room(wanted):
+        if not self._fleet.leases.has_any_room(wanted):
             raise self._waiting.full()
 
     def picture(self, snapshot: Snapshot, seat: Seat) -> Snapshot:
@@ -81,7 +81,7 @@ class Queueing:
     async def wait_for_room(self, question: Question, decision: Decision, run: Run, seat: Seat) -> Question:
         """Waits for a place among the options of a decision. Who would not wait takes one that is free instead."""
         keys = {option.view.key for option in seat.options}
-        free = frozenset(key for key in keys if self._fleet.has_room(key))
+        free = frozenset(key for key in keys if self._fleet.leases.has_room(key))
         if question.ask.max_queue_time == 0 and free and question.only != free:
             return replace(question, only=free)
         expected = decision.chosen.estimate
@@ -115,7 +115,7 @@ class Queueing:
             return
         chosen = decision.chosen
         expected = chosen.estimate
-        view = self._fleet.view(chosen.deployment, self._clock())
+        view = self._fleet.picture.view(chosen.deployment, self._clock())
         task = Task(chosen.deployment.model, 0.0)
         if expected is not None and view is not None:
             output = expected.decode * expected.tokens_per_second
@@ -133,7 +133,7 @@ class Queueing:
         expected = decision.chosen.estimate
         news = Progress(state, expected.time_to_first_token if expected else None, ahead)
         if state == "LOADING":
-            news.fraction = self._fleet.load_fraction(decision.chosen.deployment, self._clock())
+            news.fraction = self._fleet.catalogue.load_fraction(decision.chosen.deployment, self._clock())
         if (told := run.told) is not None:
             moved = told.state == "QUEUED" and (state == "LOADING" or news.ahead < told.ahead)
             if not moved and self._clock() - run.told_at < LOOK_AGAIN:

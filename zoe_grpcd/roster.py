@@ -59,7 +59,7 @@ class Roster:
         self.own_ports: set[int] = set()
         self.dispatchers: dict[str, Dispatcher] = {}
         self.warmers: dict[str, Warmer] = {}
-        fleet.subscribe(self._let_go)
+        fleet.picture.subscribe(self._let_go)
 
     async def open(self) -> None:
         """Loads LiteLLM beside the event loop, and enlists every backend that is known by now."""
@@ -118,7 +118,7 @@ class Roster:
     async def _enlist_configured(self, backend: Backend) -> None:
         """Enlists it once its kind is known, and anew when that has changed."""
         kind, settled = backend.kind, self._settled.get(backend.name)
-        if settled and (kind != "auto" or self._fleet.phase(backend.name) is not Phase.DOWN):
+        if settled and (kind != "auto" or self._fleet.health.phase(backend.name) is not Phase.DOWN):
             return
         if kind == "auto":
             found = await recognise(self._session, backend.url, backend.api_key)
@@ -144,7 +144,7 @@ class Roster:
         if backend.name not in self._fleet.names():
             self._fleet.add(backend, time.monotonic())
             log.warning("backend %s: its kind is not known yet: %s", backend.name, why)
-        self._fleet.observe(backend.name, Observation(ok=False, error=why), time.monotonic())
+        self._fleet.health.observe(backend.name, Observation(ok=False, error=why), time.monotonic())
 
     def _enlist(self, backend: Backend, seen: Observation | None = None) -> None:
         backend = with_kind(backend)

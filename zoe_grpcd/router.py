@@ -107,15 +107,15 @@ class Router:
     def _question(self, ask: Ask) -> Question:
         if mistakes := tuple(self.mistakes(ask.target)):
             raise InvalidRequest(mistakes[0].description, violations=mistakes)
-        resolution = self._resolution(ask, self._fleet.models())
+        resolution = self._resolution(ask, self._fleet.catalogue.models())
         return question_of(ask, resolution, drop_params=self._policy.drop_params)
 
     def _resolution(self, ask: Ask, models: Models) -> Resolution:
         if ask.licence is None:
-            return self._resolver.resolve(ask, models, self._fleet.silent())
+            return self._resolver.resolve(ask, models, self._fleet.catalogue.silent())
         try:
             allowed = catalogue(ask.licence.grant, models)
-            resolution = self._resolver.resolve(ask, allowed, self._fleet.silent())
+            resolution = self._resolver.resolve(ask, allowed, self._fleet.catalogue.silent())
         except ZoeError:
             refuse(ask.licence.grant, ask.target.model)
             raise
@@ -130,7 +130,7 @@ class Router:
         started = self._clock()
         if question.ask.licence is not None:
             question.budget = question.ask.licence.left()
-        snapshot = picture = self._queueing.picture(self._fleet.snapshot(started), seat)
+        snapshot = picture = self._queueing.picture(self._fleet.picture.snapshot(started), seat)
         choice = choose(question, picture, self._policy)
         if choice is None and not sent and (later := once_over(question, picture)) is not None:
             picture, choice = later, choose(question, later, self._policy)
@@ -165,7 +165,7 @@ class Router:
         """The backends on whose memory a choice hangs, and that were not looked at just now."""
         if not self._policy.prefer_warm or not self._policy.check_timeout or self._look is None:
             return frozenset()
-        seen = ((name, self._fleet.probed_at(name)) for name in in_doubt(choice))
+        seen = ((name, self._fleet.health.probed_at(name)) for name in in_doubt(choice))
         return frozenset(name for name, at in seen if at is None or now - at > FRESH)
 
     # --------------------------------------------------------------------------------------------------- doing
@@ -240,12 +240,12 @@ class Router:
         if not run.attempts:
             run.queued = now - run.started
         seat.started = True
-        return self._fleet.lease(chosen.deployment, now, chosen.estimate, decision.turn)
+        return self._fleet.leases.take(chosen.deployment, now, chosen.estimate, decision.turn)
 
     def _reserve(
         self, licence: Licence, question: Question, decision: Decision, *, beside: bool = False
     ) -> bool:
-        view = self._fleet.view(decision.chosen.deployment, self._clock())
+        view = self._fleet.picture.view(decision.chosen.deployment, self._clock())
         return licence.reserve(0.0 if view is None else most_usd(question.size, view), beside=beside)
 
     def _choose(self, question: Question, run: Run, seat: Seat) -> tuple[Question, Decision]:
@@ -269,7 +269,7 @@ class Router:
 
     async def _without_anybody(self, question: Question, run: Run, refusal: ZoeError, seat: Seat) -> Question:
         """Nobody may serve now: waits if that helps, tries once more what failed if that may help, else raises."""
-        snapshot = self._fleet.snapshot(self._clock())
+        snapshot = self._fleet.picture.snapshot(self._clock())
         whoever = self._succession.open_to(question, run)
         blocked = held_up(whoever, self._queueing.picture(snapshot, seat))
         if blocked:
@@ -302,16 +302,18 @@ class Router:
     async def _somebody_is_back(self, question: Question, run: Run, seat: Seat) -> bool:
         """Looks once more at those who are down, of whose return no probe may know yet."""
         now = self._clock()
-        snapshot = self._fleet.snapshot(now)
+        snapshot = self._fleet.picture.snapshot(now)
         places = {view.key[0] for tier in question.resolution.tiers for view in views_of(tier, snapshot)}
-        gone = frozenset(name for name in places if self._fleet.phase(name) is Phase.DOWN)
-        late = frozenset(name for name in gone if now - (self._fleet.probed_at(name) or 0.0) > JUST_NOW)
+        gone = frozenset(name for name in places if self._fleet.health.phase(name) is Phase.DOWN)
+        late = frozenset(
+            name for name in gone if now - (self._fleet.health.probed_at(name) or 0.0) > JUST_NOW
+        )
         if run.sought or not late or self._look is None:
             return False
         run.sought = True
         seat.step_aside()
         await self._look(late, COMEBACK)
-        return any(self._fleet.phase(name) is not Phase.DOWN for name in gone)
+        return any(self._fleet.health.phase(name) is not Phase.DOWN for name in gone)
 
     def _hedge(self, question: Question, decision: Decision, run: Run) -> Hedge | None:
         """Another one that is asked if the chosen one is slow; None: nobody is."""
@@ -337,7 +339,7 @@ class Router:
         if not self._hedging.budget.spend(now):
             return None
         another.id = decision.id
-        return asked, another, self._fleet.lease(chosen.deployment, now, chosen.estimate, another.turn)
+        return asked, another, self._fleet.leases.take(chosen.deployment, now, chosen.estimate, another.turn)
 
     def _next(self, question: Question, run: Run, made: int) -> Question:
         """The question for the next attempt, without what failed since so many; raises when trying on would not help."""
@@ -349,7 +351,7 @@ class Router:
                     Fault.CUT
                 )  # the request is good, as was seen: this backend does not go on with an answer
             if following is not None:
-                snapshot = self._fleet.snapshot(self._clock())
+                snapshot = self._fleet.picture.snapshot(self._clock())
                 following = next_question(following, attempt.deployment, fault, snapshot)
         if following is None or (run.seen and not self._succession.ways(question, run)):
             raise self._failure(question, run)
@@ -370,5 +372,5 @@ class Router:
             return lost_of(run.attempts, run.faults, run.draft)
         failure = failure_of(run.attempts, run.faults, self._retry_delay(question))
         if isinstance(failure, ContextTooLong):
-            failure.metadata |= lengths(question, self._fleet.snapshot(self._clock()))
+            failure.metadata |= lengths(question, self._fleet.picture.snapshot(self._clock()))
         return failure

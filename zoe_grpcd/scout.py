@@ -55,7 +55,7 @@ class Scout:
     async def _look(self, call: Call, deployment: Deployment) -> Prefill | None:
         """What it does, which the fleet is told; None: there was no answer to tell."""
         now = self._clock()
-        lease = self._fleet.lease(deployment, now, self._expected(deployment, now))
+        lease = self._fleet.leases.take(deployment, now, self._expected(deployment, now))
         try:
             async with asyncio.timeout(LIMIT):
                 found = await self._compared(call)
@@ -66,16 +66,16 @@ class Scout:
                 return None
             found = Prefill.CLOSES
         finally:
-            self._fleet.release(lease, None, self._clock())
-        self._fleet.note_prefill(deployment, found)
+            self._fleet.leases.release(lease, None, self._clock())
+        self._fleet.catalogue.note_prefill(deployment, found)
         return found
 
     def _expected(self, deployment: Deployment, now: float) -> Estimate | None:
         """What both will take: next to nothing, which must not look like the work of a usual request."""
-        view = self._fleet.view(deployment, now)
+        view = self._fleet.picture.view(deployment, now)
         if view is None:
             return None
-        return estimate(BOTH, view, self._fleet.snapshot(now).backends[deployment.backend])
+        return estimate(BOTH, view, self._fleet.picture.snapshot(now).backends[deployment.backend])
 
     async def _compared(self, call: Call) -> Prefill:
         begun = continued(_plain(call, ASKED), Draft(BEGUN, tokens=1), Seam.TEXT_PREFILL)

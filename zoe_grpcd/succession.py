@@ -54,7 +54,7 @@ class Succession:
         if run.loss is None:
             return []
         answer = Unfinished(question.ask, run.draft, run.loss)
-        found = ways(answer, self._fleet.snapshot(self._clock()), question.ask.minimum_seam)
+        found = ways(answer, self._fleet.picture.snapshot(self._clock()), question.ask.minimum_seam)
         found = [way for way in (_without(way, run.silent) for way in found) if way.only != frozenset()]
         anew = Way(Seam.RESTART, None)
         return [*found, anew] if run.whole and anew not in found else found
@@ -78,7 +78,7 @@ class Succession:
         """Nobody knows yet whether the chosen one goes on with a text."""
         if run.seam is not Seam.TEXT_PREFILL or not run.draft.text:
             return False
-        return self._fleet.prefill(decision.chosen.deployment) is None
+        return self._fleet.catalogue.prefill(decision.chosen.deployment) is None
 
     async def find_out(self, asked: Question, decision: Decision, run: Run) -> None:
         """Asks the chosen one, so that a better decision can be made; who gives no answer is passed over."""
@@ -90,7 +90,11 @@ class Succession:
     def look_ahead(self, asked: Question, decision: Decision, lease: Lease) -> None:
         """Finds out beside the requests, while the model is warm, what a later one would have to wait for."""
         backend = lease.backend
-        if backend.prefill is None and backend.local and self._fleet.prefill(lease.deployment) is None:
+        if (
+            backend.prefill is None
+            and backend.local
+            and self._fleet.catalogue.prefill(lease.deployment) is None
+        ):
             self._scout.begin(call_of(asked.ask, asked.resolution, decision, backend), lease.deployment)
 
     # -------------------------------------------------------------------------------------------------- with which leave
@@ -120,7 +124,7 @@ class Succession:
         if not run.attempts or run.seam is not None:
             return True
         chosen, now = decision.chosen.deployment, self._clock()
-        view = self._fleet.view(chosen, now)
+        view = self._fleet.picture.view(chosen, now)
         if (
             (chosen.backend, chosen.model) not in _failed(run)
             and view is not None

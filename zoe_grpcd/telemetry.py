@@ -59,7 +59,7 @@ class Telemetry:
 
     def health(self) -> tuple[bool, str]:
         """Whether new requests are served, and that in words."""
-        usable = sum(self.fleet.phase(name) in USABLE for name in self.fleet.names())
+        usable = sum(self.fleet.health.phase(name) in USABLE for name in self.fleet.names())
         if self.gate.draining:
             return False, "draining"
         return usable > 0, f"{usable} of {len(self.fleet.names())} backends ready"

@@ -89,11 +89,14 @@ class Warming:
         why the load has failed.
         """
         question = self._question(wish)
-        await self._look_at(self._places(question, self._fleet.snapshot(self._clock())))
+        await self._look_at(self._places(question, self._fleet.picture.snapshot(self._clock())))
         view = self._chosen(question, wish)
-        backend, asleep = self._fleet.backend(view.deployment.backend), self._fleet.is_asleep(view.key[0])
+        backend, asleep = (
+            self._fleet.backend(view.deployment.backend),
+            self._fleet.health.is_asleep(view.key[0]),
+        )
         self._check(wish, backend)
-        loads = self._fleet.phase(backend.name) is Phase.LOADING
+        loads = self._fleet.health.phase(backend.name) is Phase.LOADING
         already = view.state is LoadState.LOADED and not loads and not asleep
         warmer = self._warmers.get(backend.name)
         if warmer is None and not loads and not already:
@@ -121,7 +124,9 @@ class Warming:
         """As a request for the model would be decided, but that nothing else will do."""
         target = Target(wish.model, allowed_backends=frozenset({wish.backend} if wish.backend else ()))
         ask = Ask(Generation(()), target)
-        resolution = self.rules.resolver.resolve(ask, self._fleet.models(), self._fleet.silent())
+        resolution = self.rules.resolver.resolve(
+            ask, self._fleet.catalogue.models(), self._fleet.catalogue.silent()
+        )
         resolution.tiers = tuple(tier for tier in resolution.tiers if tier.reason is not Reason.FAILOVER)
         if not resolution.tiers:
             raise ModelNotFound(resolution.why, metadata={"model": wish.model})
@@ -139,7 +144,7 @@ class Warming:
 
     def _chosen(self, question: Question, wish: Wish) -> DeploymentView:
         """The best place that something can be loaded into."""
-        snapshot = self._fleet.snapshot(self._clock())
+        snapshot = self._fleet.picture.snapshot(self._clock())
         places = self._places(question, snapshot)
         able = [view for view in places if not self._is_away(snapshot.backends[view.key[0]].backend)]
         if places and not able:
@@ -156,7 +161,7 @@ class Warming:
             choice = choose(question, later, self.rules.policy)
         if choice is not None:
             return choice.options[choice.best].view
-        if asleep := [view for view in able if self._fleet.is_asleep(view.key[0])]:
+        if asleep := [view for view in able if self._fleet.health.is_asleep(view.key[0])]:
             return asleep[0]
         raise refusal_of(question, snapshot, self.rules.reliability.retry_delay)
 
@@ -164,8 +169,8 @@ class Warming:
         return not backend.local and backend.name not in self._warmers
 
     def _not_served(self, wish: Wish) -> ZoeError:
-        if wish.backend in self._fleet.silent():
-            text = f"{wish.backend}: {self._fleet.detail(wish.backend)}, and what it serves is not known yet"
+        if wish.backend in self._fleet.catalogue.silent():
+            text = f"{wish.backend}: {self._fleet.health.detail(wish.backend)}, and what it serves is not known yet"
             return NoHealthyBackend(text, retry_after=self.rules.reliability.retry_delay)
         metadata = {"model": wish.model, "backend": wish.backend}
         return ModelNotFound(f"{wish.backend} does not serve {wish.model!r}", metadata=metadata)
@@ -185,7 +190,7 @@ class Warming:
         before = self._loads.get(deployment.key)
         if before is not None and keep_alive in (None, before.keep_alive):
             return before
-        lease = self._fleet.load(deployment, self._clock())
+        lease = self._fleet.leases.load(deployment, self._clock())
         after = before.task if before is not None else None
         task = asyncio.create_task(self._load(lease, keep_alive, after), name=f"load {deployment.model}")
         load = self._loads[deployment.key] = Load(task, keep_alive)
@@ -195,7 +200,7 @@ class Warming:
 
     def _over(self, lease: Lease, load: Load) -> None:
         """However it ended, and even if it was cancelled before it began."""
-        self._fleet.release(lease, None, self._clock())  # nothing to do if it is back already
+        self._fleet.leases.release(lease, None, self._clock())  # nothing to do if it is back already
         if self._loads.get(lease.deployment.key) is load:
             del self._loads[lease.deployment.key]
 
@@ -211,7 +216,7 @@ class Warming:
                 await asyncio.wait({after})
             await self._request(lease, keep_alive, patience)
             seconds = self._clock() - lease.started
-            self._fleet.loaded(lease, self._clock())
+            self._fleet.leases.loaded(lease, self._clock())
             log.info("%s is in memory, as it was wished, after %.2f s", place, seconds)
         except UpstreamError as error:
             log.warning("%s could not be loaded, as it was wished: %s", place, error.message)
@@ -229,22 +234,22 @@ class Warming:
         warmer = self._warmers.get(backend.name)
         try:
             with patience(limit):
-                if warmer is not None and self._fleet.phase(backend.name) is not Phase.LOADING:
+                if warmer is not None and self._fleet.health.phase(backend.name) is not Phase.LOADING:
                     await warmer(_call_of(lease), keep_alive)
                     self._nudge(backend.name)
                 await self._settled(backend.name)
         except TimeoutError:
-            if self._fleet.phase(backend.name) is Phase.DOWN:
-                text = f"given up while it loaded: {self._fleet.detail(backend.name)}"
+            if self._fleet.health.phase(backend.name) is Phase.DOWN:
+                text = f"given up while it loaded: {self._fleet.health.detail(backend.name)}"
                 raise UpstreamError(Fault.LOAD_FAILED, text) from None
             raise UpstreamError(Fault.TIMEOUT, f"not loaded within {limit:g} s") from None
 
     async def _settled(self, name: str) -> None:
         """Returns when a server is seen to be up that loads as a whole, or was woken; that it goes down ends the wait."""
         changed = asyncio.Event()
-        unsubscribe = self._fleet.subscribe(lambda _name: changed.set())
+        unsubscribe = self._fleet.picture.subscribe(lambda _name: changed.set())
         try:
-            while self._fleet.phase(name) in (Phase.LOADING, Phase.DOWN):
+            while self._fleet.health.phase(name) in (Phase.LOADING, Phase.DOWN):
                 changed.clear()
                 await changed.wait()
         finally:
@@ -253,9 +258,9 @@ class Warming:
     def _failed(self, lease: Lease, error: UpstreamError) -> ZoeError:
         """Observes a failed load as that of a request, and says so."""
         now, after = self._clock(), AFTER[error.fault]
-        counts = self._fleet.failed(lease, error, now) and after.counts
+        counts = self._fleet.health.failed(lease, error, now) and after.counts
         seconds = now - lease.started
-        self._fleet.release(lease, Lesson(failed=True, duration=seconds) if counts else None, now)
+        self._fleet.leases.release(lease, Lesson(failed=True, duration=seconds) if counts else None, now)
         self._nudge(lease.backend.name)
         attempt = Attempt(
             1,

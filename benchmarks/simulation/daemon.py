@@ -70,9 +70,9 @@ class Daemon:
         clock = asyncio.get_running_loop().time
         self._fleet = Fleet()
         self._monitor = Monitor(self._fleet, clock)
-        has_room = self._fleet.has_room if rival.waits else _always
+        has_room = self._fleet.leases.has_room if rival.waits else _always
         waiting = WaitingRoom(EVERYBODY, PATIENCE, has_room=has_room)
-        self._fleet.subscribe(lambda _name: waiting.stir())
+        self._fleet.picture.subscribe(lambda _name: waiting.stir())
         around = Around(clock, self._monitor.nudge, random.Random(0).random, look=self._monitor.look)
         policy = Policy(aliases=world.home.aliases, strategy=_strategy_of(rival, world))
         rules = Rules(Resolver(policy, SHIPPED), policy, Reliability())

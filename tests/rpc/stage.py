@@ -138,7 +138,7 @@ class Stage:
     def observe(self, backend: str, *models: ModelStatus, **seen: Any) -> None:
         """A probe saw this."""
         observation = Observation(**{"ok": True, "models": models or None, "slots": 4, "busy": 0} | seen)
-        self.fleet.observe(backend, observation, time.monotonic())
+        self.fleet.health.observe(backend, observation, time.monotonic())
 
 
 @dataclass(frozen=True)
@@ -168,10 +168,10 @@ async def staged(setting: Setting | None = None) -> AsyncIterator[Stage]:
     """A server on a free port; everything is over at the end."""
     setting = setting or Setting()
     fleet, puppets = Fleet(setting.facts), {backend.name: Puppet() for backend in setting.backends}
-    waiting, gate = WaitingRoom(8, 5.0, has_room=fleet.has_room), Gate(setting.max_request_time)
-    fleet.subscribe(lambda _name: waiting.stir())
+    waiting, gate = WaitingRoom(8, 5.0, has_room=fleet.leases.has_room), Gate(setting.max_request_time)
+    fleet.picture.subscribe(lambda _name: waiting.stir())
     around = Around(time.monotonic, lambda _name: None)
-    watchers = Watchers(fleet.subscribe)
+    watchers = Watchers(fleet.picture.subscribe)
     rules = Rules(Resolver(setting.policy, configured({})), setting.policy, setting.reliability)
     router = setting.change_router(Router(fleet, rules, puppets, waiting, around))
     calls, addresses = Calls(), list[str]()

@@ -78,7 +78,7 @@ async def test_backends_are_listed_by_name_state_and_labels() -> None:
 
         async def names(**wanted: object) -> list[str]:
             response = await stage.admin.ListBackends(pb.ListBackendsRequest(**wanted))  # type: ignore[arg-type]
-            assert response.revision == stage.fleet.revision
+            assert response.revision == stage.fleet.picture.revision
             return [backend.name for backend in response.backends]
 
         assert await names() == ["one", "two"]
@@ -157,7 +157,7 @@ async def test_who_is_up_to_date_gets_a_bookmark_who_is_not_a_snapshot(stage: St
         request = pb.WatchBackendsRequest(since_revision=since)
         return await anext(aiter(stage.admin.WatchBackends(request)))
 
-    now = stage.fleet.revision
+    now = stage.fleet.picture.revision
     assert (await first(now)).WhichOneof("event") == "bookmark"
     assert (await first(now)).revision == now
     assert (await first(now - 1)).WhichOneof("event") == "snapshot"
@@ -169,7 +169,7 @@ async def test_changes_in_quick_succession_may_come_as_one(stage: Stage) -> None
     await anext(watch)
 
     for signal in (Signal.REFUSED, Signal.IDLE, Signal.REFUSED):
-        stage.fleet.signal("one", signal, "", time.monotonic())
+        stage.fleet.health.signal("one", signal, "", time.monotonic())
 
     assert (await anext(watch)).updated.state == STATE.Value("STATE_DOWN")
 
@@ -218,7 +218,7 @@ async def test_a_drained_backend_finishes_what_runs_and_gets_nothing_new() -> No
         hold = asyncio.Event()
         stage.puppets["one"].script = [[Delta("x", tokens=1)], hold, [END]]
         running = stage.inference.Complete(whole(target={"allowed_backends": ["one"]}))
-        await eventually(lambda: stage.fleet.in_flight("one") == 1)
+        await eventually(lambda: stage.fleet.leases.in_flight("one") == 1)
         drained = (
             await stage.admin.DrainBackend(pb.DrainBackendRequest(name="one", reason="new disk"))
         ).backend
@@ -267,7 +267,7 @@ async def test_those_who_wait_for_a_backend_are_counted() -> None:
         hold = asyncio.Event()
         stage.puppet.script = [hold, [Delta("x", tokens=1)], [END]]
         calls = [stage.inference.Complete(whole()) for _ in range(6)]
-        await eventually(lambda: stage.fleet.in_flight("one") == 4)
+        await eventually(lambda: stage.fleet.leases.in_flight("one") == 4)
         await eventually(lambda: len(stage.waiting) == 2)
         load = (await stage.admin.GetBackend(pb.GetBackendRequest(name="one"))).backend.load
         assert (load.in_flight, load.max_in_flight, load.queued) == (4, 4, 2)

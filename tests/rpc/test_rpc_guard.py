@@ -24,7 +24,7 @@ BUSY = Setting((Backend("one", "llamacpp", "http://one.invalid", max_in_flight=1
 
 async def idle(stage: Stage) -> None:
     """Nothing is in flight, and every answer was closed in the task that had begun it, in whatever order."""
-    await eventually(lambda: not stage.fleet.in_flight("one"))
+    await eventually(lambda: not stage.fleet.leases.in_flight("one"))
     assert Counter(stage.puppet.closed_in) == Counter(stage.puppet.opened_in)
     assert None not in stage.puppet.opened_in
 
@@ -181,7 +181,7 @@ async def test_what_runs_when_the_time_of_a_drain_is_over_is_aborted_by_us(
     for call in calls:
         failure = await failed(call)
         assert (failure.code, failure.info.reason) == (grpc.StatusCode.ABORTED, "SHUTTING_DOWN")
-    await eventually(lambda: not stage.fleet.in_flight("one"))
+    await eventually(lambda: not stage.fleet.leases.in_flight("one"))
     assert set(stage.puppet.closed_in) == set(stage.puppet.opened_in)
     assert stage.gate.running == 0
     assert caplog.records == []

@@ -106,7 +106,7 @@ async def test_after_a_storm_nothing_is_left(seed: int, caplog: pytest.LogCaptur
         assert len(ends) >= 4
 
         await eventually(lambda: stage.gate.running == 0)
-        await eventually(lambda: not any(stage.fleet.in_flight(name) for name in stage.puppets))
+        await eventually(lambda: not any(stage.fleet.leases.in_flight(name) for name in stage.puppets))
         assert len(stage.waiting) == 0
         assert not stage.waiting.line
         for puppet in stage.puppets.values():

@@ -49,7 +49,7 @@ async def test_who_does_not_wait_hears_that_it_loads_and_it_goes_on_loading(stag
 
     assert await state() == backend_pb2.LOAD_STATE_LOADING
     hold.set()
-    await eventually(lambda: stage.fleet.in_flight("one") == 0)
+    await eventually(lambda: stage.fleet.leases.in_flight("one") == 0)
     assert await state() == backend_pb2.LOAD_STATE_LOADED
 
 
@@ -68,9 +68,9 @@ async def test_a_caller_who_leaves_ends_no_load(stage: Stage) -> None:
     await eventually(lambda: stage.warmers["one"].asked)
     call.cancel()
     assert await call.code() is grpc.StatusCode.CANCELLED
-    assert stage.fleet.is_loading("one")
+    assert stage.fleet.health.is_loading("one")
     hold.set()
-    await eventually(lambda: not stage.fleet.is_loading("one"))
+    await eventually(lambda: not stage.fleet.health.is_loading("one"))
     assert (await stage.admin.WarmModel(wish())).already_loaded
     assert len(stage.warmers["one"].asked) == 1
 

@@ -1,10 +1,10 @@
 """The state of the fleet: what is kept of a backend, of a model on it, and of a request in flight there.
 
-Only `Fleet` changes it.
+Only the parts of a `Fleet` change it.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from operator import attrgetter
 
@@ -41,7 +41,7 @@ STEADY = 0.01  # a pace that differs by less is none
 
 
 class Lease:
-    """One request's place on a deployment, from the decision to its last byte. Given back by `Fleet.release`."""
+    """One request's place on a deployment, from the decision to its last byte. Given back by `Leases.release`."""
 
     __slots__ = (
         "abandon",
@@ -406,6 +406,12 @@ class Host:
                 served.view = None
 
 
+def host_of(hosts: Mapping[str, Host], lease: Lease) -> Host | None:
+    """Where a request is counted; None: another server has that name by now."""
+    host = hosts.get(lease.backend.name)
+    return host if host is not None and lease in host.leases else None
+
+
 _last_use = attrgetter("used_at")
 
 
@@ -425,3 +431,9 @@ def load_left(served: Served, now: float) -> float:
         return whole * max(LOAD_TAIL, 1.0 - served.status.load_fraction)
     since = now if served.loading_since is None else served.loading_since
     return max(whole * LOAD_TAIL, whole - (now - since))
+
+
+def load_fraction(served: Served, now: float) -> float:
+    """How much of the load of its model is done, 0..1, as its server tells or by how long it usually takes."""
+    whole = served.learned.load.value
+    return max(0.0, 1.0 - load_left(served, now) / whole) if whole else 0.0

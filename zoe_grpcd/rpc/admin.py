@@ -86,7 +86,7 @@ class AdminServicer:
             if (not request.states or backend.state in request.states)
             and all(backend.labels.get(key) == value for key, value in request.labels.items())
         ]
-        return pb.ListBackendsResponse(backends=backends, revision=self._fleet.revision)
+        return pb.ListBackendsResponse(backends=backends, revision=self._fleet.picture.revision)
 
     async def get_backend(self, request: pb.GetBackendRequest, context: Context) -> pb.GetBackendResponse:
         """One backend."""
@@ -97,8 +97,10 @@ class AdminServicer:
     ) -> pb.DrainBackendResponse:
         """Sends a backend no new requests; the running ones go on."""
         name = known(self._fleet, request.name)
-        self._fleet.signal(name, Signal.DRAIN, request.reason, self._clock())
-        log.info("backend %s drains, %d running: %s", name, self._fleet.in_flight(name), request.reason)
+        self._fleet.health.signal(name, Signal.DRAIN, request.reason, self._clock())
+        log.info(
+            "backend %s drains, %d running: %s", name, self._fleet.leases.in_flight(name), request.reason
+        )
         return pb.DrainBackendResponse(backend=self._backend(name))
 
     async def undrain_backend(
@@ -106,8 +108,8 @@ class AdminServicer:
     ) -> pb.UndrainBackendResponse:
         """Takes a backend back: it gets requests from its next probe on, which is made at once."""
         name = known(self._fleet, request.name)
-        if self._fleet.phase(name) is Phase.DRAINING:
-            self._fleet.signal(name, Signal.UNDRAIN, "not probed since it was drained", self._clock())
+        if self._fleet.health.phase(name) is Phase.DRAINING:
+            self._fleet.health.signal(name, Signal.UNDRAIN, "not probed since it was drained", self._clock())
             log.info("backend %s is taken back: %s", name, request.reason)
             self._nudge(name)
         return pb.UndrainBackendResponse(backend=self._backend(name))
@@ -122,7 +124,7 @@ class AdminServicer:
     async def watch_backends(self, request: pb.WatchBackendsRequest, context: Context) -> None:
         """A snapshot, or a bookmark if the caller is up to date; then each change; ends with the daemon."""
         with self._watchers.watch() as notice:
-            if request.since_revision and request.since_revision == self._fleet.revision:
+            if request.since_revision and request.since_revision == self._fleet.picture.revision:
                 await self._tell(context, bookmark=pb.BackendsBookmark())
             else:
                 await self._tell(context, snapshot=pb.BackendsSnapshot(backends=self._backends()))
@@ -143,7 +145,7 @@ class AdminServicer:
                     await self._tell(context, removed=name)
 
     async def _tell(self, context: Context, **event: Any) -> None:
-        await context.write(pb.WatchBackendsResponse(revision=self._fleet.revision, **event))
+        await context.write(pb.WatchBackendsResponse(revision=self._fleet.picture.revision, **event))
 
     def _reports(self) -> list[BackendReport]:
         now = self._clock()

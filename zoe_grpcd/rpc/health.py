@@ -99,7 +99,7 @@ class HealthServicer:
         return True
 
     def _snapshot(self) -> Snapshot:
-        return self._fleet.snapshot(self._clock())
+        return self._fleet.picture.snapshot(self._clock())
 
     def _status(self, service: str) -> Status:
         snapshot = self._snapshot()
