@@ -15,7 +15,8 @@ WELL = Fate(5, completed=True, switched=True, exact_seam=True, equal=True, silen
 
 def test_a_backend_is_killed_in_each_stream_and_each_is_whole(tools: Tools) -> None:
     command = [sys.executable, "-m", "benchmarks.chaos", "--streams", "2", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=110)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=110)
+    assert done.returncode == 0, done.stderr
     streams = json.loads(done.stdout)["streams"]
     assert [(s["completed"], s["switched"], s["equal"], s["error"]) for s in streams] == [
         (True, True, True, "")

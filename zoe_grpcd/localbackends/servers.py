@@ -228,11 +228,19 @@ class _Process:
 
 def _processes() -> Iterator[_Process]:
     """What runs now, without the zombies; nothing where there is no /proc."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, parent, group = stat.read_text(errors="replace").rsplit(")", 1)[1].split()[:3]
-            if state != "Z":
-                yield _Process(int(stat.parent.name), int(parent), int(group))
+    for pid, (state, parent, group, *_) in _listed(Path("/proc")):
+        if state != "Z":
+            yield _Process(pid, int(parent), int(group))
+
+
+def _listed(folder: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number and figures, from the state on, of whatever a folder of /proc has; what ends meanwhile is left out."""
+    with contextlib.suppress(OSError):
+        for entry in folder.iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdecimal():
+                    text = (entry / "stat").read_text(errors="replace")
+                    yield int(entry.name), text.rpartition(")")[2].split()
 
 
 def _wait_for_group_to_end(group: int, within: float = 5.0) -> None:
@@ -253,9 +261,8 @@ def _thread_states(group: int) -> Iterator[str]:
     """One letter for each thread of a process group, as /proc has it; T: stopped."""
     for process in _processes():
         if process.group == group:
-            for stat in Path(f"/proc/{process.pid}/task").glob("*/stat"):
-                with contextlib.suppress(OSError):
-                    yield stat.read_text(errors="replace").rsplit(")", 1)[1].split()[0]
+            for _, (state, *_) in _listed(Path(f"/proc/{process.pid}/task")):
+                yield state
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
