@@ -7,7 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from zoe_grpcd.core import signs
+from zoe_grpcd.core.signs import (
+    Table,
+    action,
+    chat,
+    classification,
+    code,
+    creative,
+    explain,
+    memory,
+    rag,
+    reasoning,
+    status,
+    summarize,
+    translate,
+)
 
 CHAT = "chat"
 """The intent of everything that shows no sign of another one; it cannot be disabled."""
@@ -51,7 +65,7 @@ class Intent:
     strategy: str = ""
 
 
-def _phrases(table: signs.Table) -> dict[str, float]:
+def _phrases(table: Table) -> dict[str, float]:
     return {
         line.strip(): weight for weight, lines in table.items() for line in lines.splitlines() if line.strip()
     }
@@ -64,91 +78,91 @@ def _wants(*capabilities: str) -> frozenset[str]:
 SHIPPED: tuple[Intent, ...] = (
     Intent(
         "vision",
-        _phrases(signs.VISION),
+        {"@image": 12.0},
         required=_wants("vision"),
         favours="quality",
     ),
     Intent(
         "action",
-        _phrases(signs.ACTION),
+        _phrases(action.SIGNS),
         required=_wants("tools"),
         sampling={"temperature": 0.6},
     ),
     Intent(
         "memory",
-        _phrases(signs.MEMORY),
+        _phrases(memory.SIGNS),
         preferred=_wants("memory"),
         favours="context",
         sampling={"temperature": 0.7},
     ),
     Intent(
         "code",
-        _phrases(signs.CODE),
+        _phrases(code.SIGNS),
         preferred=_wants("code"),
         favours="quality",
         sampling={"temperature": 0.0},
     ),
     Intent(
         "rag",
-        _phrases(signs.RAG),
+        _phrases(rag.SIGNS),
         favours="context",
         sampling={"temperature": 0.0},
     ),
     Intent(
         "summarize",
-        _phrases(signs.SUMMARIZE),
+        _phrases(summarize.SIGNS),
         favours="context",
         sampling={"temperature": 0.2},
     ),
     Intent(
         "translate",
-        _phrases(signs.TRANSLATE),
+        _phrases(translate.SIGNS),
         preferred=_wants("multilingual"),
         favours="quality",
         sampling={"temperature": 0.2},
     ),
     Intent(
         "multilingual",
-        _phrases(signs.MULTILINGUAL),
+        {"@foreign": 2.8},
         preferred=_wants("multilingual"),
         favours="quality",
         sampling={"temperature": 0.2},
     ),
     Intent(
         "creative",
-        _phrases(signs.CREATIVE),
+        _phrases(creative.SIGNS),
         preferred=_wants("creative"),
         favours="quality",
         sampling={"temperature": 0.8},
     ),
     Intent(
         "reasoning",
-        _phrases(signs.REASONING),
+        _phrases(reasoning.SIGNS),
         preferred=_wants("reasoning"),
         favours="quality",
         sampling={"temperature": 0.2},
     ),
     Intent(
         "explain",
-        _phrases(signs.EXPLAIN),
+        _phrases(explain.SIGNS),
         favours="quality",
         sampling={"temperature": 0.2},
     ),
     Intent(
         "classification",
-        _phrases(signs.CLASSIFICATION),
+        _phrases(classification.SIGNS),
         sampling={"temperature": 0.0},
         max_output_tokens=256,  # a label or a list of what was extracted, not an essay
     ),
     Intent(
         "status",
-        _phrases(signs.STATUS),
+        _phrases(status.SIGNS),
         sampling={"temperature": 0.0},
         max_output_tokens=64,
     ),
     Intent(
         CHAT,
-        _phrases(signs.CHAT),
+        _phrases(chat.SIGNS),
         preferred=_wants("chat"),
         sampling={"temperature": 0.7},
     ),

@@ -1,0 +1,58 @@
+"""A label for a text, or what is to be taken out of it."""
+
+from zoe_grpcd.core.signs import Table
+
+SIGNS: Table = {
+    3.2: """
+        ^classify|categorize|categorise|classifying|categorizing
+        classify|categorize|categorise|classified this|these|the|each|as|into|it|them|following|whether
+        ^label the|this|these|each|it|them|following|as
+        ^tag the|this|these|each|following
+        ^extract
+        ^pull out
+        extract|pull|find|list|identify|return|get .. from|in|out .. the|this|following|below|each .. {source}|text|message|sentence|receipt|list & !{tech} & !summarize
+        ^identify|decide|determine|tell|say|indicate|state|detect|judge|predict|verify|check|assess me? if|whether & is|are|or|contains|contain|has|was|were & !prove & !@math & !{agenda} & !{service}
+        ^predict|detect|verify & !{tech} & !@math
+        given a|an|the|some .. {source}|sentence|text|statement|review|tweet|headline|utterance|query|comment|dialogue .. determine|classify|detect|identify|decide|predict|output|tell|label|choose|select
+        ^find|replace|mark|link|highlight|underline|tag|fill .. in|of the|this {source}|sentence|text|list|blank & !{tech} & !write
+        output|return|answer|respond|reply .. yes|no|true|false|1|0 & !@short & !{tech}
+        true or false & !{tech}
+        is|are the|this|these|following .. {source}|sentence|statement|claim|tweet|comment|email .. true|false|correct|positive|negative|spam|grammatical|toxic|offensive|factual|subjective|ethical|sarcastic
+        choose|select|pick|pick .. topic|category|label|oldest|longest|largest|odd|option & !{tech}
+        options|candidates|categories|labels|choices include|are|: & !{tech}
+        entities|entity|keywords|hashtags|dates|addresses|names & ^find|identify|list|get|name
+        hate|hateful|toxic speech|language|content|word|comment
+        ^identify|recognize|recognise|detect the|which|all|each|what & !{tech} & !@math
+        sentiment|emotion|tone .. of|this|in|the|expressed|does|is & !write & !explain
+        what|which emotion|sentiment|tone|category|class|label|topic|genre|intent|type .. this|the|does|is|following|best|should & !explain & !explain
+        spam or|and not|ham
+        positive|negative or|and|,? negative|positive|neutral & !number & !integers
+        positive , negative|neutral
+        named entity|entities
+        part|parts of speech
+        {label} or {label}|not
+        assign .. to|one|category|label|score
+        into|of|to|to one|these|the|following|two|three of? .. categories|classes|groups|labels|buckets
+        ^pick|choose|select .. right|correct|best|appropriate|most label|category|class|option|tag|answer
+        ^rate|score|grade .. from|on|scale|out|between
+        scale of|from 1|one|0|zero
+        which .. of these|the .. are|is|belong & @question & @list
+        ^which & or & @short & @question & !better & !best & !should & !i & !we & !cheaper
+        tell me|us? which|whether|if .. are|is .. or|and & @list
+        entail|entails|entailed|entailment
+        ^group|sort|separate|split|divide .. into|as|by & !{tech}
+        is this|the|it .. {label} & @question
+        acceptable|grammatical|toxic|offensive|hateful|sarcastic & is|answer|or
+        by|their urgency|priority|topic|category & sort|label|categorise|categorize|classify
+        these|given|following categories|labels|classes
+        which category|class|label|one|type
+        answer with|in one|only|just? .. label|word|number|category & !yes
+        ^is it a|an .. or & @short""",
+    1.6: """
+        extract|classify|categorize|categorise|classification|labels|taxonomy & !how & !{tech}
+        mentioned in|along|above|below & list|find|identify|all
+        ^list|return|find .. names|dates|addresses|numbers|entities|locations|companies|people|places|keywords .. in|from|mentioned|below
+        ^list .. mentioned""",
+    0.6: """
+        label|category|categories|sentiment""",
+}

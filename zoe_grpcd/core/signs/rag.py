@@ -1,0 +1,36 @@
+"""An answer from a text that comes along or is referred to."""
+
+from zoe_grpcd.core.signs import Table
+
+SIGNS: Table = {
+    10.0: "@context",
+    2.8: """
+        according to .. {reference}
+        based on|upon .. {reference}|provided|above|following
+        using only? .. {reference}|context & @question
+        using only .. {reference}|context|provided
+        what|where|when|who|which|how does|do|did|is .. the|this|that|my|our|your? {source} .. say|says|state|mention|contain|cover|describe|list|require|recommend
+        does the|this|that|my|our {reference} .. say|cover|mention|state|contain|include|require|allow
+        in the|this|that|our|your .. attached|uploaded|enclosed|provided|above|following|given .. {reference}|file|documents|agreement
+        in|from|of the|this|that|my attached|uploaded|enclosed|provided file|document|contract|pdf|report|agreement|documents
+        context to answer
+        answer|respond .. from|using|based|with .. context|passage|document|text|paragraph|information|article|documents|below
+        read .. {reference} .. and|then answer
+        given the|this|a following|above|below|reference? .. {reference}|text & @question
+        as|is stated|described|mentioned|written|explained in|by
+        context & question & @question
+        ^context & @question
+        using|from|with the|this information|text|passage|article|document|context given|provided|above|below
+        reference text|paragraph|passage|document
+        given the|this|these|following .. passage|passages|paragraph|document|documents|article .. answer|find|tell|who|what|when|where|how
+        ^passage|document|article|paragraph|background & @question & !summarize
+        knowledge base
+        ^quote|cite|reference the|where|which|that section|paragraph|sentence|passage|page|part|clause
+        where in the|this {source}
+        look|search|check in|through|inside|up the|this|my|our|all? {source}|docs|documents|documentation
+        from the|this .. {reference} .. what|who|when|where|how|which""",
+    2.0: """
+        in|from|of the|this {reference} & {ask} & @question""",
+    0.5: """
+        document|documents|passage|pdf|attached|uploaded|excerpt|handbook""",
+}
