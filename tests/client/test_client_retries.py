@@ -110,3 +110,39 @@ async def test_no_daemon_is_an_error_at_once(connect: Connect) -> None:
         await asyncio.wait_for(asker.complete("2+2?", timeout=60), 20)
     assert caught.value.reason == ""
     assert caught.value.request_id
+
+
+@pytest.mark.parametrize("code", [UNAVAILABLE, EXHAUSTED])
+async def test_who_wants_to_hear_of_waits_is_told_why_and_how_long(
+    connect: Connect, daemon: Daemon, code: grpc.StatusCode
+) -> None:
+    pushback = (("grpc-retry-pushback-ms", "1"),)
+    busy = Refusal(code, "QUEUE_FULL", "come back", details=(retry_info(0.002),), trailers=pushback)
+    told: list[tuple[str, float]] = []
+    asker = connect(daemon.target, on_wait=lambda error, seconds: told.append((error.message, seconds)))
+    daemon.script += [busy, answer("four"), busy, spoken(["four"])]
+    assert (await asker.complete("2+2?", timeout=30)).text == "four"
+    assert await asker.texts("2+2?", timeout=30) == ["four"]
+    assert told == [("come back", 0.002)] * 2
+
+
+async def test_who_hears_of_waits_does_not_wait_for_what_comes_too_late(
+    connect: Connect, daemon: Daemon
+) -> None:
+    pushback = (("grpc-retry-pushback-ms", "60000"),)
+    daemon.script.append(
+        Refusal(UNAVAILABLE, "NO_HEALTHY_BACKEND", details=(retry_info(60),), trailers=pushback)
+    )
+    told: list[float] = []
+    asker = connect(daemon.target, on_wait=lambda _error, seconds: told.append(seconds))
+    with pytest.raises(zoe_client.Unavailable) as caught:
+        await asker.complete("2+2?", timeout=30)
+    assert (caught.value.retry_after, told) == (60, [])
+
+
+async def test_who_hears_of_waits_hears_of_a_daemon_that_is_not_there(connect: Connect) -> None:
+    told: list[float] = []
+    asker = connect("127.0.0.1:1", on_wait=lambda _error, seconds: told.append(seconds), max_retries=3)
+    with pytest.raises(zoe_client.Unavailable):
+        await asker.complete("2+2?", timeout=60)
+    assert told == [0.1, 0.2, 0.4]

@@ -18,9 +18,11 @@ from zoe_grpcd.cli.draining import drain, undrain
 from zoe_grpcd.cli.explained import decided, explained
 from zoe_grpcd.cli.figures import stats
 from zoe_grpcd.cli.reloading import reload, show, told
+from zoe_grpcd.cli.waiting import tell_as
 from zoe_grpcd.cli.warming import warm
 
 ADMIN_TIMEOUT = 10.0
+RETRIES = 4  # as gRPC does where nobody wants to hear of it
 
 
 def run(options: argparse.Namespace) -> int:
@@ -59,7 +61,13 @@ def _client(options: argparse.Namespace) -> Client:
         for name in ("admin_target", "tls", "ca_file", "cert_file", "key_file")
         if (value := getattr(options, name, None))
     }
-    return Client(getattr(options, "target", None), api_key=keys.given(options), **given)
+    return Client(
+        getattr(options, "target", None),
+        api_key=keys.given(options),
+        max_retries=RETRIES,
+        on_wait=tell_as(json_wanted=options.json),
+        **given,
+    )
 
 
 def _failed(error: ZoeError, options: argparse.Namespace) -> int:

@@ -99,7 +99,7 @@ class AsyncClient:
         await self.close()
 
     def _open(self, target: str) -> grpc.aio.Channel:
-        options = channel_options(target, retries=self._connection.defaults.retries > 0)
+        options = channel_options(target, retries=self._connection.defaults.grpc_repeats)
         credentials = self._connection.credentials_for(target)
         if credentials is None:
             channel = grpc.aio.insecure_channel(target, options)

@@ -14,7 +14,7 @@ from zoe.inference.v1.inference_service_pb2 import (
 from zoe.inference.v1.routing_pb2 import SEAM_QUALITY_RESTART
 from zoe.inference.v1.spec_pb2 import InferenceSpec
 from zoe_client.options import Messages
-from zoe_client.retry import Patience
+from zoe_client.retry import OnWait, Patience
 from zoe_client.spec import build_spec
 from zoe_client.values import duration, expect, seconds, text
 
@@ -30,11 +30,18 @@ class Defaults:
         headers: Request metadata, the key included.
         timeout: Seconds for a call.
         retries: Most repetitions of a call that the daemon asks to repeat later.
+        on_wait: Hears of each of them; None: gRPC makes those that it can, without a word.
     """
 
     headers: Headers
     timeout: float
     retries: int
+    on_wait: OnWait | None = None
+
+    @property
+    def grpc_repeats(self) -> bool:
+        """Whether gRPC itself repeats what was UNAVAILABLE."""
+        return self.retries > 0 and self.on_wait is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,9 @@ def prepare(messages: Messages | None, options: Mapping[str, Any], defaults: Def
         request_id=request_id,
         explain=how.get("explain", False),
         headers=(*defaults.headers, ("x-request-id", request_id), *own.items()),
-        patience=Patience(positive_timeout(how.get("timeout", defaults.timeout)), defaults.retries),
+        patience=Patience(
+            positive_timeout(how.get("timeout", defaults.timeout)), defaults.retries, defaults.on_wait
+        ),
         options=StreamOptions(
             max_coalesce=duration(how["max_coalesce"], "max_coalesce") if "max_coalesce" in how else None,
             progress=how.get("progress", False),

@@ -9,6 +9,7 @@ import grpc
 from zoe_client import target as targets
 from zoe_client.call import Defaults, Headers, positive_timeout
 from zoe_client.encryption import credentials_of
+from zoe_client.retry import OnWait
 from zoe_client.values import expect, text
 
 
@@ -22,6 +23,9 @@ class ConnectionOptions(TypedDict, total=False):
     max_retries: int
     """Repetitions of a call that the daemon asks to repeat later (RESOURCE_EXHAUSTED with RetryInfo); 0 repeats nothing,
     gRPC's own repetitions of UNAVAILABLE included. Default: 2."""
+    on_wait: OnWait | None
+    """Called before each repetition with the error, and the seconds until then. The client makes all of them then, those of
+    UNAVAILABLE too, which else gRPC makes without a word. Default: None."""
     tls: bool
     """Whether a host is spoken to over TLS; the files below imply it. Unix sockets stay plain. Default: False."""
     ca_file: str | os.PathLike[str] | None
@@ -69,6 +73,7 @@ class Connection:
                 headers=_authorization(options.get("api_key") or os.environ.get("ZOE_GRPCD_API_KEY", "")),
                 timeout=positive_timeout(options.get("timeout", 600.0)),
                 retries=retries,
+                on_wait=options.get("on_wait"),
             ),
         )
 

@@ -103,7 +103,7 @@ class Client:
         self.close()
 
     def _open(self, target: str) -> grpc.Channel:
-        options = channel_options(target, retries=self._connection.defaults.retries > 0)
+        options = channel_options(target, retries=self._connection.defaults.grpc_repeats)
         credentials = self._connection.credentials_for(target)
         if credentials is None:
             channel = grpc.insecure_channel(target, options)
