@@ -56,6 +56,7 @@ class Life:
         self.held = asyncio.Event()
         self.held.set()
         self.running = 0
+        self._over = False
         self._doors = Doors([sock.dup()])
         self.handover = Handover(self._doors, Fronts(None, Callers()))
         method: Any = grpc.unary_unary_rpc_method_handler(self._answer)
@@ -81,53 +82,64 @@ class Life:
         self.handover.open()
 
     async def end(self) -> None:
-        """As the daemon's drain."""
+        """As the daemon's drain; once."""
+        if self._over:
+            return
         await self.handover.leave(lambda: not self.running, lambda: None)
         await self.server.stop(1)
-        await self.handover.close()
-        self.locks.close()
+        await self.close()
+
+    async def close(self) -> None:
+        """Nothing is left of it, whatever it has come to."""
+        self.held.set()
+        await self.server.stop(None)
+        if not self._over:
+            self._over = True
+            await self.handover.close()
+            self.locks.close()
+
+
+@asynccontextmanager
+async def living(name: bytes, sock: socket.socket) -> AsyncIterator[Life]:
+    life = Life(name, sock)
+    try:
+        await life.begin()
+        yield life
+        await life.end()
+    finally:
+        await life.close()
 
 
 @asynccontextmanager
 async def calling(sock: socket.socket) -> AsyncIterator[Call]:
-    options = (
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.enable_http_proxy", 0),
-        ("grpc.enable_retries", 0),
-    )
+    options = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
     async with grpc.aio.insecure_channel(address_of(sock), options) as channel:
         yield channel.unary_unary("/t.T/M")
 
 
 async def test_who_waits_is_served_and_then_comes_directly(inherited: socket.socket) -> None:
     async with calling(inherited) as call:
-        waiting = asyncio.ensure_future(call(b"", timeout=20))
-        life = Life(b"first", inherited)
-        await life.begin()
-        assert await waiting == b"first"
-        await eventually(lambda: not life.handover._relay.names, 20)
-        assert await call(b"", timeout=20) == b"first"
-        assert not life.handover._relay.names
-        await life.end()
+        waiting = asyncio.ensure_future(call(b"", timeout=30))
+        async with living(b"first", inherited) as life:
+            assert await waiting == b"first"
+            await eventually(lambda: not life.handover._relay.names, 30)
+            assert await call(b"", timeout=30) == b"first"
+            assert not life.handover._relay.names
 
 
 async def test_one_life_follows_another_and_no_call_is_lost(inherited: socket.socket) -> None:
-    first = Life(b"first", inherited)
-    await first.begin()
-    async with calling(inherited) as old, calling(inherited) as new:
-        assert await old(b"", timeout=20) == b"first"
+    async with living(b"first", inherited) as first, calling(inherited) as old, calling(inherited) as new:
+        assert await old(b"", timeout=30) == b"first"
         first.held.clear()
-        running = asyncio.ensure_future(old(b"", timeout=20))
-        await eventually(lambda: first.running)
+        running = asyncio.ensure_future(old(b"", timeout=30))
+        await eventually(lambda: first.running, 30)
         ending = asyncio.create_task(first.end())
         first.held.set()
         assert await running == b"first"
         await ending
-        late = [asyncio.ensure_future(call(b"", timeout=20)) for call in (old, new)]
-        second = Life(b"second", inherited)
-        await second.begin()
-        assert [await call for call in late] == [b"second", b"second"]
-        await second.end()
+        late = [asyncio.ensure_future(call(b"", timeout=30)) for call in (old, new)]
+        async with living(b"second", inherited):
+            assert [await call for call in late] == [b"second", b"second"]
 
 
 def reached(heard: list[list[bytes]], name: bytes) -> bool:
@@ -137,28 +149,22 @@ def reached(heard: list[list[bytes]], name: bytes) -> bool:
 
 async def test_many_callers_that_never_stop_lose_nothing(inherited: socket.socket) -> None:
     """gRPC's own stop would cancel a call of most of them."""
-    lives = [Life(b"1", inherited)]
-    await lives[0].begin()
     heard: list[list[bytes]] = [[] for _ in range(8)]
     stop = asyncio.Event()
 
     async def caller(answers: list[bytes]) -> None:
         async with calling(inherited) as call:
             while not stop.is_set():
-                answers.append(await call(b"", timeout=20))
+                answers.append(await call(b"", timeout=60))
 
     async with asyncio.TaskGroup() as callers:
         for answers in heard:
             callers.create_task(caller(answers))
-        for name in (b"2", b"3"):
-            last = lives[-1]
-            await eventually(partial(reached, heard, last.name), 20)
-            await last.end()
-            lives.append(Life(name, inherited))
-            await lives[-1].begin()
-        await eventually(partial(reached, heard, b"3"), 20)
-        stop.set()
-    await lives[-1].end()
+        for name in (b"1", b"2", b"3"):
+            async with living(name, inherited):
+                await eventually(partial(reached, heard, name), 60)
+                if name == b"3":
+                    stop.set()
 
 
 def test_an_ipv4_socket_is_refused_with_what_to_write() -> None:
@@ -180,22 +186,17 @@ def test_a_socket_that_nobody_claims_is_said() -> None:
 async def test_a_path_leads_to_the_socket_that_stays_whether_a_daemon_lives_or_dies(tmp_path: Path) -> None:
     with unix_socket(tmp_path) as sock:
         inode = (tmp_path / "s").stat().st_ino
-        life = Life(b"first", sock)
-        await life.begin()
-        async with calling(sock) as call:
-            assert await call(b"", timeout=20) == b"first"
+        async with living(b"first", sock), calling(sock) as call:
+            assert await call(b"", timeout=30) == b"first"
             assert (tmp_path / "s").stat().st_ino == inode
-        await life.end()
         assert (tmp_path / "s").stat().st_ino == inode
 
 
 async def test_only_connections_of_callers_are_written_to(inherited: socket.socket) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        life = Life(b"first", inherited)
-        await life.begin()
-        async with calling(inherited) as call:
-            assert await call(b"", timeout=20) == b"first"
+        async with living(b"first", inherited) as life, calling(inherited) as call:
+            assert await call(b"", timeout=30) == b"first"
             await life.end()
         theirs.setblocking(False)
         with pytest.raises(BlockingIOError):

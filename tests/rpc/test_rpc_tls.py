@@ -25,7 +25,7 @@ from zoe_grpcd.rpc.server import make_server
 from zoe_grpcd.tls import Files, Unusable, context_of
 
 Call = Callable[..., Any]
-OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0), ("grpc.enable_retries", 0))
+OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,7 @@ class Life:
         self.held = asyncio.Event()
         self.held.set()
         self.running = 0
+        self._over = False
         self.callers = Callers()
         self.certificates = Certificates(Files(files.cert, files.key, authorities))
         self.fronts = Fronts(self.certificates, self.callers)
@@ -85,19 +86,34 @@ class Life:
         self.handover.open()
 
     async def end(self) -> None:
-        """As the daemon's drain."""
+        """As the daemon's drain; once."""
+        if self._over:
+            return
         await self.handover.leave(lambda: not self.running, lambda: None)
         await self.server.stop(1)
-        await self.handover.close()
+        await self.close()
+
+    async def close(self) -> None:
+        """Nothing is left of it, whatever it has come to."""
+        self.held.set()
+        await self.server.stop(None)
+        if not self._over:
+            self._over = True
+            await self.handover.close()
 
 
 @asynccontextmanager
-async def living(files: Pair, authorities: Path | None = None) -> AsyncIterator[Life]:
-    life = Life(files, authorities)
-    await life.begin()
-    yield life
-    await life.end()
-    assert not life.callers._known
+async def living(
+    files: Pair, authorities: Path | None = None, inherited: socket.socket | None = None
+) -> AsyncIterator[Life]:
+    life = Life(files, authorities, inherited)
+    try:
+        await life.begin()
+        yield life
+        await life.end()
+        assert not life.callers._known
+    finally:
+        await life.close()
 
 
 @asynccontextmanager
@@ -307,40 +323,36 @@ async def test_an_address_that_is_taken_is_named(files: Pair) -> None:
 
 
 async def test_busy_stock_clients_lose_nothing_over_restarts(authority: Authority, files: Pair) -> None:
-    """Without retries. gRPC's own stop would cancel a call of most of them."""
+    """gRPC's own stop would cancel a call of most of them."""
     stop = asyncio.Event()
     answers = [0] * 8
 
     async def ask(caller: int, address: str) -> None:
         async with calling(address, channel_credentials(authority)) as call:
             while not stop.is_set():
-                await call(b"", timeout=30)
+                await call(b"", timeout=60)
                 answers[caller] += 1
 
     def all_beyond(counts: list[int]) -> bool:
         return all(now > before + 3 for now, before in zip(answers, counts, strict=True))
 
     with socket.create_server(("127.0.0.1", 0)) as inherited:
-        life = Life(files, inherited=inherited)
-        await life.begin()
         async with asyncio.TaskGroup() as callers:
             for caller in range(len(answers)):
-                callers.create_task(ask(caller, life.address))
-            for _ in range(3):
-                await eventually(partial(all_beyond, list(answers)), 30)
-                await life.end()
-                life = Life(files, inherited=inherited)
-                await life.begin()
-            await eventually(partial(all_beyond, list(answers)), 30)
-            stop.set()
-        await life.end()
+                callers.create_task(ask(caller, f"127.0.0.1:{inherited.getsockname()[1]}"))
+            for lives_left in (3, 2, 1, 0):
+                async with living(files, inherited=inherited):
+                    await eventually(partial(all_beyond, list(answers)), 60)
+                    if not lives_left:
+                        stop.set()
 
 
 async def test_a_call_that_runs_at_a_restart_is_finished(authority: Authority, files: Pair) -> None:
     with socket.create_server(("127.0.0.1", 0)) as inherited:
-        first = Life(files, inherited=inherited)
-        await first.begin()
-        async with calling(first.address, channel_credentials(authority)) as call:
+        async with (
+            living(files, inherited=inherited) as first,
+            calling(first.address, channel_credentials(authority)) as call,
+        ):
             first.held.clear()
             running = asyncio.ensure_future(call(b"long", timeout=30))
             await eventually(lambda: first.running, 30)
@@ -349,10 +361,8 @@ async def test_a_call_that_runs_at_a_restart_is_finished(authority: Authority, f
             assert (await running).endswith(b"long")
             await ending
             late = asyncio.ensure_future(call(b"late", timeout=30))  # it waits for the next one
-            second = Life(files, inherited=inherited)
-            await second.begin()
-            assert (await late).endswith(b"late")
-        await second.end()
+            async with living(files, inherited=inherited):
+                assert (await late).endswith(b"late")
 
 
 def test_every_new_connection_is_answered_on_uvloop_too(authority: Authority, files: Pair) -> None:
