@@ -14,8 +14,10 @@ from zoe_grpcd.core.generation import Generation
 from zoe_grpcd.core.intents import SHIPPED
 from zoe_grpcd.core.observation import ModelStatus, Observation
 from zoe_grpcd.core.resolve import Policy, Resolver
+from zoe_grpcd.deciding import Rules
 from zoe_grpcd.fleet import Fleet
-from zoe_grpcd.router import Around, Reliability, Router, Rules
+from zoe_grpcd.router import Router
+from zoe_grpcd.run import Around, Reliability
 
 from .calls import PROMPT
 

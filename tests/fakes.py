@@ -24,8 +24,10 @@ from zoe_grpcd.core.intents import configured
 from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.core.resolve import Policy, Resolution, Resolver
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
+from zoe_grpcd.deciding import Rules
 from zoe_grpcd.fleet import Fleet
-from zoe_grpcd.router import Around, Item, Reliability, Router, Rules
+from zoe_grpcd.router import Router
+from zoe_grpcd.run import Around, Item, Reliability
 
 # ------------------------------------------------------------------------------------------------ values with defaults
 

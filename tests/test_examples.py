@@ -18,7 +18,8 @@ from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.core.resolve import reads_intent, shape_of
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.kinds import with_kind
-from zoe_grpcd.router import Around, Router
+from zoe_grpcd.router import Router
+from zoe_grpcd.run import Around
 from zoe_grpcd.settings import settings_of
 
 DOCUMENT = "The council met on Tuesday and talked about the garden, the fence and the money for both. " * 450

@@ -14,7 +14,7 @@ from zoe_grpcd.core.errors import BackendFailed, Fault, UpstreamError, ZoeError
 from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.fleet.stalls import ENOUGH
 from zoe_grpcd.healing import LOOKS, REST, Healing
-from zoe_grpcd.router import Around, Reliability
+from zoe_grpcd.run import Around, Reliability
 
 SILENT = 0.001  # s; all that a first token may take
 COLD = LoadState.UNLOADED

@@ -18,7 +18,7 @@ from zoe_grpcd.core.observation import LoadState, Observation
 from zoe_grpcd.core.outcome import Completed, Moved, Outcome
 from zoe_grpcd.core.progress import Progress
 from zoe_grpcd.hedging import FLOOR
-from zoe_grpcd.router import Item, Reliability
+from zoe_grpcd.run import Item, Reliability
 
 SOON = 0.005  # seconds
 

@@ -18,7 +18,7 @@ from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.outcome import Completed, Moved
 from zoe_grpcd.core.progress import Progress
 from zoe_grpcd.core.views import Snapshot
-from zoe_grpcd.router import Item, Reliability
+from zoe_grpcd.run import Item, Reliability
 
 
 class Queue:

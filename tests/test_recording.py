@@ -50,12 +50,13 @@ from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.core.strategies import STRATEGIES
 from zoe_grpcd.core.views import BackendView, Snapshot
+from zoe_grpcd.deciding import Rules
 from zoe_grpcd.fleet import Lease
 from zoe_grpcd.recording.lines import ASK, LEFT_OUT, Changes, Deltas, ask_line, ask_of
 from zoe_grpcd.recording.recorder import Recorder
 from zoe_grpcd.replay import Expected, Redecided, Replay
 from zoe_grpcd.replay.summary import summed_up
-from zoe_grpcd.router import Reliability, Rules
+from zoe_grpcd.run import Reliability
 from zoe_grpcd.settings import Settings
 
 POLICY = Policy(default_model="n")

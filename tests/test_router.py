@@ -46,7 +46,7 @@ from zoe_grpcd.core.generation import Generation
 from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.core.outcome import Completed, Outcome, Switched
 from zoe_grpcd.core.progress import Progress
-from zoe_grpcd.router import Item, Reliability
+from zoe_grpcd.run import Item, Reliability
 
 MOVES_ON = sorted(set(Fault) - {Fault.REJECTED})
 

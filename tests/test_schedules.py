@@ -18,7 +18,7 @@ from zoe_grpcd.core.generation import Call, Generation
 from zoe_grpcd.core.licence import Locality
 from zoe_grpcd.core.observation import LoadState, ModelStatus
 from zoe_grpcd.core.outcome import Completed, Switched
-from zoe_grpcd.router import Item, Reliability
+from zoe_grpcd.run import Item, Reliability
 
 settings.register_profile("calm", deadline=None, max_examples=60)
 settings.load_profile("calm")

@@ -17,7 +17,7 @@ from zoe_grpcd.core.errors import Exhausted, Fault, NoHealthyBackend, ZoeError
 from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.core.outcome import Completed
 from zoe_grpcd.fleet import Fleet
-from zoe_grpcd.router import Item, Reliability
+from zoe_grpcd.run import Item, Reliability
 
 CAUTION = Caution(error_threshold=3, error_window=60.0, cooldown=100.0)
 ERROR: Script = (fault(Fault.SERVER, http_status=500),)

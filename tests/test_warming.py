@@ -26,7 +26,8 @@ from zoe_grpcd.core.errors import (
 from zoe_grpcd.core.observation import LoadState, Observation
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.resolve import Policy
-from zoe_grpcd.router import Around, Reliability, Rules
+from zoe_grpcd.deciding import Rules
+from zoe_grpcd.run import Around, Reliability
 from zoe_grpcd.warming import Warmed, Warming, Wish
 
 LOADED, LOADING, COLD = LoadState.LOADED, LoadState.LOADING, LoadState.UNLOADED

@@ -26,7 +26,7 @@ from zoe_grpcd.recording.prompts import Prompts
 from zoe_grpcd.recording.recorder import Recorder
 from zoe_grpcd.reloading import Reloading
 from zoe_grpcd.roster import Roster
-from zoe_grpcd.router import Around, Router
+from zoe_grpcd.router import Router
 from zoe_grpcd.rpc import admin, health, inference, reflection
 from zoe_grpcd.rpc.admin_door import AdminDoor
 from zoe_grpcd.rpc.admin_encode import USABLE
@@ -43,6 +43,7 @@ from zoe_grpcd.rpc.selfcheck import SelfCheck
 from zoe_grpcd.rpc.server import Locks, Server, listen, make_server
 from zoe_grpcd.rpc.stats import Figures
 from zoe_grpcd.rpc.warming import Warmups
+from zoe_grpcd.run import Around
 from zoe_grpcd.settings import Settings, settings_of
 from zoe_grpcd.statuspage import StatusPage
 from zoe_grpcd.stores import prompts_file, store_of

@@ -5,56 +5,38 @@ Deciding and leasing are one synchronous stretch, so that a burst sees its own r
 
 import asyncio
 import math
-import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from zoe_grpcd.admission import Seat, WaitingRoom
 from zoe_grpcd.attempt import Attempts
 from zoe_grpcd.core.ask import NO_LIMITS, Ask, Target
-from zoe_grpcd.core.awaited import held_up, once_over, wait_in_words
+from zoe_grpcd.core.awaited import held_up
 from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.budget import most_usd
 from zoe_grpcd.core.decision import Decision
-from zoe_grpcd.core.eligible import Question, question_of, views_of
-from zoe_grpcd.core.errors import ContextTooLong, Fault, InvalidRequest, Violation, ZoeError
-from zoe_grpcd.core.explain import decision_of
-from zoe_grpcd.core.fallback import next_question, widened
-from zoe_grpcd.core.grants import catalogue, narrowed, refuse
+from zoe_grpcd.core.eligible import Question, views_of
+from zoe_grpcd.core.errors import ContextTooLong, Fault, Violation, ZoeError
+from zoe_grpcd.core.fallback import next_question
 from zoe_grpcd.core.hold import hold_of
 from zoe_grpcd.core.licence import Licence
 from zoe_grpcd.core.line import RANKS
-from zoe_grpcd.core.naming import Models
 from zoe_grpcd.core.recovery import failure_of, lost_of, pauses
-from zoe_grpcd.core.refusal import late_of, lengths, refusal_of
-from zoe_grpcd.core.resolve import Policy, Resolution, Resolver
-from zoe_grpcd.core.scoring import Choice, choose
-from zoe_grpcd.core.views import Snapshot
-from zoe_grpcd.core.warmth import FRESH, in_doubt
+from zoe_grpcd.core.refusal import lengths
+from zoe_grpcd.deciding import Deciding, Rules
 from zoe_grpcd.fleet import Fleet, Lease
 from zoe_grpcd.hedging import Hedging
 from zoe_grpcd.opening import Hedge
 from zoe_grpcd.patience import Patience
 from zoe_grpcd.ports import Dispatcher
 from zoe_grpcd.queueing import Queueing
-from zoe_grpcd.run import Around, Deliver, Item, Reliability, Run
+from zoe_grpcd.run import Around, Deliver, Run
 from zoe_grpcd.succession import Succession
-
-__all__ = ["Around", "Item", "Reliability", "Router", "Rules"]
 
 # Seconds for one more look at those who are down, and how long ago another look makes it needless.
 COMEBACK = 0.25
 JUST_NOW = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the operator decided."""
-
-    resolver: Resolver
-    policy: Policy
-    reliability: Reliability
 
 
 class Router:
@@ -69,7 +51,6 @@ class Router:
         around: Around,
     ) -> None:
         self._fleet = fleet
-        self._resolver = rules.resolver
         self._policy = rules.policy
         self._reliability = rules.reliability
         self._waiting = waiting
@@ -79,6 +60,7 @@ class Router:
         self._look = around.look
         self._chance = around.chance
         self._queueing = Queueing(fleet, rules.reliability, waiting, around)
+        self._deciding = Deciding(fleet, rules, self._queueing, around)
         self._hedging = Hedging(fleet, rules.reliability, waiting, around)
         self._succession = Succession(fleet, rules.reliability, dispatchers, around)
         self._attempts = Attempts(fleet, rules.reliability, dispatchers, waiting, around)
@@ -95,78 +77,12 @@ class Router:
 
     def route(self, ask: Ask, *, explain: bool = False) -> Decision:
         """What would be chosen now; sends nothing. Raises the ZoeError that the request would end with."""
-        question = self._question(ask)
-        return self._decide(question, self._queueing.seat(question), explain=explain)
+        question = self._deciding.question(ask)
+        return self._deciding.decide(question, self._queueing.seat(question), explain=explain)
 
     def mistakes(self, target: Target) -> Iterable[Violation]:
         """What a target names that does not exist here, by its fields."""
-        if target.intent or target.allowed_backends or target.excluded_backends:
-            return self._resolver.mistakes(target, self._fleet.names())
-        return ()
-
-    def _question(self, ask: Ask) -> Question:
-        if mistakes := tuple(self.mistakes(ask.target)):
-            raise InvalidRequest(mistakes[0].description, violations=mistakes)
-        resolution = self._resolution(ask, self._fleet.catalogue.models())
-        return question_of(ask, resolution, drop_params=self._policy.drop_params)
-
-    def _resolution(self, ask: Ask, models: Models) -> Resolution:
-        if ask.licence is None:
-            return self._resolver.resolve(ask, models, self._fleet.catalogue.silent())
-        try:
-            allowed = catalogue(ask.licence.grant, models)
-            resolution = self._resolver.resolve(ask, allowed, self._fleet.catalogue.silent())
-        except ZoeError:
-            refuse(ask.licence.grant, ask.target.model)
-            raise
-        return narrowed(resolution, ask.licence.grant, ask.licence.remarks)
-
-    def _decide(
-        self, question: Question, seat: Seat, *, explain: bool, sent: bool = False, sure: bool = True
-    ) -> Decision:
-        """Chooses; raises the refusal if nobody may serve. `sent`: it is going to be acted on; else it may be one that
-        has to wait first, and says so. `sure`: what backends have in memory is not doubted. `seat` is told the options.
-        """
-        started = self._clock()
-        if question.ask.licence is not None:
-            question.budget = question.ask.licence.left()
-        snapshot = picture = self._queueing.picture(self._fleet.picture.snapshot(started), seat)
-        choice = choose(question, picture, self._policy)
-        if choice is None and not sent and (later := once_over(question, picture)) is not None:
-            picture, choice = later, choose(question, later, self._policy)
-        if choice is None and (late := late_of(question, picture)) is not None:
-            question = widened(question) or question
-            choice = choose(question, picture, self._policy)
-            if choice is None:
-                raise late
-        if choice is None:
-            raise self._refusal(question, snapshot)
-        seat.options, seat.picture = choice.options, snapshot
-        decision = decision_of(question, choice, picture, self._policy, explain=explain)
-        if picture is not snapshot:
-            waiting = wait_in_words(decision.chosen.deployment, snapshot)
-            decision.explanation = f"{decision.explanation}; {waiting}"
-        decision.id = f"{random.getrandbits(64):016x}"
-        decision.decide_seconds = self._clock() - started
-        if not sure:
-            decision.doubtful = self._doubtful(choice, started)
-        return decision
-
-    def _refusal(self, question: Question, snapshot: Snapshot) -> Exception:
-        """Why nobody may serve: what is missing besides money, else the money of its key."""
-        licence = question.ask.licence
-        if licence is not None and question.budget is not None:
-            question = replace(question, budget=None)
-            if choose(question, snapshot, self._policy) is not None:
-                return licence.broke()
-        return refusal_of(question, snapshot, self._reliability.retry_delay)
-
-    def _doubtful(self, choice: Choice, now: float) -> frozenset[str]:
-        """The backends on whose memory a choice hangs, and that were not looked at just now."""
-        if not self._policy.prefer_warm or not self._policy.check_timeout or self._look is None:
-            return frozenset()
-        seen = ((name, self._fleet.health.probed_at(name)) for name in in_doubt(choice))
-        return frozenset(name for name, at in seen if at is None or now - at > FRESH)
+        return self._deciding.mistakes(target)
 
     # --------------------------------------------------------------------------------------------------- doing
 
@@ -183,7 +99,7 @@ class Router:
         run = Run(self._clock(), Patience(), deliver, eager, whole, explain, hold_of(ask, whole=whole))
         self._succession.budget.earn(run.started)
         self._hedging.budget.earn(run.started)
-        question = self._question(ask)
+        question = self._deciding.question(ask)
         try:
             self._queueing.shed(question)
             while True:
@@ -254,12 +170,14 @@ class Router:
         if question.ask.limits is not NO_LIMITS:
             question.limits = self._queueing.left(question, run)
         if run.loss is None:
-            return question, self._decide(question, seat, explain=run.explain, sent=True, sure=run.looked)
+            return question, self._deciding.decide(
+                question, seat, explain=run.explain, sent=True, sure=run.looked
+            )
         refusal: ZoeError | None = None
         for way in self._succession.ways(question, run):
             asked = self._succession.narrowed(question, way, run)
             try:
-                decision = self._decide(asked, seat, explain=run.explain, sent=True)
+                decision = self._deciding.decide(asked, seat, explain=run.explain, sent=True)
             except ZoeError as error:
                 refusal = error
                 continue
@@ -275,7 +193,7 @@ class Router:
         if blocked:
             try:
                 patient = whoever.ask.max_queue_time != 0
-                later = self._decide(whoever, seat, explain=run.explain) if patient else None
+                later = self._deciding.decide(whoever, seat, explain=run.explain) if patient else None
                 await self._queueing.wait(whoever, later, run, seat, blocked)
             except ZoeError:
                 if run.seen:
@@ -329,7 +247,7 @@ class Router:
             return None
         try:
             seat = self._queueing.seat(asked, run)
-            another = self._decide(asked, seat, explain=run.explain, sent=True)
+            another = self._deciding.decide(asked, seat, explain=run.explain, sent=True)
         except ZoeError:
             return None
         licence = asked.ask.licence

@@ -14,8 +14,9 @@ from zoe_grpcd.core.intents import Intent, configured
 from zoe_grpcd.core.licence import Grant, Locality
 from zoe_grpcd.core.options import normalise
 from zoe_grpcd.core.resolve import Policy, Resolver
+from zoe_grpcd.deciding import Rules
 from zoe_grpcd.hierarchy import capabilities_of, chains_of, granted, patterns_of, rules_of, sizes_of
-from zoe_grpcd.router import Reliability, Rules
+from zoe_grpcd.run import Reliability
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,11 @@ from zoe_grpcd.core.recovery import AFTER, failure_of
 from zoe_grpcd.core.refusal import refusal_of
 from zoe_grpcd.core.scoring import choose
 from zoe_grpcd.core.views import DeploymentView, Snapshot
+from zoe_grpcd.deciding import Rules
 from zoe_grpcd.fleet import Fleet, Lease
 from zoe_grpcd.patience import Patience
 from zoe_grpcd.ports import Warmer
-from zoe_grpcd.router import Around, Rules
+from zoe_grpcd.run import Around
 
 log = logging.getLogger(__name__)
 

@@ -24,9 +24,11 @@ from zoe_grpcd.core.intents import SHIPPED
 from zoe_grpcd.core.outcome import Completed
 from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.core.strategies import DEFAULT, STRATEGIES
+from zoe_grpcd.deciding import Rules
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.monitor import Monitor
-from zoe_grpcd.router import Around, Item, Reliability, Router, Rules
+from zoe_grpcd.router import Router
+from zoe_grpcd.run import Around, Item, Reliability
 
 PATIENCE = 600.0  # for the whole answer, whoever chooses: the daemon's max_request_time by default
 EVERYBODY = 1_000_000  # finds a seat, and stays as long as there is any time at all

@@ -26,8 +26,9 @@ from zoe_grpcd.core.generation import Call
 from zoe_grpcd.core.intents import configured
 from zoe_grpcd.core.observation import ModelStatus, Observation
 from zoe_grpcd.core.resolve import Policy, Resolver
+from zoe_grpcd.deciding import Rules
 from zoe_grpcd.fleet import Fleet
-from zoe_grpcd.router import Around, Reliability, Router, Rules
+from zoe_grpcd.router import Router
 from zoe_grpcd.rpc import admin, health, inference, reflection
 from zoe_grpcd.rpc.connections import connected
 from zoe_grpcd.rpc.counted import counted
@@ -36,6 +37,7 @@ from zoe_grpcd.rpc.notice import Watchers
 from zoe_grpcd.rpc.server import Locks, listen, make_server
 from zoe_grpcd.rpc.stats import Figures
 from zoe_grpcd.rpc.warming import Warmups
+from zoe_grpcd.run import Around, Reliability
 from zoe_grpcd.warming import Warming
 
 if TYPE_CHECKING:  # the generated types know them, the generated code does not

@@ -28,7 +28,7 @@ from zoe.inference.v1 import decision_pb2, response_pb2, routing_pb2
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe_grpcd.core.answer import Delta
 from zoe_grpcd.core.errors import Fault, UpstreamError
-from zoe_grpcd.router import Reliability
+from zoe_grpcd.run import Reliability
 
 OUTCOME = decision_pb2.Attempt.Outcome.Value
 

@@ -24,8 +24,8 @@ from zoe_grpcd.adapters.prometheus import FAST, LAG, SLOW
 from zoe_grpcd.core.answer import Delta
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.histogram import BOUNDS
-from zoe_grpcd.router import Reliability
 from zoe_grpcd.rpc.doors import CannotListen
+from zoe_grpcd.run import Reliability
 from zoe_grpcd.telemetry import Telemetry, open_port
 
 CONTRACT = {

@@ -16,7 +16,7 @@ from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe.inference.v1 import routing_pb2
 from zoe_grpcd.core.answer import Delta
 from zoe_grpcd.core.errors import Fault, UpstreamError
-from zoe_grpcd.router import Reliability
+from zoe_grpcd.run import Reliability
 
 
 async def stats(stage: Stage, window: float | None = None) -> admin.GetStatsResponse:

@@ -16,10 +16,10 @@ from zoe_grpcd.core.errors import NotFound, Unimplemented
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.views import BackendReport
 from zoe_grpcd.fleet import Fleet
-from zoe_grpcd.router import Around
 from zoe_grpcd.rpc import admin_encode
 from zoe_grpcd.rpc.guard import Context, Handler, streaming, unary
 from zoe_grpcd.rpc.notice import Notice, Watchers
+from zoe_grpcd.run import Around
 
 log = logging.getLogger(__name__)
 

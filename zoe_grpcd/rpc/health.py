@@ -18,11 +18,11 @@ from zoe_grpcd.access import Access
 from zoe_grpcd.core.errors import NotFound, Unauthenticated
 from zoe_grpcd.core.views import BackendView, Snapshot
 from zoe_grpcd.fleet import Fleet
-from zoe_grpcd.router import Around
 from zoe_grpcd.rpc import admin, inference
 from zoe_grpcd.rpc.admin_encode import USABLE
 from zoe_grpcd.rpc.guard import AUTHORIZATION, Context, metadata_of, streaming, unary
 from zoe_grpcd.rpc.notice import Watchers
+from zoe_grpcd.run import Around
 
 SERVICE = "grpc.health.v1.Health"
 Status = int
