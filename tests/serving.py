@@ -43,13 +43,15 @@ def short_folder() -> Iterator[Path]:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """This process's own, with byte code written and nothing said about where a daemon would be."""
+    """This process's own, with byte code written and nothing said about where a daemon would be or how wide a terminal."""
     ours = (
         "PYTHONDONTWRITEBYTECODE",
         "NOTIFY_SOCKET",
         "XDG_RUNTIME_DIR",
         "XDG_CONFIG_HOME",
         "XDG_STATE_HOME",
+        "COLUMNS",  # readline sets both, which is in each process of pytest-xdist
+        "LINES",
     )
     own = {name: value for name, value in os.environ.items() if name not in ours}
     return {**own, **extra}
