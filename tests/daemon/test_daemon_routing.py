@@ -40,16 +40,17 @@ class House:
     servers: dict[str, Server]
 
 
-@pytest.fixture(name="house")
-def _house(tools: Tools, tmp_path: Path, quick_gguf: Path) -> Iterator[House]:
+@pytest.fixture(name="house", scope="module")
+def _house(tools: Tools, tmp_path_factory: pytest.TempPathFactory, quick_gguf: Path) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("routing")
     with ExitStack() as running:
-        ollama = running.enter_context(start_ollama(tools, tmp_path / "ollama"))
+        ollama = running.enter_context(start_ollama(tools, folder / "ollama"))
         for name in ("qwen2.5-coder:3b", "tiny:1b"):
             create_model(ollama, OllamaModel(name, quick_gguf))
         servers = {"pi": ollama}
         for backend, model, window in (("jetson", "llama-8b", 4096), ("desk", "mistral", 8192)):
             options = LlamaServerOptions(quick_gguf, alias=model, context_per_slot=window)
-            servers[backend] = running.enter_context(start_llama_server(tools, tmp_path, options))
+            servers[backend] = running.enter_context(start_llama_server(tools, folder, options))
         config = sections()
         for entry in config["backends"]:
             entry |= {"url": servers[entry["name"]].url, **PROBES, "probe_timeout": "5s"}
@@ -96,21 +97,6 @@ def test_a_demand_is_kept_whatever_is_named(house: House) -> None:
         house.client.complete("hello", model="mistral", metadata={"room": "study"}, **BRIEF)
 
 
-def test_a_chain_is_followed_when_a_backend_dies(house: House) -> None:
-    """Of two of its steps the first whose condition holds is taken; a demand still holds for all of them."""
-    house.client.complete("hello", model="coder", **BRIEF)
-    house.servers["pi"].crash()
-    answer = house.client.complete("hello", model="coder", **BRIEF)
-    tried = [(attempt.backend.backend, attempt.backend.model) for attempt in answer.response.attempts]
-    assert tried[-1] == ("jetson", "llama-8b")
-    assert set(tried[:-1]) <= {("pi", "coder")}, "unless a probe was there before"
-    assert "fallback chain 'coder'" in answer.decision.explanation
-    with pytest.raises(NoHealthyBackend):
-        house.client.complete("hello", model="coder", metadata={"room": "study"}, **BRIEF)
-    named = house.client.complete("hello", model="coder", fallback_models=["high_availability"], **BRIEF)
-    assert named.decision.chosen.backend == "desk"
-
-
 def test_a_prompt_too_long_for_a_model_goes_along_its_chain(house: House) -> None:
     """Nothing is unavailable, so the first step of the chain is passed over."""
     prompt = "tell me of the river and the clock " * 600  # 4,200 words
@@ -126,3 +112,21 @@ def test_all_that_does_not_exist_is_named_at_once(house: House) -> None:
         "spec.target.allowed_backends",
         "spec.sampling.temperature",
     }
+
+
+def test_a_chain_is_followed_when_a_backend_dies(house: House) -> None:
+    """Of two of its steps the first whose condition holds is taken; a demand still holds for all of them.
+
+    The last test: it kills a server that the others share.
+    """
+    house.client.complete("hello", model="coder", **BRIEF)
+    house.servers["pi"].crash()
+    answer = house.client.complete("hello", model="coder", **BRIEF)
+    tried = [(attempt.backend.backend, attempt.backend.model) for attempt in answer.response.attempts]
+    assert tried[-1] == ("jetson", "llama-8b")
+    assert set(tried[:-1]) <= {("pi", "coder")}, "unless a probe was there before"
+    assert "fallback chain 'coder'" in answer.decision.explanation
+    with pytest.raises(NoHealthyBackend):
+        house.client.complete("hello", model="coder", metadata={"room": "study"}, **BRIEF)
+    named = house.client.complete("hello", model="coder", fallback_models=["high_availability"], **BRIEF)
+    assert named.decision.chosen.backend == "desk"
