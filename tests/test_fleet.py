@@ -90,6 +90,27 @@ def test_one_silence_is_a_suspicion_and_two_are_a_death() -> None:
     assert fleet.report("a", 3.0).since == 2.0
 
 
+def test_one_that_sleeps_has_its_models_asleep_and_whoever_looks_on_is_told_when_it_is_gone() -> None:
+    fleet, told = a_fleet(), []
+    fleet.health.observe("a", seen("m"), 0.0)
+    fleet.picture.subscribe(lambda _name: told.append(fleet.report("a", 1.0)))
+    asleep = Observation(ok=False, sleeping=True, error="it sleeps")
+    for observation in (asleep, asleep, BROKEN, BROKEN):
+        fleet.health.observe("a", observation, 1.0)
+    assert [(report.is_asleep, report.phase, report.models[0].state) for report in told] == [
+        (True, Phase.DOWN, LoadState.SLEEPING),
+        (False, Phase.DOWN, LoadState.LOADED),
+    ]
+
+
+def test_a_server_that_died_asleep_is_down() -> None:
+    fleet = a_fleet()
+    fleet.health.observe("a", seen(ModelStatus("m", LoadState.SLEEPING)), 0.0)
+    assert not fleet.report("a", 1.0).is_asleep
+    fleet.health.observe("a", BROKEN, 1.0)
+    assert not fleet.report("a", 1.0).is_asleep
+
+
 def test_a_backend_comes_back_with_its_models() -> None:
     fleet = a_fleet()
     fleet.health.observe("a", seen("m"), 0.0)

@@ -55,6 +55,16 @@ async def test_a_backend_is_told_with_its_load_and_its_models() -> None:
     assert (picture["serving"], picture["running"], picture["waiting"]) == (2, 0, 0)
 
 
+async def test_one_that_sleeps_is_asleep_until_it_is_woken_or_gone() -> None:
+    async with staged(TWO) as stage:
+        states = []
+        for error, asleep in (("it sleeps", True), ("connection refused", False)):
+            stage.observe("two", ok=False, sleeping=asleep, error=error)
+            two = (await told(stage))["backends"][1]
+            states.append((two["state"], two["models"][0]["state"], two["detail"]))
+    assert states == [("asleep", "sleeping", "it sleeps"), ("down", "loaded", "connection refused")]
+
+
 async def test_a_request_is_told_with_where_it_went_and_why(stage: Stage) -> None:
     await stage.inference.Complete(whole(target={"model": "tiny"}))
     picture = await told(stage)

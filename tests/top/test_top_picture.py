@@ -32,6 +32,14 @@ def test_a_state_has_a_word_and_a_tone(state: str, word: str, tone: str) -> None
     assert (row.state, row.tone) == (word, tone)
 
 
+def test_one_that_sleeps_is_asleep_and_not_down() -> None:
+    (row,) = shown(backend("a", "DOWN", model("aa", "SLEEPING"), model("bb", "SLEEPING"))).rows
+    assert (row.state, row.tone) == ("asleep", "idle")
+    assert [m.state for m in row.models] == ["sleeping"] * 2
+    (row,) = shown(backend("a", "READY", model("aa", "SLEEPING"))).rows
+    assert row.state == "ready"
+
+
 def test_a_state_from_a_later_version_is_unknown() -> None:
     (row,) = picture(Seen((S(name="a", state=99),)), NOW).rows  # type: ignore[arg-type]
     assert (row.state, row.tone) == ("unknown", "idle")

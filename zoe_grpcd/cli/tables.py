@@ -40,7 +40,7 @@ def backends(found: Iterable[backend_pb2.Backend]) -> str:
         (
             backend.name,
             backend.kind,
-            word(backend_pb2.Backend.State.Name(backend.state)),
+            state_of(backend.state, backend.models),
             f"{backend.load.in_flight}/{backend.load.max_in_flight}",
             str(backend.load.foreign_in_flight or ""),
             f"{backend.load.tokens_per_second:.0f}" if backend.load.tokens_per_second else "",
@@ -64,7 +64,7 @@ def models(found: Iterable[backend_pb2.Model]) -> str:
                 (
                     model.model,
                     place.backend,
-                    word(backend_pb2.Backend.State.Name(place.backend_state)),
+                    state_of(place.backend_state, [served]),
                     word(backend_pb2.LoadState.Name(served.load_state).removeprefix("LOAD_")),
                     str(served.context_tokens or ""),
                     model.size,
@@ -80,6 +80,17 @@ def models(found: Iterable[backend_pb2.Model]) -> str:
 def _loaded(model: backend_pb2.ServedModel) -> str:
     state = word(backend_pb2.LoadState.Name(model.load_state).removeprefix("LOAD_"))
     return model.model if state == "loaded" else f"{model.model} ({state})"
+
+
+def is_asleep(state: backend_pb2.Backend.State.ValueType, models: Iterable[backend_pb2.ServedModel]) -> bool:
+    """Whether a backend that is down can be woken: of no other one that is down a model sleeps."""
+    asleep = (model.load_state == backend_pb2.LOAD_STATE_SLEEPING for model in models)
+    return state == backend_pb2.Backend.STATE_DOWN and any(asleep)
+
+
+def state_of(state: backend_pb2.Backend.State.ValueType, models: Iterable[backend_pb2.ServedModel]) -> str:
+    """A backend's state in words."""
+    return "asleep" if is_asleep(state, models) else word(backend_pb2.Backend.State.Name(state))
 
 
 def word(name: str) -> str:

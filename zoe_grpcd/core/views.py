@@ -145,3 +145,8 @@ class BackendReport:
     probe_duration: float
     revision: int
     queued: int = 0  # requests of ours that wait for a place on it
+
+    @property
+    def is_asleep(self) -> bool:
+        """It answers nothing until it is woken: of no other backend that is down a model sleeps."""
+        return self.phase is Phase.DOWN and any(model.state is LoadState.SLEEPING for model in self.models)

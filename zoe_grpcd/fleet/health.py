@@ -46,7 +46,7 @@ class Health:
         before = (host.phase, host.observation and host.observation.models)
         revision, host.probed_at = self._picture.revision, now
         if not observation.ok:
-            known = host.observation or observation
+            known, slept = host.observation or observation, host.is_asleep
             models = known.models if observation.models is None else observation.models
             host.observation = replace(
                 known, ok=False, error=observation.error, sleeping=observation.sleeping, models=models
@@ -58,6 +58,8 @@ class Health:
             host.settle(now)
             host.view = self._picture.current = None
             self.move(host, observation.error, now, Signal.BROKEN)
+            if revision == self._picture.revision and slept is not host.is_asleep:
+                self._picture.changed(host)
             return
         if observation.models is None and host.observation is not None:
             observation = replace(observation, models=host.observation.models)
@@ -229,8 +231,7 @@ class Health:
 
     def is_asleep(self, name: str) -> bool:
         """It answers nothing until it is woken."""
-        host = self._hosts[name]
-        return host.phase is Phase.DOWN and host.observation is not None and host.observation.sleeping
+        return self._hosts[name].is_asleep
 
     def stalled(self, name: str) -> Deployment | None:
         """A model there that is in memory and has stopped answering; None: there is none."""

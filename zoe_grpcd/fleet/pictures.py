@@ -178,10 +178,11 @@ def _model_report(served: Served, host: Host, now: float) -> ModelReport:
         view_of(served, host, now),
         served.status or ModelStatus(served.deployment.backend_model),
     )
-    fraction = 1.0 if view.state is LoadState.LOADED else status.load_fraction or 0.0
+    state = _state_seen(view.state, host)
+    fraction = 1.0 if state is LoadState.LOADED else status.load_fraction or 0.0
     return ModelReport(
         served.deployment,
-        view.state,
+        state,
         fraction,
         view.context_tokens,
         view.capabilities,
@@ -191,3 +192,11 @@ def _model_report(served: Served, host: Host, now: float) -> ModelReport:
         status.vram_bytes,
         view.load_seconds,
     )
+
+
+def _state_seen(state: LoadState, host: Host) -> LoadState:
+    """With a server that sleeps all of its models do, and with one that is gone none."""
+    if host.is_asleep:
+        return LoadState.SLEEPING
+    gone = host.phase is Phase.DOWN and state is LoadState.SLEEPING
+    return LoadState.UNLOADED if gone else state

@@ -287,6 +287,11 @@ class Host:
         """Its last probe had no answer, and it is not known to be down."""
         return self.phase is Phase.DEGRADED and self.observation is not None and not self.observation.ok
 
+    @property
+    def is_asleep(self) -> bool:
+        """It answers nothing until it is woken."""
+        return self.phase is Phase.DOWN and self.observation is not None and self.observation.sleeping
+
     def forget_views(self) -> None:
         """What is held against it has changed."""
         self.view = None

@@ -34,7 +34,7 @@ def _backend(report: BackendReport, now: float, wall: float) -> dict[str, Any]:
         "name": report.backend.name,
         "kind": report.backend.kind,
         "local": report.backend.local,
-        "state": _words(report.phase),
+        "state": "asleep" if report.is_asleep else _words(report.phase),
         "detail": report.detail or report.probe_error,
         "since": now - report.since,
         "in_flight": report.in_flight,

@@ -28,6 +28,9 @@ STATES: dict[int, tuple[str, Tone]] = {
 }
 """State -> its word and its tone. One that came later is `unknown`."""
 
+ASLEEP: tuple[str, Tone] = ("asleep", "idle")
+"""In place of `down` for one that only has to be woken."""
+
 SERVING = {_State.STATE_READY, _State.STATE_BUSY, _State.STATE_DEGRADED}
 
 
@@ -63,6 +66,8 @@ def picture(seen: Seen, now: float) -> Picture:
 
 def _row(backend: backend_pb2.Backend, now: float) -> Row:
     load, (state, tone) = backend.load, STATES.get(backend.state, STATES[_State.STATE_UNKNOWN])
+    if tables.is_asleep(backend.state, backend.models):
+        state, tone = ASLEEP
     return Row(
         id=backend.name,
         name=clean(backend.name),
