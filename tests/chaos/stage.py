@@ -36,7 +36,7 @@ from zoe_grpcd.localbackends.servers import Server
 
 PROMPT = "tell me of the river and the clock"
 WORDS = 40  # of the answer; its end is one more token
-SILENCE = 1.0  # seconds without a token until a backend is given up
+SILENCE = 2.0  # seconds without a token until a backend is given up
 MODELS = {"single": "quick", "router": "quick", "ollama": "quick:1b"}
 FAST = {"probe_interval": "100ms", "probe_timeout": "10s"}
 

@@ -110,7 +110,7 @@ def _house(
                     entry("rare", rare, weight=2.0, probe_interval="60s"),
                     entry("router", router),
                     entry("ollama", ollama),
-                    {**changing, "probe_interval": "100ms", "probe_timeout": "500ms"},
+                    {**changing, "probe_interval": "100ms", "probe_timeout": "5s"},
                 ],
                 models=[
                     {"name": "pair", "deployments": pair},
