@@ -1,9 +1,10 @@
-"""pipx and uv install the built wheels from a folder of wheels, without a network.
+"""pipx and uv install the wheels that the README's line builds from a folder of wheels, without a network.
 
 The one rule: the folder holds the versions of requirements.lock. To fill it takes an index, hence a target of its own.
 """
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -20,14 +21,22 @@ TOOLS = ("uv==0.13.8", "pipx==1.18.4")
 def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our two wheels, and all that they need."""
     folder = tmp_path_factory.mktemp("wheelhouse")
-    for project in (ROOT, ROOT / "clients" / "python"):
-        python("build", "--no-isolation", "--wheel", "--outdir", folder, project)
+    module, *words = shlex.split(as_the_readme_builds())
+    python(module, *(folder if word == "dist" else word for word in words), "--no-build-isolation")
     locked = re.findall(r"^[A-Za-z0-9._-]+==[^ ;]+", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     versions = folder / "versions.txt"
     versions.write_text("\n".join(locked))
     kinds = ("--only-binary", ":all:", "--constraint", versions)
     python("pip", "download", "--quiet", "--dest", folder, *kinds, "--find-links", folder, "zoe-grpcd")
     return folder
+
+
+def as_the_readme_builds() -> str:
+    """A module of Python with its arguments, to be run in the folder of the project."""
+    (line,) = re.findall(
+        r"^python3 -m (.* --wheel-dir dist .*)$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    return str(line)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +54,7 @@ def python(module: str, *arguments: object) -> None:
 
 def run(words: list[object], env: dict[str, str] | None = None) -> str:
     argv = [str(word) for word in words]
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
