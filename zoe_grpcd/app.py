@@ -6,55 +6,50 @@ import random
 import resource
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Coroutine
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
-from zoe_grpcd import __version__, calllog
+from zoe_grpcd import calllog
 from zoe_grpcd.access import Access
 from zoe_grpcd.adapters.systemd import Reporter, inherited_sockets, reloading
 from zoe_grpcd.admission import WaitingRoom
 from zoe_grpcd.config import Config, Loaded, Source
 from zoe_grpcd.config.address import is_local
 from zoe_grpcd.core.calls import Calls
+from zoe_grpcd.extras import certificates_of, embeddings_of, recorder_of, tracer_of
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.healing import Healing
 from zoe_grpcd.keeper import Keeper
 from zoe_grpcd.logs import set_level
 from zoe_grpcd.monitor import Monitor
 from zoe_grpcd.recording.prompts import Prompts
-from zoe_grpcd.recording.recorder import Recorder
 from zoe_grpcd.reloading import Reloading
 from zoe_grpcd.roster import Roster
 from zoe_grpcd.router import Router
 from zoe_grpcd.rpc import admin, health, inference, reflection
 from zoe_grpcd.rpc.admin_door import AdminDoor
 from zoe_grpcd.rpc.admin_encode import USABLE
-from zoe_grpcd.rpc.certificates import Certificates
 from zoe_grpcd.rpc.configuration import Configured
 from zoe_grpcd.rpc.connections import connected
 from zoe_grpcd.rpc.counted import counted
-from zoe_grpcd.rpc.doors import UNIX, Doors
-from zoe_grpcd.rpc.front import Fronts
+from zoe_grpcd.rpc.entrance import Entrance, Places
 from zoe_grpcd.rpc.guard import Gate
-from zoe_grpcd.rpc.handover import Handover
 from zoe_grpcd.rpc.notice import Watchers
 from zoe_grpcd.rpc.selfcheck import SelfCheck
-from zoe_grpcd.rpc.server import Locks, Server, listen, make_server
 from zoe_grpcd.rpc.stats import Figures
 from zoe_grpcd.rpc.warming import Warmups
 from zoe_grpcd.run import Around
 from zoe_grpcd.settings import Settings, settings_of
+from zoe_grpcd.signals import signals
 from zoe_grpcd.statuspage import StatusPage
 from zoe_grpcd.stores import prompts_file, store_of
 from zoe_grpcd.telemetry import Telemetry, open_port
-from zoe_grpcd.tls import Files
 from zoe_grpcd.vitals import watch_loop
 from zoe_grpcd.warming import Warming
 
 if TYPE_CHECKING:
     from zoe_grpcd.adapters.embeddings import Embeddings  # an extra
-    from zoe_grpcd.adapters.otel import Tracer  # another one
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +70,7 @@ class Daemon:
         self._reloading = Reloading(source, loaded, self._apply, self._told)
         self._fleet = Fleet(settings.facts, settings.deployments, random.getrandbits(63), settings.caution)
         self._monitor = Monitor(self._fleet, time.monotonic)
-        self._recorder = _recorder_of(config, settings)
+        self._recorder = recorder_of(config, settings)
         self._prompts = Prompts()
         self._around = Around(
             time.monotonic, self._monitor.nudge, record=self._recorder, look=self._monitor.look
@@ -89,40 +84,41 @@ class Daemon:
         self._fleet.picture.subscribe(lambda _name: self._waiting.stir())
         self._watchers = Watchers(self._fleet.picture.subscribe)
         self._gate = Gate(config.server.max_request_time)
-        self._socket_alone = (config.server.admin_listen or UNIX).startswith(UNIX)
         self._calls = Calls()
         self._gate.log.listeners.append(calllog.tell)
-        self._tracer = _tracer_of(config, self._gate)
+        self._tracer = tracer_of(config, self._gate)
         self._resources = AsyncExitStack()
         self._roster = Roster(settings, self._fleet, self._monitor, self._resources)
         self._router = self._router_of(settings)
         self._warming = Warming(self._fleet, settings.rules, self._roster.warmers, self._around)
         self._healing = Healing(self._fleet, self._roster.warmers, self._around)
         self._settings = settings
-        self._embeddings = _embeddings_of(config, settings)
+        self._embeddings = embeddings_of(config, settings)
         self._store = store_of(config.state.url.get_secret_value() if config.state.url else "")
         self._resources.push_async_callback(self._store.close)
         self._keeper = Keeper(self._fleet, self._gate.log, self._store)
         self._keeper.restore()
         self._access = self._gate.access = Access(self._store, local=all(map(is_local, config.server.listen)))
         self._access.change(settings.credentials)
-        self._locks = Locks()
-        self._doors = Doors(inherited_sockets())
-        self._certificates = _certificates_of(config)
-        self._fronts = Fronts(self._certificates, self._gate.callers)
-        self._admin_fronts = Fronts(self._certificates, self._gate.callers)
-        self._handover = Handover(self._doors, self._fronts)
+        self._certificates = certificates_of(config)
+        server = config.server
+        places = Places(
+            server.listen,
+            server.admin_listen or "",
+            server.max_concurrent_streams,
+            server.max_receive_bytes,
+        )
+        self._entrance = Entrance(places, inherited_sockets(), self._certificates, self._gate.callers)
         self._stop = asyncio.Event()
         self._reloads: set[asyncio.Task[None]] = set()
         self._draining = False
-        self.addresses: list[str] = []
 
     async def run(self) -> None:
         """Serves until the first SIGTERM or SIGINT, then drains; the second ends it at once.
 
         Raises CannotListen before it serves, if an address is taken.
         """
-        data, admin_server = self._servers()
+        self._make_services()
         async with self._resources:
             self._keeper.open()
             self._resources.push_async_callback(self._keeper.close)
@@ -133,27 +129,24 @@ class Daemon:
                 self._resources.push_async_callback(asyncio.to_thread, self._recorder.close)
             self._write_prompts()
             self._resources.push_async_callback(asyncio.to_thread, self._prompts.close)
-            self._listen(data, admin_server)
+            self._resources.push_async_callback(self._entrance.close)
+            self._entrance.listen()
+            self._roster.own_ports |= self._entrance.ports
             await self._open_port()
-            if self._doors:
-                await self._open_early(data)
+            if self._entrance.is_inherited:  # who waits there is greeted, and would give up after 20 s
+                self._gate.ready.clear()
+                await self._entrance.open()
             await asyncio.gather(self._roster.open(), self._open_embeddings(self._embeddings))
             self._resources.push_async_callback(self._close_requests)
             await self._monitor.first_round(FIRST_ROUND)
-            if not self._doors:
-                await self._open(data)
-            await admin_server.start()
-            self._admin_fronts.open()
+            if not self._entrance.is_inherited:
+                await self._entrance.open()
+            await self._entrance.open_administration()
             self._gate.ready.set()
-            with _signals(self.stop, self._reload):
-                async with SelfCheck(
-                    next(
-                        (a for a in self.addresses if a.startswith(UNIX)),
-                        self._fronts.inner(self.addresses[0]),
-                    )
-                ) as alive:
+            with signals(self.stop, self._reload):
+                async with SelfCheck(self._entrance.inner) as alive:
                     reporter = Reporter(self._status, alive)
-                    log.info("ready on %s: %s", ", ".join(self.addresses), self._status())
+                    log.info("ready on %s: %s", ", ".join(self._entrance.addresses), self._status())
                     await self._until_stopped(
                         self._search(),
                         reporter.serving(),
@@ -161,16 +154,7 @@ class Daemon:
                         self._reloading.watch(),
                         *([self._certificates.watch()] if self._certificates else []),
                     )
-                await self._drain(data, admin_server, reporter)
-
-    async def _open_early(self, data: Server) -> None:
-        """Greets whoever waits at inherited sockets, who would give up after 20 s; calls wait until all is there."""
-        self._gate.ready.clear()
-        await self._open(data)
-
-    async def _open(self, data: Server) -> None:
-        await data.start()
-        self._handover.open()
+                await self._drain(reporter)
 
     async def _until_stopped(self, *meanwhile: Coroutine[Any, Any, None]) -> None:
         tasks = [asyncio.create_task(doing) for doing in meanwhile]
@@ -184,12 +168,12 @@ class Daemon:
         """Begins the drain, as a SIGTERM does."""
         self._stop.set()
 
-    def _servers(self) -> tuple[Server, Server]:
-        server = self._config.server
-        healthy = health.HealthServicer(self._fleet, self._watchers, self._around, self._access).handlers()
+    def _make_services(self) -> None:
+        watchers, trusting = self._watchers, self._entrance.trusts_administrators
+        healthy = health.HealthServicer(self._fleet, watchers, self._around, self._access).handlers()
         trusted = healthy
-        if self._socket_alone:
-            trusted = health.HealthServicer(self._fleet, self._watchers, self._around).handlers()
+        if trusting:
+            trusted = health.HealthServicer(self._fleet, watchers, self._around).handlers()
         self._inference = inference.InferenceServicer(
             self._router,
             self._gate,
@@ -197,51 +181,18 @@ class Daemon:
             understanding=self._embeddings,
             overhear=self._prompts.overhear,
         )
-        data_services = self._inference.handlers()
-        figures = Figures(self._gate.log, self._calls, lambda: connected(self._all_addresses()))
+        figures = Figures(self._gate.log, self._calls, lambda: connected(self._entrance.all_addresses()))
         warmups = Warmups(self._warming, self._fleet)
         further = {**figures.handlers(), **Configured(self._reloading).handlers(), **warmups.handlers()}
         aliases = self._settings.rules.policy.aliases
-        self._admin = admin.AdminServicer(self._fleet, self._watchers, self._around, aliases, further)
-        admin_services = self._admin.handlers()
-        limits: Any = {
-            "max_streams": server.max_concurrent_streams,
-            "max_receive_bytes": server.max_receive_bytes,
-        }
-        data = make_server(
-            counted(
-                self._calls, data_services, healthy, *reflection.handlers((inference.SERVICE, health.SERVICE))
-            ),
-            beside_inherited=bool(self._doors),
-            **limits,
+        self._admin = admin.AdminServicer(self._fleet, watchers, self._around, aliases, further)
+        shown = reflection.handlers((inference.SERVICE, health.SERVICE))
+        shown_there = reflection.handlers((admin.SERVICE, health.SERVICE))
+        self._entrance.make(
+            counted(self._calls, self._inference.handlers(), healthy, *shown),
+            counted(self._calls, self._admin.handlers(), trusted, *shown_there),
+            None if trusting else AdminDoor(self._access),
         )
-        administration = make_server(
-            counted(
-                self._calls, admin_services, trusted, *reflection.handlers((admin.SERVICE, health.SERVICE))
-            ),
-            door=None if self._socket_alone else AdminDoor(self._access),
-            **limits,
-        )
-        return data, administration
-
-    def _listen(self, data: Server, administration: Server) -> None:
-        self._resources.callback(self._locks.close)
-        self._resources.push_async_callback(self._admin_fronts.close)
-        self._resources.push_async_callback(self._handover.close)
-        for address in self._config.server.listen:
-            self.addresses.append(self._handover.listen(data, address, self._locks))
-        self._doors.all_claimed()
-        if admin_address := self._config.server.admin_listen:
-            if self._admin_fronts.wants(admin_address):
-                self._admin_fronts.listen(administration.add_insecure_port, admin_address)
-            else:
-                listen(administration, admin_address, self._locks)
-        ports = (a.rpartition(":")[2] for a in self.addresses if not a.startswith(UNIX))
-        self._roster.own_ports |= {int(port) for port in ports}
-
-    def _all_addresses(self) -> list[str]:
-        administration = self._config.server.admin_listen
-        return [*self.addresses, *([administration] if administration else [])]
 
     async def _open_port(self) -> None:
         server, left = self._config.server, self._certificates.left if self._certificates else dict
@@ -286,7 +237,7 @@ class Daemon:
         found = await self._roster.look_ahead(settings, FIRST_ROUND)
         embeddings, former = self._embeddings, self._settings
         if (config.routing.classifier, settings.intents) != (self._config.routing.classifier, former.intents):
-            embeddings = await self._open_embeddings(_embeddings_of(config, settings))
+            embeddings = await self._open_embeddings(embeddings_of(config, settings))
         self._config, self._settings = config, settings  # nothing awaits from here on
         admission = config.admission
         self._waiting.limit(admission.max_queue, admission.max_queue_time, admission.ageing)
@@ -314,7 +265,7 @@ class Daemon:
     def _lagged(self, seconds: float) -> None:
         self._gate.log.statistics.lagged(seconds, self._gate.log.now())
 
-    async def _drain(self, data: Server, administration: Server, reporter: Reporter) -> None:
+    async def _drain(self, reporter: Reporter) -> None:
         """New callers go to the next daemon or are told to come back; running calls may finish; admin goes last."""
         grace = self._config.server.drain_timeout
         self._draining = True
@@ -328,13 +279,12 @@ class Daemon:
             task.cancel()
         if ended not in done:
             await self._gate.cut_short(LAST_WORDS)
-        await data.stop(LAST_WORDS)
-        await administration.stop(0)
+        await self._entrance.stop(LAST_WORDS)
         log.info("stopped")
 
     async def _run_dry(self) -> None:
         """Returns when no call runs any more."""
-        await self._handover.leave(lambda: not self._gate.running, self._watchers.close)
+        await self._entrance.leave(lambda: not self._gate.running, self._watchers.close)
         self._watchers.close()
         self._waiting.close()
         await self._gate.drain()
@@ -349,50 +299,6 @@ class Daemon:
             return f"draining, {self._running()} running"
         ready = f"{usable} of {len(snapshot.backends)} backends ready, {self._running()} running"
         return "; ".join([ready, *(self._certificates.ending() if self._certificates else ())])
-
-
-def _certificates_of(config: Config) -> Certificates | None:
-    given = config.server.tls
-    return Certificates(Files(given.cert_file, given.key_file, given.client_ca_file)) if given else None
-
-
-def _tracer_of(config: Config, gate: Gate) -> "Tracer | None":
-    if config.telemetry.otlp_endpoint is None:
-        return None
-    from zoe_grpcd.adapters.otel import Tracer
-
-    tracer = Tracer(config.telemetry.otlp_endpoint, __version__)
-    gate.traces = tracer.begin
-    gate.log.listeners.append(tracer.export)
-    return tracer
-
-
-def _recorder_of(config: Config, settings: Settings) -> Recorder | None:
-    if config.log.decisions is None:
-        return None
-    return Recorder(config.log.decisions, config.log.decisions_max_bytes, settings.deployments)
-
-
-def _embeddings_of(config: Config, settings: Settings) -> "Embeddings | None":
-    if config.routing.classifier != "embeddings":
-        return None
-    from zoe_grpcd.adapters.embeddings import Embeddings
-
-    return Embeddings(settings.intents)
-
-
-@contextmanager
-def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT call `stop` while this lasts, SIGHUP `reload`."""
-    loop = asyncio.get_running_loop()
-    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
-    for number, handler in handlers.items():
-        loop.add_signal_handler(number, handler)
-    try:
-        yield
-    finally:
-        for number in handlers:
-            loop.remove_signal_handler(number)
 
 
 def serve(source: Source, loaded: Loaded) -> None:
