@@ -44,11 +44,12 @@ def written_out(words: Sequence[str]) -> list[str]:
 @dataclass(frozen=True, slots=True)
 class Phrase:
     """One way to say a part: what fits first, and what follows. `needs` are all of its places that hold words,
-    `others` those without the one that it is indexed by.
+    `others` those without the one that it is indexed by; `leads`: that is the first one.
     """
 
     part: str
     opens: bool
+    leads: bool
     first: frozenset[str]
     rest: tuple[Element, ...]
     needs: tuple[frozenset[str], ...]
@@ -123,7 +124,8 @@ class PhraseBook:
         needs = tuple(filter(None, elements))
         rarest = min(needs, key=_frequency)
         others = tuple(element for element in needs if element is not rarest)
-        phrase = Phrase(part, part.startswith("^"), elements[0], elements[1:], needs, others)
+        leads = rarest is elements[0]
+        phrase = Phrase(part, part.startswith("^"), leads, elements[0], elements[1:], needs, others)
         for word in rarest:
             self._index.setdefault(word, []).append(phrase)
 
@@ -134,28 +136,36 @@ class PhraseBook:
         anywhere = _places(words, range(len(words)))
         if not NEGATORS.isdisjoint(present):
             anywhere = _places(words, sorted(set(range(len(words))) - _negated(words)))
-        openers, speakers = frozenset(opening), frozenset(anywhere)
         found: dict[str, Found] = {}
-        for word in self._index.keys() & present:
-            for phrase in self._index[word]:
+        for word in dict.fromkeys(words):  # in their order: what stands in a tie is the same at every start
+            for phrase in self._index.get(word, ()):
                 for other in phrase.others:
                     if present.isdisjoint(other):
                         break
                 else:
-                    places, known = (opening, openers) if phrase.opens else (anywhere, speakers)
-                    starts = [at for first in phrase.first & known for at in places[first]]
-                    if phrase.rest:
-                        starts = [at for at in starts if _follows(words, at + 1, phrase.rest)]
-                    if starts and _earlier(candidate := (min(starts), phrase), found.get(phrase.part)):
-                        found[phrase.part] = candidate
+                    places = opening if phrase.opens else anywhere
+                    # of those that lead, each word has its own turn
+                    starts: Sequence[int] = (
+                        places.get(word, ()) if phrase.leads else _starts(phrase.first, places)
+                    )
+                    for at in starts:
+                        if not phrase.rest or _follows(words, at + 1, phrase.rest):
+                            if _earlier(at, phrase, found.get(phrase.part)):
+                                found[phrase.part] = at, phrase
+                            break
         return found
 
 
-def _earlier(candidate: Found, known: Found | None) -> bool:
+def _starts(first: frozenset[str], places: Mapping[str, Sequence[int]]) -> Sequence[int]:
+    """Where any of these words stands, in order."""
+    return sorted([at for word in first & places.keys() for at in places[word]])
+
+
+def _earlier(at: int, phrase: Phrase, known: Found | None) -> bool:
     """Whether a reading of a part takes the place of another: the first, and there the one that says most."""
     if known is None:
         return True
-    return (candidate[0], -len(candidate[1].needs)) < (known[0], -len(known[1].needs))
+    return (at, -len(phrase.needs)) < (known[0], -len(known[1].needs))
 
 
 def _frequency(element: frozenset[str]) -> tuple[int, int]:
