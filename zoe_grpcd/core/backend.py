@@ -51,14 +51,12 @@ class Backend:
     connect_timeout: float = 1.0
     first_token_timeout: float | None = None  # None: sized by the estimate
     idle_timeout: float = 30.0  # longest silence between two chunks of an answer
-    refuses: frozenset[str] = (
-        frozenset()
-    )  # request features, by their proto path, that this kind cannot honour
+    # request features, by their proto path, that this kind cannot honour
+    refuses: frozenset[str] = frozenset()
     truncates: bool = False  # this kind silently cuts a prompt that is too long, so we must not send one
     assumed: frozenset[str] = frozenset()  # capabilities of its models that this kind does not tell
-    loads_in_turn: bool = (
-        False  # this kind loads one model after the other; who waits for memory holds up all behind
-    )
+    # this kind loads one model after the other; who waits for memory holds up all behind
+    loads_in_turn: bool = False
     usual_slots: int = 1  # requests that this kind works on at the same time, where the server does not tell
     prefill: Prefill | None = None  # what all servers of this kind do; None: it depends, and is found out
     takes_tokens: bool = False  # goes on from token ids, so that a seam can be exact
@@ -91,12 +89,9 @@ class Deployment:
     backend: str
     backend_model: str
     weight: float = 1.0
-    options: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # the bundle, by the names of `Generation.options`
-    backend_options: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # the rest of it, as the backend spells it
+    # the bundle, by the names of `Generation.options`, and the rest of it, as the backend spells it
+    options: Mapping[str, Any] = field(default_factory=dict)
+    backend_options: Mapping[str, Any] = field(default_factory=dict)
     auto: bool = True  # False: reachable by its exact name only, since a configured name stands for it
     price: Price | None = None  # where it differs from that of the model elsewhere
     any_name: bool = False  # a server's sole model is meant, whatever the server calls it

@@ -22,9 +22,8 @@ class Generation:
     messages: tuple[Json, ...]
     tools: tuple[Json, ...] = ()
     tool_choice: str | Json | None = None  # "auto", "none", "required" or {"type": "function", ...}
-    response_format: Json | None = (
-        None  # {"type": "json_object"} or {"type": "json_schema", "json_schema": {...}}
-    )
+    # {"type": "json_object"} or {"type": "json_schema", "json_schema": {...}}
+    response_format: Json | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     backend_options: Mapping[str, Any] = field(default_factory=dict)  # passed on as the backend spells them
 
