@@ -195,7 +195,7 @@ async def test_who_pauses_before_another_try_holds_up_nobody() -> None:
     world.observe("a", BROKEN)
     await asyncio.sleep(0)
     held.over.set()
-    await asyncio.wait_for(asyncio.gather(running, waiting), 5.0)
+    await asyncio.wait_for(asyncio.gather(running, waiting), 30)
     for task in (pausing, *queue.tasks):
         task.cancel()
     await asyncio.gather(pausing, *queue.tasks, return_exceptions=True)
@@ -334,6 +334,32 @@ async def test_a_candidate_that_is_slower_than_the_caller_likes_is_too_slow(wish
     assert [c.reasons for c in decision.candidates if c.deployment.backend == "a"] == [(Reason.TOO_SLOW,)]
     alone = an_ask(target=Target(allowed_backends=frozenset("a")), limits=limits(**wish))
     assert (await refused(world, target=alone.target, limits=alone.limits)).reason == "DEADLINE_UNREACHABLE"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Measured(prefill=0.02, prefill_tokens=1),  # the server knew all of the prompt but its end
+        Measured(prefill=0.02, prefill_tokens=9),
+        Measured(),
+    ],
+)
+@pytest.mark.parametrize("tokens", [2, 20])
+async def test_a_first_token_within_a_millisecond_is_refused_after_four_answers_with_short_prompts(
+    told: Measured, tokens: int
+) -> None:
+    world = World()
+    backend = world.add("a", seen_as=seen("m", slots=1))
+    first = partial(world.clock.advance, 0.04)
+    rest = partial(world.clock.advance, 0.2)
+    backend.scripts = [[first, said("x"), rest, said("y", tokens - 1), finished(9, tokens, measured=told)]]
+    for _ in range(4):
+        await world.run()
+    error = await refused(world, limits=limits(first_token=0.001))
+    assert error.reason == "DEADLINE_UNREACHABLE"
+    assert len(backend.calls) == 4
+    await world.run(an_ask(limits=limits(first_token=0.5)))
+    assert len(backend.calls) == 5
 
 
 async def test_what_has_failed_once_is_tried_to_the_end_whatever_the_estimate() -> None:

@@ -35,7 +35,7 @@ def test_the_soonest_end_is_the_one_that_an_answer_in_twenty_reaches(total: floa
         (Known(prefill=True, token=True), 8.0),
         (Known(load=True, token=True), 7.0),
         (Known(token=True), 5.0),
-        (Known(load=True, prefill=True), 0.0),
+        (Known(load=True, prefill=True), 3.0),
         (Known(), 0.0),
     ],
 )
@@ -43,6 +43,21 @@ def test_what_nobody_measured_counts_nothing(known: Known, counts: float) -> Non
     seen = measured_part(a_view("a", known=known), TEN)
     assert seen.total == counts
     assert seen.ninety == pytest.approx(1.8 * counts)
+
+
+@pytest.mark.parametrize(
+    ("known", "quickest", "counts"),
+    [
+        (Known(token=True), 2.0, 7.0),
+        (Known(token=True), 9.0, 8.0),  # no more than is expected of this prompt
+        (ALL, 2.0, 10.0),
+        (Known(), 2.0, 2.0),
+    ],
+)
+def test_where_reading_was_never_measured_the_quickest_first_token_stands_for_it(
+    known: Known, quickest: float, counts: float
+) -> None:
+    assert measured_part(a_view("a", known=known, quickest=quickest), TEN).total == counts
 
 
 @pytest.mark.parametrize(

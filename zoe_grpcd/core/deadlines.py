@@ -1,8 +1,9 @@
 """Whether a request can be done in time: by what was measured alone, and in favour of trying.
 
-The rule: nobody is refused by a guess. A deployment of which no answer was timed is never too slow, and the parts of an
-estimate that nobody has measured yet (a load, say) count nothing. A deadline is out of reach when not even one answer in
-twenty would meet it:
+The rule: nobody is refused by a guess. A deployment of which nothing was timed is never too slow, and the parts of an
+estimate that nobody has measured yet (a load, say) count nothing. Where nobody could measure how fast prompts are read,
+since all were short or known to the server already, one counts with what is expected, but for no more than the quickest
+first token that was seen. A deadline is out of reach when not even one answer in twenty would meet it:
 
     soonest = total * (ninety / total) ** (Z05 / Z90)        the 0.05-quantile of the lognormal of `core.estimate.chance`
 
@@ -21,12 +22,13 @@ _POWER = NormalDist().inv_cdf(LEAST_CHANCE) / Z90
 
 
 def measured_part(view: DeploymentView, expected: Estimate) -> Estimate:
-    """An estimate without what nobody has measured; 0 in all where no answer was timed."""
+    """An estimate without what nobody has measured; 0 in all where nothing was timed."""
     known = view.known
-    if not known.token:
-        return expected._replace(queue=0.0, load=0.0, prefill=0.0, decode=0.0, ninety=0.0)
-    load, prefill = expected.load * known.load, expected.prefill * known.prefill
-    seen = expected._replace(load=load, prefill=prefill)
+    prefill = expected.prefill if known.prefill else min(expected.prefill, view.quickest)
+    if not known.token:  # nor do we know what those before it take
+        seen = expected._replace(queue=0.0, load=0.0, prefill=prefill, decode=0.0)
+    else:
+        seen = expected._replace(load=expected.load * known.load, prefill=prefill)
     return seen._replace(ninety=expected.ninety * seen.total / expected.total) if expected.total > 0 else seen
 
 

@@ -68,6 +68,7 @@ class DeploymentView:
     bytes_known: bool = False  # `bytes_per_token` was measured, not assumed
     success: float = 1.0  # 0..1
     response_p95: float | None = None  # seconds to a first token, wait and load left out; None: unknown
+    quickest: float = 0.0  # of the same, the least; 0: unknown, or not needed since reading was measured
     input_usd_per_token: float = 0.0
     output_usd_per_token: float = 0.0
     spread: float = 1.8  # 0.9-quantile of truth / estimate

@@ -81,6 +81,7 @@ def view_of(served: Served, host: Host, now: float) -> DeploymentView:
         bytes_known=learned.bytes_per_token.weight >= 1.0,
         success=learned.success.at(now),
         response_p95=learned.response.quantile(0.95, now),
+        quickest=0.0 if learned.prefill.weight else learned.response.quantile(0.0, now) or 0.0,
         input_usd_per_token=price.input / 1e6,
         output_usd_per_token=price.output / 1e6,
         spread=learned.spread.ninety,
