@@ -1,6 +1,8 @@
 """What probes and requests make of the fleet, and what a decision then sees of it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from fakes import BROKEN, World, a_backend, an_ask, seen
@@ -479,6 +481,31 @@ def test_two_names_of_a_model_share_all_of_its_slots() -> None:
     lease(fleet, model="nick")
     assert not fleet.leases.has_room(("a", "m"))
     assert not fleet.leases.has_room(("a", "nick"))
+
+
+def copies(**fields: Any) -> Observation:
+    """A model by two names that its server has for it."""
+    return seen(*(ModelStatus(name, digest="d1", size_bytes=5, **fields) for name in ("m", "copy")))
+
+
+def test_two_names_that_the_server_itself_has_for_a_model_are_one_in_memory() -> None:
+    fleet = a_fleet()
+    fleet.health.observe("a", copies(), 0.0)
+    shop = fleet.picture.snapshot(0.0).backends["a"].shop
+    assert shop is not None
+    assert (shop.most_models, shop.most_bytes) == (1, 5)
+    fleet.health.observe("a", copies(), 1.0)
+    for model in ("m", "copy"):
+        lease(fleet, model=model)
+    fleet.health.observe("a", replace(copies(), slots=2), 2.0)
+    assert not fleet.leases.has_room(("a", "m"))
+
+
+def test_an_expiry_of_a_model_with_two_names_shows_one_other_caller() -> None:
+    fleet = a_fleet()
+    for at, foreign in ((100.0, 0), (130.0, 1)):
+        fleet.health.observe("a", copies(expire_at=at), 0.0)
+        assert fleet.picture.snapshot(0.0).backends["a"].foreign == foreign
 
 
 def test_two_models_have_half_of_the_slots_each() -> None:

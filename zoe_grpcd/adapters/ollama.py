@@ -79,12 +79,12 @@ class OllamaProbe:
         here = [model for model in installed if not model.get("remote_host")]
         facts = await together(*(self._show(model) for model in here))
         self._facts = {key: known for key, known in self._facts.items() if key in map(_key, here)}
-        loaded = {model["name"]: model for model in running.listing("models", "name")}
+        loaded = _by_names(running.listing("models", "name"))
         now = _server_time(running)
         return Observation(
             ok=True,
             models=tuple(
-                _status(model, known, loaded.get(model["name"]), now)
+                _status(model, known, loaded.get(model["name"]) or loaded.get(_key(model)[1]), now)
                 for model, known in zip(here, facts, strict=True)
             ),
             detail=_detail(text(version.record().get("version")), len(installed) - len(here)),
@@ -112,6 +112,13 @@ def _welcome(reply: Reply) -> None:
 
 def _key(model: Json) -> tuple[str, str]:
     return text(model["name"]), text(model.get("digest"))
+
+
+def _by_names(running: list[Json]) -> dict[str, Json]:
+    """What is in memory, by name and by digest: of a copied model only the name is told that it was loaded by, and by the
+    others it is served as it is (0.9.3).
+    """
+    return {name: model for model in running for name in _key(model) if name}
 
 
 def _detail(version: str, elsewhere: int) -> str:
@@ -147,6 +154,7 @@ def _status(model: Json, facts: _Facts, running: Json | None, now: float) -> Mod
         capabilities=facts.capabilities,
         parameters=_billions(text(details.get("parameter_size"))),
         size_bytes=count(model.get("size"), below=1 << 63) or 0,
+        digest=text(model.get("digest")),
     )
     expires = _timestamp(text(running.get("expires_at"))) if running else None
     if running is None or (expires is not None and expires <= now):

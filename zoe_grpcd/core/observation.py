@@ -31,6 +31,9 @@ class ModelStatus:
     expire_at: float | None = None  # unix seconds at which the server will unload it
     alias: str | None = None  # a better public name than `name`, e.g. a file name without its folder
     fingerprint: str = ""  # of file and template: where it is equal, the same tokens follow; empty: not known
+    digest: str = (
+        ""  # of the file, where the server may have one by several names and loads it once; empty: not told
+    )
     price: Price | None = None  # None: the backend does not tell
     complete: bool = False  # `capabilities` are all that it has: what its kind is taken to have is not added
     sole: bool = False  # the server has no other model and gives this one to whoever asks, whatever the name

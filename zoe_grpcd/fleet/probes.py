@@ -30,8 +30,10 @@ def foreign_of(host: Host, observation: Observation, now: float) -> int:
         return max(0, observation.busy + (observation.deferred or 0) - ours - just_ended)
     if ours or host.own_since_probe or not host.observation:
         return 0
-    before = {m.name: m.expire_at for m in host.observation.models or () if m.expire_at}
-    after = {m.name: m.expire_at for m in observation.models or () if m.expire_at}
+    before, after = (
+        {m.digest or m.name: m.expire_at for m in seen.models or () if m.expire_at}
+        for seen in (host.observation, observation)
+    )
     return sum(1 for name, at in after.items() if name in before and at - before[name] > EXPIRY_DRIFT)
 
 

@@ -150,8 +150,9 @@ class Served:
 
     @property
     def own_name(self) -> str:
-        """What its server calls it: callers may know one model by several names."""
-        return self.status.name if self.status else self.deployment.backend_model
+        """What tells it from others of its server: callers, and a server, may know one model by several names."""
+        status = self.status
+        return self.deployment.backend_model if status is None else status.digest or status.name
 
     @property
     def parameters(self) -> float | None:
@@ -329,13 +330,13 @@ class Host:
 
     def see_residents(self) -> None:
         """What is in memory at the same time fits into it."""
-        loaded = [
-            served.status
+        loaded = {
+            served.own_name: served.status.size_bytes
             for served in self.served.values()
             if served.state is LoadState.LOADED and served.status
-        ]
+        }
         self.most_models = max(self.most_models, len(loaded))
-        self.most_bytes = max(self.most_bytes, sum(status.size_bytes for status in loaded))
+        self.most_bytes = max(self.most_bytes, sum(loaded.values()))
 
     def take_pulse(self, now: float) -> None:
         """Learns the pace of the answers that are under way: a box that became slow shows it before they end."""
