@@ -5,7 +5,7 @@ The one rule: called before a test that needs Ollama's answer, never after what 
 
 from zoe_grpcd.localbackends.servers import Server
 
-PATIENCE = 10.0  # seconds for one token of a tiny model, the load included
+PATIENCE = 5.0  # seconds for one token of a tiny model, the load included
 
 
 def answering(ollama: Server, model: str) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -33,7 +32,7 @@ from zoe_grpcd.access import digest_of
 from zoe_grpcd.core.budget import day_of
 from zoe_grpcd.localbackends.fetch import Tools
 from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
-from zoe_grpcd.localbackends.servers import Server
+from zoe_grpcd.localbackends.servers import Server, free_port
 
 PROMPT = "tell me of the river and the clock"
 SPENDERS = ("spender", "other-spender")  # the other one, for when a day begins in the middle of a test
@@ -84,13 +83,6 @@ def settings(folder: Path, llama: Server) -> dict[str, Any]:
         ],
         "state": {"url": f"sqlite://{folder}/state.db"},
     }
-
-
-def free_port() -> int:
-    """One that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Asking(Daemon):

@@ -14,6 +14,7 @@ from statuspage.pages import page_of
 from top.world import HOSTILE, World
 
 from zoe_grpcd.adapters.httpport import HttpPort
+from zoe_grpcd.localbackends.servers import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DRAWN = "document.querySelectorAll('#charts svg').length === 4"
@@ -132,7 +133,7 @@ async def test_the_page_follows_the_daemon_and_says_when_it_is_gone(browser: Bro
     """A server of the test's own in place of the daemon, so that it can go."""
     async with staged() as stage:
         port = HttpPort(page_of(stage).pages())
-        await port.open("127.0.0.1:0")
+        await port.open(f"127.0.0.1:{free_port()}")
         address = port.address
         page = await opened(browser, f"http://{address}/")
         assert "No request yet" in await page.text("#decisions")
