@@ -22,7 +22,7 @@ class Generation:
     messages: tuple[Json, ...]
     tools: tuple[Json, ...] = ()
     tool_choice: str | Json | None = None  # "auto", "none", "required" or {"type": "function", ...}
-    # {"type": "json_object"} or {"type": "json_schema", "json_schema": {...}}
+    # of the type "json_object", or "json_schema" with the schema
     response_format: Json | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     backend_options: Mapping[str, Any] = field(default_factory=dict)  # passed on as the backend spells them
