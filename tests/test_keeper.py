@@ -167,7 +167,7 @@ async def test_the_last_decisions_are_there_after_a_restart() -> None:
     second = Daemon(store, 5.0, first.wall)
     second.keeper.open()
     ask(second, "d")
-    await eventually(lambda: ids(second) == ["d", "c", "b", "a"], 5.0)
+    await eventually(lambda: ids(second) == ["d", "c", "b", "a"])
     before, after = first.decisions.newest_first()[1], second.decisions.newest_first()[1]
     for name in ("method", "arrived", "seconds", "code", "model", "backend", "intent", "decision_id"):
         assert getattr(after, name) == getattr(before, name)
@@ -177,7 +177,7 @@ async def test_the_last_decisions_are_there_after_a_restart() -> None:
     await second.keeper.close()
     third = Daemon(store, 5.0, second.wall)
     third.keeper.open()
-    await eventually(lambda: ids(third) == ["d", "c", "b", "a"], 5.0)
+    await eventually(lambda: ids(third) == ["d", "c", "b", "a"])
     await third.keeper.close()
 
 
@@ -191,7 +191,7 @@ async def test_no_more_decisions_are_kept_than_the_ring_holds(monkeypatch: pytes
     assert len(store.read("decision")) == 3
     second = Daemon(store, 5.0, first.wall)
     second.keeper.open()
-    await eventually(lambda: ids(second) == ["e", "d", "c"], 5.0)
+    await eventually(lambda: ids(second) == ["e", "d", "c"])
     ask(second, "f")
     await second.keeper.close()
     assert len(store.read("decision")) == 3
@@ -208,7 +208,7 @@ async def test_a_decision_that_is_not_understood_is_dropped(
     store.put("decision", "5.0-1", text)
     second = Daemon(store, 5.0, first.wall)
     second.keeper.open()
-    await eventually(lambda: ids(second) == ["a"] and len(store.read("decision")) == 1, 5.0)
+    await eventually(lambda: ids(second) == ["a"] and len(store.read("decision")) == 1)
     await second.keeper.close()
     assert "is not understood" in caplog.text
 

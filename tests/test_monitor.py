@@ -60,7 +60,7 @@ async def test_a_backend_is_looked_at_at_once() -> None:
     async with monitoring() as (fleet, monitor):
         watch(monitor, "a", FakeProbe(seen("m")))
         assert fleet.health.phase("a") is Phase.UNKNOWN
-        await monitor.first_round(5.0)
+        await monitor.first_round(30.0)
         assert fleet.health.phase("a") is Phase.READY
 
 
@@ -80,12 +80,13 @@ async def test_the_first_round_does_not_wait_for_one_that_hangs() -> None:
         watch(monitor, "hangs", FakeProbe(Hang()))
         watch(monitor, "a", FakeProbe(seen("m")))
         await monitor.first_round(0.01)
-        assert fleet.health.phase("a") is Phase.READY
+        await eventually(lambda: fleet.health.phase("a") is Phase.READY)
+        assert fleet.health.phase("hangs") is Phase.UNKNOWN
 
 
 async def test_a_first_round_of_nobody_ends_at_once() -> None:
     async with monitoring() as (_, monitor):
-        await asyncio.wait_for(monitor.first_round(NEVER), 5)
+        await asyncio.wait_for(monitor.first_round(NEVER), 30)
 
 
 async def test_two_silences_in_a_row_are_a_death_and_the_second_comes_soon() -> None:
@@ -106,9 +107,9 @@ async def test_a_doubt_leads_to_a_look_at_once() -> None:
     async with monitoring() as (fleet, monitor):
         probe = FakeProbe(seen("m"), BROKEN)
         watch(monitor, "a", probe)
-        await monitor.first_round(5.0)
+        await monitor.first_round(30.0)
         monitor.nudge("a")
-        await eventually(lambda: fleet.health.phase("a") is Phase.DOWN, within=2.0)
+        await eventually(lambda: fleet.health.phase("a") is Phase.DOWN)
 
 
 async def test_a_doubt_during_a_look_leads_to_another_look() -> None:
@@ -126,7 +127,7 @@ async def test_many_doubts_are_one_look() -> None:
     async with monitoring() as (_, monitor):
         probe = FakeProbe(seen("m"))
         watch(monitor, "a", probe)
-        await monitor.first_round(5.0)
+        await monitor.first_round(30.0)
         for _ in range(1000):
             monitor.nudge("a")
         await eventually(lambda: probe.asked == 2)
@@ -141,13 +142,13 @@ async def test_doubts_about_a_stranger_are_nothing() -> None:
 async def test_a_load_is_followed_closely() -> None:
     async with monitoring() as (fleet, monitor):
         watch(monitor, "a", FakeProbe(seen(loading=True), seen(loading=True), seen("m")))
-        await eventually(lambda: fleet.health.phase("a") is Phase.READY, within=5.0)
+        await eventually(lambda: fleet.health.phase("a") is Phase.READY)
 
 
 async def test_a_bug_in_a_probe_does_not_end_the_watch(caplog: pytest.LogCaptureFixture) -> None:
     async with monitoring() as (fleet, monitor):
         watch(monitor, "a", FakeProbe(ValueError("a bug"), seen("m")))
-        await monitor.first_round(5.0)
+        await monitor.first_round(30.0)
         monitor.nudge("a")
         await eventually(lambda: fleet.health.phase("a") is Phase.READY)
     assert "the probe of a failed" in caplog.text
@@ -160,7 +161,7 @@ async def test_a_bug_in_a_subscriber_does_not_end_the_watch(caplog: pytest.LogCa
     async with monitoring() as (fleet, monitor):
         probe = FakeProbe(seen("m"), Hang(), seen("m", "n"))
         watch(monitor, "a", probe, probe_timeout=0.001)
-        await monitor.first_round(5.0)
+        await monitor.first_round(30.0)
         leave = fleet.picture.subscribe(broken)
         monitor.nudge("a")
         await eventually(lambda: probe.asked == 2 and "a bug" in caplog.text)
@@ -172,7 +173,7 @@ async def test_changes_of_phase_are_logged(caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.INFO)
     async with monitoring() as (_, monitor):
         watch(monitor, "a", FakeProbe(BROKEN))
-        await monitor.first_round(5.0)
+        await monitor.first_round(30.0)
     assert [r.getMessage() for r in caplog.records] == ["backend a: unknown -> down connection refused"]
 
 
@@ -199,7 +200,7 @@ async def test_the_end_of_a_cooldown_is_looked_at_in_time() -> None:
     async with monitoring(Caution(error_threshold=1, cooldown=0.05)) as (fleet, monitor):
         probe = FakeProbe(seen("m"))
         watch(monitor, "a", probe)
-        await monitor.first_round(5.0)
+        await monitor.first_round(30.0)
         fail(fleet, "a")
         monitor.nudge("a")
         await eventually(lambda: probe.asked >= 3)
@@ -209,7 +210,7 @@ async def test_what_a_request_finds_out_is_logged_as_well(caplog: pytest.LogCapt
     caplog.set_level(logging.INFO)
     async with monitoring(Caution(error_threshold=1, cooldown=100.0)) as (fleet, monitor):
         watch(monitor, "a", FakeProbe(seen("m")))
-        await monitor.first_round(5.0)
+        await monitor.first_round(30.0)
         fail(fleet, "a")
     told = "backend a: ready -> cooling_down HTTP 500. 1 error in 60 s; next trial in 100 s"
     assert told in [record.getMessage() for record in caplog.records]

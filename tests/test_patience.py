@@ -167,7 +167,7 @@ async def test_a_lost_wait_ends_at_once_and_may_be_lost_twice() -> None:
     patience.lose()
     patience.lose()
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 30)
     patience.close()
 
 

@@ -154,11 +154,11 @@ async def test_a_change_of_the_file_is_put_in_force_where_that_is_switched_on(
     other = house.path.with_name("other.yaml")
     other.write_text(text + "admission: {max_queue: 7}\n")
     other.replace(house.path)  # as editors do
-    await eventually(lambda: house.generation == 3, 10.0)
+    await eventually(lambda: house.generation == 3)
     house.path.write_text("nonsense")
-    await eventually(lambda: house.told == ["begins", "ends"] * 3, 10.0)
+    await eventually(lambda: house.told == ["begins", "ends"] * 3)
     house.path.write_text(text + "admission: {max_queue: 8}\n")
-    await eventually(lambda: house.generation == 4, 10.0)
+    await eventually(lambda: house.generation == 4)
     watching.cancel()
 
 
@@ -177,7 +177,7 @@ async def test_a_change_of_the_file_is_left_alone_otherwise(
     watching = watched()
     house.path.write_text(GOOD + "admission: {max_queue: 7}\n")
     os.utime(house.path, (1, 1))
-    await eventually(lambda: looks > 10, 10.0)
+    await eventually(lambda: looks > 10)
     watching.cancel()
     assert house.generation == 1
 

@@ -113,7 +113,7 @@ def test_every_request_ends_and_leaves_nothing_behind(
 ) -> None:
     async def scenario() -> None:
         world = world_of(plans)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(ended(world, ask, how, []) for ask, how in requests))
         assert world.left_behind == 0
 

@@ -8,8 +8,10 @@ from typing import Any
 import aiohttp
 import pytest
 from puppet import HANG, answer
+from waiting import LONG
 
-from zoe_grpcd.adapters.discovery import PATIENCE, PORTS, ComparedProbe, discover
+from zoe_grpcd.adapters import discovery
+from zoe_grpcd.adapters.discovery import PORTS, ComparedProbe, discover
 from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.observation import Observation
 from zoe_grpcd.localbackends.servers import free_port
@@ -18,6 +20,12 @@ MODELS = answer({"object": "list", "data": [{"id": "m", "owned_by": "vllm"}]})
 PLAIN = answer({"object": "list", "data": [{"id": "m"}]})
 PYTHON_SERVER = answer({"info": {"title": "🦙 llama.cpp Python API", "version": "0.3.36"}})
 LOADING = answer({"error": {"message": "Loading model", "code": 503}}, 503, Server="llama.cpp")
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine answers late."""
+    monkeypatch.setattr(discovery, "PATIENCE", LONG)
 
 
 def named(backends: tuple[Backend, ...]) -> dict[str, str]:
@@ -46,7 +54,7 @@ async def test_a_sleeping_server_is_found_and_sleeps_on(
 ) -> None:
     server = llama_server(quick_gguf, args=["--sleep-idle-seconds", "1"])
     log = server.log
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + LONG
     while "entering sleeping state" not in log.read_text(errors="replace"):
         assert time.monotonic() < deadline
         await discover(session, [server.port], environ={})  # looking does not keep it awake either
@@ -127,12 +135,17 @@ async def test_one_that_only_speaks_ollamas_interface_is_no_ollama(
 
 
 async def test_a_server_that_hangs_holds_up_nothing(
-    session: aiohttp.ClientSession, puppet: Any, llama_server: Any, quick_gguf: Path
+    session: aiohttp.ClientSession,
+    puppet: Any,
+    llama_server: Any,
+    quick_gguf: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(discovery, "PATIENCE", 2.0)
     stuck, server = await puppet({}, otherwise=HANG), llama_server(quick_gguf)
     begin = time.monotonic()
     found = await discover(session, [stuck.port, server.port], environ={})
-    assert time.monotonic() - begin < PATIENCE + 1.0
+    assert time.monotonic() - begin < LONG
     assert named(found.backends) == {"llamacpp": server.url}
     assert f"{stuck.url} answers too slowly to be recognised" in found.notes
 
@@ -171,7 +184,7 @@ async def test_a_machine_with_nothing_on_it_is_looked_at_at_once(session: aiohtt
         begin = time.monotonic()
         found = await discover(session, [held.getsockname()[1]], environ={})
     assert (found.backends, found.notes) == ((), ())
-    assert time.monotonic() - begin < PATIENCE
+    assert time.monotonic() - begin < LONG
     assert {11434, 8080} < set(PORTS)
     assert len(set(PORTS)) == len(PORTS)
 

@@ -59,7 +59,7 @@ async def test_a_request_says_what_http_wants_and_what_is_asked_for(
     session: aiohttp.ClientSession,
 ) -> None:
     async with serving(OK) as server:
-        reply = await Address(session, server.url, {"Authorization": "Bearer k"}, 5.0).post(b"body")
+        reply = await Address(session, server.url, {"Authorization": "Bearer k"}, 30.0).post(b"body")
         assert (reply.status, reply.headers["Content-Length"]) == (200, "2")
         assert await reply.content.read() == b"hi"
         reply.close()
@@ -77,7 +77,7 @@ async def test_a_request_says_what_http_wants_and_what_is_asked_for(
 
 async def test_a_connection_is_kept_when_the_answer_has_ended(session: aiohttp.ClientSession) -> None:
     async with serving(OK) as server:
-        address = Address(session, server.url, {}, 5.0)
+        address = Address(session, server.url, {}, 30.0)
         for _ in range(3):
             reply = await address.post(b"")
             assert await reply.content.read() == b"hi"
@@ -88,27 +88,27 @@ async def test_a_connection_is_kept_when_the_answer_has_ended(session: aiohttp.C
 
 async def test_a_connection_is_closed_when_the_answer_is_left(session: aiohttp.ClientSession) -> None:
     async with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhi") as server:
-        reply = await Address(session, server.url, {}, 5.0).post(b"")
+        reply = await Address(session, server.url, {}, 30.0).post(b"")
         assert await reply.content.readany() == b"hi"
         reply.close()
-        await asyncio.wait_for(server.left.wait(), 5)
+        await asyncio.wait_for(server.left.wait(), 30)
 
 
 async def test_a_connection_is_closed_when_the_wait_for_an_answer_is_cancelled(
     session: aiohttp.ClientSession,
 ) -> None:
     async with serving(b"") as server:
-        waiting = asyncio.create_task(Address(session, server.url, {}, 5.0).post(b"x"))
+        waiting = asyncio.create_task(Address(session, server.url, {}, 30.0).post(b"x"))
         await eventually(lambda: bool(server.bodies))
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        await asyncio.wait_for(server.left.wait(), 5)
+        await asyncio.wait_for(server.left.wait(), 30)
 
 
 async def test_an_answer_on_the_way_is_not_the_answer(session: aiohttp.ClientSession) -> None:
     async with serving(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + OK) as server:
-        reply = await Address(session, server.url, {}, 5.0).post(b"")
+        reply = await Address(session, server.url, {}, 30.0).post(b"")
         assert reply.status == 200
         reply.close()
         await session.close()
@@ -117,8 +117,8 @@ async def test_an_answer_on_the_way_is_not_the_answer(session: aiohttp.ClientSes
 async def test_what_is_no_http_is_an_error_of_the_server(session: aiohttp.ClientSession) -> None:
     async with serving(b"220 mail.example ESMTP\r\n") as server:
         with pytest.raises(aiohttp.ClientResponseError):
-            await Address(session, server.url, {}, 5.0).post(b"")
-        await asyncio.wait_for(server.left.wait(), 5)
+            await Address(session, server.url, {}, 30.0).post(b"")
+        await asyncio.wait_for(server.left.wait(), 30)
 
 
 async def test_a_header_cannot_smuggle_another(session: aiohttp.ClientSession) -> None:

@@ -105,7 +105,7 @@ async def test_slots_that_are_not_told_soon_are_not_waited_for(
     )
     seen = await LlamaCppProbe(session, Backend("x", "llamacpp", server.url))()
     assert (seen.ok, seen.slots, seen.busy) == (True, 4, None)
-    assert seen.duration < 2
+    assert seen.duration < 30
 
 
 # ------------------------------------------------------------------------------------------- details of any type

@@ -247,7 +247,7 @@ async def test_who_leaves_is_noticed_at_once(subject: Subject) -> None:
         async for batch in stream:
             if batch:
                 break
-    await eventually(lambda: subject.cloud.left == 1, 5)
+    await eventually(lambda: subject.cloud.left == 1)
 
 
 async def test_gemini_thinks_and_its_thoughts_are_counted(loaded: object) -> None:

@@ -37,7 +37,7 @@ def store(request: pytest.FixtureRequest, path: Path) -> Iterator[StateStore]:
 
 
 async def reads(store: StateStore, kind: str, texts: dict[str, str]) -> None:
-    await eventually(lambda: store.read(kind) == texts, 5.0)
+    await eventually(lambda: store.read(kind) == texts)
 
 
 async def test_the_last_text_of_a_key_is_read(store: StateStore) -> None:

@@ -120,7 +120,7 @@ async def test_leaving_a_stream_cancels_the_call(asker: Any, daemon: Daemon) -> 
     daemon.script.append([*events(decision()), Wait()])
     first = await asker.first_event("2+2?")
     assert isinstance(first, zoe_client.RouteDecision)
-    await asyncio.wait_for(daemon.ended.wait(), 5)
+    await asyncio.wait_for(daemon.ended.wait(), 30)
 
 
 async def test_cancelling_the_task_cancels_the_call(daemon: Daemon) -> None:
@@ -132,4 +132,4 @@ async def test_cancelling_the_task_cancels_the_call(daemon: Daemon) -> None:
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-        await asyncio.wait_for(daemon.ended.wait(), 5)
+        await asyncio.wait_for(daemon.ended.wait(), 30)

@@ -192,9 +192,9 @@ async def test_watches_end_with_the_daemon_and_do_not_hold_it_up(stage: Stage) -
     began = time.monotonic()
 
     stage.watchers.close()
-    await stage.server.stop(10)
+    await stage.server.stop(100)
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
     for watch in open_watches:
         with pytest.raises(StopAsyncIteration):
             await anext(watch)

@@ -157,7 +157,7 @@ async def test_who_leaves_and_whose_time_is_over_are_told_apart() -> None:
         await eventually(lambda: stage.puppet.calls)
         call.cancel()
         short = pb.CompleteRequest(spec=asked(), request_id="own")
-        await stage.inference.Complete(short, timeout=0.05).code()
+        await stage.inference.Complete(short, timeout=0.5).code()
         ours = pb.CompleteRequest(spec=asked(), request_id="ours")
         await failed(stage.inference.Complete(ours))
 

@@ -111,9 +111,9 @@ async def test_at_the_end_watches_hear_of_it_and_do_not_hold_it_up(stage: Stage)
     stage.watchers.close()
     for stream in streams:
         assert (await anext(stream)).status == NOT_SERVING
-    await stage.server.stop(10)
+    await stage.server.stop(100)
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
     for stream in (*streams, unknown):
         with pytest.raises(StopAsyncIteration):
             await anext(stream)

@@ -116,7 +116,7 @@ async def test_a_socket_that_a_dead_daemon_left_is_taken_over(
     await server.start()
 
     async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
-        await asyncio.wait_for(channel.channel_ready(), 5)
+        await asyncio.wait_for(channel.channel_ready(), 30)
 
 
 async def test_locks_that_are_closed_are_free(locks: Locks, folder: Path) -> None:

@@ -154,7 +154,7 @@ async def test_the_process_tells_of_itself(stage: Stage) -> None:
 
 
 async def test_every_call_is_counted_by_its_code() -> None:
-    async with staged(Setting(reliability=Reliability(1, 0.01), max_request_time=0.1)) as stage:
+    async with staged(Setting(reliability=Reliability(1, 0.01), max_request_time=0.5)) as stage:
         health = health_pb2_grpc.HealthStub(stage.channel)
         await health.Check(health_pb2.HealthCheckRequest())
         await failed(stage.inference.Complete(pb.CompleteRequest()))

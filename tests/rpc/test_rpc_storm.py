@@ -20,6 +20,7 @@ from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe_grpcd.core.answer import Delta
 from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.run import Reliability
 
 CALLS = 300
 PRIORITIES = ("batch", "low", "normal", "high", "critical")
@@ -36,12 +37,13 @@ FLEET = Setting(
     tuple(
         Backend(name, "llamacpp", f"http://{name}.invalid", max_in_flight=3)
         for name in ("one", "two", "three")
-    )
+    ),
+    reliability=Reliability(3, 0.01, return_time=0.1),
 )
 
 
 class Shuffled(list[Any]):
-    """A script that is another one for each answer; some answers hang until their caller has left."""
+    """A script that is another one for each answer; some answers hang for longer than most of their callers wait."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__()
@@ -49,14 +51,16 @@ class Shuffled(list[Any]):
 
     def __iter__(self) -> Any:
         if self._chance.random() < 0.1:
-            return iter([[Delta("and then", tokens=1)], asyncio.Event()])
+            over = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.7, over.set)
+            return iter([[Delta("and then", tokens=1)], over])
         return iter(self._chance.choice(SCRIPTS))
 
 
 async def one(stage: Stage, chance: random.Random) -> str:
     """One call of some kind with some end; how it ended."""
     spec = {"routing": {"priority": PRIORITIES.index(chance.choice(PRIORITIES)) + 1}}
-    deadline = chance.choice((0.05, 0.5, 1.0, 1.0))
+    deadline = chance.choice((0.05, 0.5, 60.0, 60.0))  # a busy machine answers those who wait, too
     metadata = (("x-request-id", f"storm-{chance.random()}"),)
     call: Any
     if chance.random() < 0.4:
