@@ -31,6 +31,7 @@ Handler = Callable[..., Awaitable[Any]]
 DECIDING = {"Route", "Complete", "StreamComplete"}
 
 AUTHORIZATION = "authorization"
+LONGEST_ID = 128  # characters of a request id
 
 _BUG = "internal error; the daemon's log has the details"
 
@@ -155,7 +156,7 @@ def _guarded(handler: Handler, gate: Gate | None, method: str) -> Handler:
             # how a blocked write learns that the client is gone; grpc would log it as an error of ours
             raise asyncio.CancelledError from None
         except Exception:
-            request_id = request_id_of(getattr(request, "request_id", ""), context)[:128]
+            request_id = request_id_of(getattr(request, "request_id", ""), context)[:LONGEST_ID]
             log.exception("a bug in %s, request %s", handler.__qualname__, request_id)
             await refuse(context, ZoeError(_BUG, metadata={"request_id": request_id}))
 
@@ -232,8 +233,15 @@ async def refuse(context: Context, error: ZoeError) -> None:
 
 
 def request_id_of(field: str, context: Context) -> str:
-    """The caller's id for the request: the field, else the metadata `x-request-id`, else a new one."""
-    return field or metadata_of(context, "x-request-id")[:128] or f"{random.getrandbits(64):016x}"
+    """The caller's id for the request: the field, else the metadata `x-request-id`, else a new one.
+
+    Of a field that is too long, so much that it is refused for that: the log of decisions keeps it.
+    """
+    return (
+        field[: LONGEST_ID + 1]
+        or metadata_of(context, "x-request-id")[:LONGEST_ID]
+        or f"{random.getrandbits(64):016x}"
+    )
 
 
 def metadata_of(context: Context, name: str) -> str:

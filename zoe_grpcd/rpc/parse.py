@@ -38,6 +38,9 @@ OPTIONS = frozenset(
     {"sampling", "max_output_tokens", "stop", "top_logprobs", "parallel_tool_calls", "reasoning"}
 )
 SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{0,64}")
+LONGEST_MODEL = (
+    512  # characters of a name: it is kept with the decision, and what is known of it is remembered
+)
 REQUEST_ID = re.compile(r"[\x21-\x7e]{0,128}")
 LOCALITIES = {
     routing_pb2.LOCALITY_UNSPECIFIED: Locality.UNSPECIFIED,
@@ -264,11 +267,14 @@ def _able(capability: str) -> Target:
 
 
 def _target(target: routing_pb2.Target, notes: Violations) -> Target:
-    if target.model and len(target.ListFields()) == 1:
+    if 0 < len(target.model) <= LONGEST_MODEL and len(target.ListFields()) == 1:
         return Target(target.model)  # the usual one
     hint = target.capability
     if target.WhichOneof("selector") == "model" and not target.model:
         notes.add("spec.target.model", "must not be empty; leave the target out for auto")
+    for path, names in (("model", (target.model,)), ("fallback_models", target.fallback_models)):
+        if any(len(name) > LONGEST_MODEL for name in names):
+            notes.add(f"spec.target.{path}", f"must be at most {LONGEST_MODEL} characters long")
     if target.auto.profile:
         notes.add("spec.target.auto.profile", "must be empty: no profiles are defined in this version")
     lists = {
