@@ -267,8 +267,11 @@ def _able(capability: str) -> Target:
 
 
 def _target(target: routing_pb2.Target, notes: Violations) -> Target:
-    if 0 < len(target.model) <= LONGEST_MODEL and len(target.ListFields()) == 1:
-        return Target(target.model)  # the usual one
+    given = [field.name for field, _ in target.ListFields()]
+    if given == ["model"] and 0 < len(target.model) <= LONGEST_MODEL:
+        return Target(target.model)  # the usual ones
+    if given == ["auto"] and not target.auto.ListFields():
+        return ANYTHING
     hint = target.capability
     if target.WhichOneof("selector") == "model" and not target.model:
         notes.add("spec.target.model", "must not be empty; leave the target out for auto")
