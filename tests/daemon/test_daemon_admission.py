@@ -84,6 +84,7 @@ async def test_a_deadline_out_of_reach_is_refused_at_once(house: House) -> None:
             return caught.value if caught.value.reason == "DEADLINE_UNREACHABLE" else None
 
         error = await eventually(refused)
+        assert error is not None
         with pytest.raises(ZoeError) as routed:
             await client.route(PROMPT, timeout=short, **asked)
         assert error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
