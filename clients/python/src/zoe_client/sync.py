@@ -22,6 +22,8 @@ from zoe_client.status import from_rpc_error
 from zoe_client.target import admin_target
 
 Response = TypeVar("Response")
+# s; a Ctrl-C that comes in the very moment in which a sleep begins is noticed when that sleep ends
+NAP = 0.5
 
 
 class _Responses(Protocol):
@@ -190,4 +192,6 @@ def _unary(method: Callable[..., Response], request: object, call: Call) -> Resp
 
 def _wait(error: grpc.RpcError, call: Call) -> None:
     """Waits as the daemon advises, or raises what the error means."""
-    time.sleep(call.patience.pause_after(from_rpc_error(error, call.request_id)))
+    end = time.monotonic() + call.patience.pause_after(from_rpc_error(error, call.request_id))
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, NAP))
