@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
+from hypothesis import HealthCheck, settings
 
 from zoe_grpcd.localbackends.fetch import BackendUnavailable, Tools, find_tools
 from zoe_grpcd.localbackends.gguf import TinyModel, make_gguf
@@ -30,6 +31,12 @@ from zoe_grpcd.localbackends.templates import (
     TOOL_TEMPLATE,
 )
 from zoe_grpcd.localbackends.trio import QUICK, SLOW
+
+# Property tests take as long as the machine needs: a busy one is no failure.
+settings.register_profile(
+    "calm", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("calm")
 
 LlamaServerFactory = Callable[..., Server]
 RouterFactory = Callable[..., Server]

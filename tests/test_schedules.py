@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fakes import ANSWER, FakeDispatcher, Hang, Script, World, an_ask, fault, finished, said, seen
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoe_grpcd.core.answer import Delta, Event, Finish, FinishReason, Seam, Usage
@@ -19,9 +19,6 @@ from zoe_grpcd.core.licence import Locality
 from zoe_grpcd.core.observation import LoadState, ModelStatus
 from zoe_grpcd.core.outcome import Completed, Switched
 from zoe_grpcd.run import Item, Reliability
-
-settings.register_profile("calm", deadline=None, max_examples=60)
-settings.load_profile("calm")
 
 FAULTS = st.sampled_from(sorted(set(Fault) - {Fault.LOADING}))
 

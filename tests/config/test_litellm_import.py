@@ -360,7 +360,11 @@ SECTIONS = {
 
 
 @given(data=st.fixed_dictionaries({"model_list": MODEL_LISTS}, optional=SECTIONS))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_nothing_in_such_a_file_is_a_crash(data: dict[str, Any], file: Path) -> None:
     file.write_text(yaml.safe_dump(data), encoding="utf-8")
     for act in (imported, read):
