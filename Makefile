@@ -8,9 +8,6 @@ INSTALLED := $(VENV)/.installed
 NODE := clients/node
 NODE_CLIENT := $(if $(shell command -v npm),$(NODE)/dist/index.js)
 
-# Tests of whole processes run one after the other, as their waits are bounded; all others go two at a time.
-PROCESSES := $(addprefix tests/,daemon chaos systemd top realbackends fuzzing)
-
 # The daemon's start is measured with byte code present; a caller's habit of not writing any stays outside.
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -29,9 +26,8 @@ backends: $(INSTALLED)
 demo: backends  ## a streamed answer from one of three real local servers, and why from that one
 	@$(VENV)/bin/zoe-grpcd demo
 
-test: install  ## every test, on real servers
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile $(addprefix --ignore=,$(PROCESSES))
-	@$(PY) -m pytest $(PROCESSES)
+test: install  ## every test, on real servers, two files at a time
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile
 
 test-backends: install  ## the tests on servers that are installed for them: llama-cpp-python, Triton
 	@$(PY) -m pytest tests/backends
