@@ -101,7 +101,7 @@ async def test_a_server_that_loads_its_model_is_well_and_loading(
 async def test_a_server_falls_asleep_and_stays_asleep_while_it_is_looked_at(
     session: aiohttp.ClientSession, llama_server: Any, quick_gguf: Path
 ) -> None:
-    server = llama_server(quick_gguf, args=["--sleep-idle-seconds", "1"])
+    server = llama_server(quick_gguf, args=["--sleep-idle-seconds", "2"])
     probe = probe_of(session, server)
 
     async def asleep() -> bool:
