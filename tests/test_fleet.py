@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -871,3 +873,26 @@ def test_a_load_that_ends_in_death_teaches_nothing() -> None:
     fleet.health.observe("a", BROKEN, 500.0)
     fleet.health.observe("a", LOADING, 900.0)
     assert expected_load(fleet, 900.0) == before
+
+
+def test_whoever_waits_behind_answers_that_get_on_may_wait_longer() -> None:
+    fleet = a_fleet()
+    fleet.health.observe("a", seen("m"), 0.0)
+    went_on: list[str] = []
+    leases: dict[str, Lease] = {}
+    for number, name in enumerate(("before", "writes", "behind")):
+        leases[name] = fleet.leases.take(view_of(fleet).deployment, float(number))
+        leases[name].go_on = partial(went_on.append, name)
+    fleet.leases.first_token(leases["writes"], 3.0)
+    said = count(1)
+    leases["writes"].written = partial(next, said)
+    for at in (5.0, 10.0):
+        fleet.health.observe("a", seen("m"), at)
+    assert went_on == ["behind", "behind"]
+    leases["writes"].written = lambda: 2
+    fleet.health.observe("a", seen("m"), 15.0)
+    assert len(went_on) == 2  # it says no more
+    fleet.leases.release(leases["writes"], None, 16.0)
+    for at in (20.0, 25.0):
+        fleet.health.observe("a", seen("m"), at)
+    assert went_on == ["behind", "behind", "behind"]  # for its end, once

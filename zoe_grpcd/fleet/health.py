@@ -87,14 +87,17 @@ class Health:
 
     @staticmethod
     def _see_progress(host: Host, observation: Observation) -> None:
-        """A prompt that is being read is further than it was: whoever waits for a first token there may wait longer."""
-        if observation.reading is None:
-            return
-        before, host.reading = host.reading, dict(observation.reading)
-        if any(tokens > before.get(task, tokens) for task, tokens in observation.reading):
-            for lease in host.leases:
-                if lease.go_on is not None:
-                    lease.go_on()
+        """A prompt that is being read is further than it was, or answers are: whoever waits for a first token behind them
+        may wait longer.
+        """
+        since = host.got_on_from()
+        if observation.reading is not None:
+            before, host.reading = host.reading, dict(observation.reading)
+            if any(tokens > before.get(task, tokens) for task, tokens in observation.reading):
+                since = -inf
+        for lease in host.leases:
+            if lease.go_on is not None and lease.started >= since:
+                lease.go_on()
 
     def observe_silence(self, name: str, seconds: float, now: float) -> None:
         """A probe had no answer in its time."""
@@ -220,6 +223,11 @@ class Health:
     def detail(self, name: str) -> str:
         """Why it is in that phase, in words."""
         return self._hosts[name].detail
+
+    def why_down(self, lease: Lease) -> str | None:
+        """Why the backend of a request is down, in words; None: it is not, or it is no longer the one of that name."""
+        host = host_of(self._hosts, lease)
+        return host.detail if host is not None and host.phase is Phase.DOWN else None
 
     def is_loading(self, name: str) -> bool:
         """One of its models is being loaded, as far as we know."""

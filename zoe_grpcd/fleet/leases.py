@@ -121,7 +121,7 @@ class Leases:
         host.leases.discard(lease)
         host.asked[lease.deployment.model] -= 1
         host.settle(now)
-        host.ended.append(now)
+        host.see_end(lease, now)
         host.view = None
         self._picture.current = None
         self.one_less(host, now)

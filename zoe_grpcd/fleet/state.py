@@ -55,6 +55,7 @@ class Lease:
         "go_on",
         "price",
         "pulse",
+        "said",
         "started",
         "trials",
         "waited",
@@ -74,6 +75,7 @@ class Lease:
         self.waited = self.waited or expected.queue > STEADY
         self.first_at: float | None = None
         self.before = Reading()  # what the crowd had done when it got its first token
+        self.said = 0  # tokens of its answer at the last probe
         self.pulse = (started, 0)  # when its tokens were counted last, and how many there were
         self.company = (
             1,
@@ -192,6 +194,7 @@ class Host:
         self.served: dict[str, Served] = {}
         self.foreign = 0
         self.own_since_probe = 0
+        self.answered_from = inf  # when the first of those began that were answered since the last probe
         self.service = DecayedMean(5.0, prior_weight=0.3)
         self.speed = Speed(machine.speed)
         self.contention = Contention(USUAL if backend.local else NONE)
@@ -327,6 +330,21 @@ class Host:
         """Requests of ours wait for its model, and none has an answer yet: Ollama lists as loaded what still loads."""
         mine = [lease for lease in self.leases if lease.deployment == served.deployment]
         return self.backend.loads_in_turn and bool(mine) and all(lease.first_at is None for lease in mine)
+
+    def see_end(self, lease: Lease, now: float) -> None:
+        """A request is over."""
+        self.ended.append(now)
+        if lease.first_at is not None:
+            self.answered_from = min(self.answered_from, lease.started)
+
+    def got_on_from(self) -> float:
+        """When the first of those began that have got on since the last probe; inf: nobody has."""
+        earliest, self.answered_from = self.answered_from, inf
+        for lease in self.leases:
+            said = lease.written() if lease.written else 0
+            if said > lease.said:
+                lease.said, earliest = said, min(earliest, lease.started)
+        return earliest
 
     def see_residents(self) -> None:
         """What is in memory at the same time fits into it."""
