@@ -9,7 +9,7 @@ from functools import partial
 
 from zoe_grpcd.admission import WaitingRoom
 from zoe_grpcd.core.answer import Event, Finish, FinishReason, Seam
-from zoe_grpcd.core.backend import Backend, Phase, Prefill
+from zoe_grpcd.core.backend import Prefill
 from zoe_grpcd.core.continuation import Loss, continued, stops_of
 from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.eligible import Question
@@ -144,22 +144,22 @@ class Attempts:
                 await run.deliver(events)
             if transcript.said > transcript.end and transcript.finish is None:
                 transcript.finish = Finish(FinishReason.LENGTH)
-            batch = None if transcript.finish else await self._more(one.upstream, lease.backend, run)
+            batch = None if transcript.finish else await self._more(one.upstream, lease, run)
 
     async def _more(
-        self, upstream: AsyncGenerator[list[Event]], backend: Backend, run: Run
+        self, upstream: AsyncGenerator[list[Event]], lease: Lease, run: Run
     ) -> list[Event] | None:
         """The next batch, within the backend's idle timeout; one that is down may only finish what it says."""
-        limit = backend.idle_timeout
-        if self._fleet.health.phase(backend.name) is Phase.DOWN:
+        limit = lease.backend.idle_timeout
+        if self._fleet.health.why_down(lease) is not None:
             limit = min(limit, LAST_WORDS)
         try:
             with run.patience(limit):
                 return await anext(upstream, None)
         except TimeoutError:
             text = f"silent for {limit:g} s"
-            if self._fleet.health.phase(backend.name) is Phase.DOWN:
-                text = f"silent, and down: {self._fleet.health.detail(backend.name)}"
+            if (why := self._fleet.health.why_down(lease)) is not None:
+                text = f"silent, and down: {why}"
             raise UpstreamError(Fault.TIMEOUT, text) from None
 
     def _ended(self, transcript: Transcript, lease: Lease) -> None:

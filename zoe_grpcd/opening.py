@@ -12,7 +12,7 @@ from math import inf
 
 from zoe_grpcd.admission import LOOK_AGAIN, WaitingRoom
 from zoe_grpcd.core.answer import Event
-from zoe_grpcd.core.backend import Backend, Phase
+from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.decision import Candidate, Decision
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault, UpstreamError
@@ -92,9 +92,9 @@ class Opening:
                     if batch:
                         return batch
         except TimeoutError:
-            name, text = lease.backend.name, "no first token in time"
-            if self._fleet.health.phase(name) is Phase.DOWN:
-                text = f"given up before the first token: {self._fleet.health.detail(name)}"
+            text = "no first token in time"
+            if (why := self._fleet.health.why_down(lease)) is not None:
+                text = f"given up before the first token: {why}"
             raise UpstreamError(Fault.TIMEOUT, text) from None
         finally:
             lease.abandon = lease.go_on = None

@@ -231,7 +231,8 @@ class Router:
         run.sought = True
         seat.step_aside()
         await self._look(late, COMEBACK)
-        return any(self._fleet.health.phase(name) is not Phase.DOWN for name in gone)
+        there = gone.intersection(self._fleet.names())  # who was taken away meanwhile is not back
+        return any(self._fleet.health.phase(name) is not Phase.DOWN for name in there)
 
     def _hedge(self, question: Question, decision: Decision, run: Run) -> Hedge | None:
         """Another one that is asked if the chosen one is slow; None: nobody is."""

@@ -97,23 +97,26 @@ class Catalogue:
 
     def prefill(self, deployment: Deployment) -> Prefill | None:
         """How a deployment takes the beginning of an answer; None: not known."""
-        host = self._hosts[deployment.backend]
-        served = host.served.get(deployment.model)
-        return (served and served.prefill) or host.backend.prefill
+        host, served = self._hosts.get(deployment.backend), self._of(deployment)
+        return None if host is None else (served and served.prefill) or host.backend.prefill
 
     def note_prefill(self, deployment: Deployment, prefill: Prefill) -> None:
         """What was seen of how a deployment takes the beginning of an answer."""
-        served = self._hosts[deployment.backend].served.get(deployment.model)
+        served = self._of(deployment)
         if served is not None and served.deployment == deployment:
             served.prefill, served.view, self._picture.current = prefill, None, None
 
     def load_fraction(self, deployment: Deployment, now: float) -> float:
         """How much of the load of a model is done, 0..1, as its server tells or by how long it usually takes."""
-        host = self._hosts.get(deployment.backend)
-        served = host.served.get(deployment.model) if host is not None else None
+        served = self._of(deployment)
         return 0.0 if served is None else load_fraction(served, now)
 
     def timed(self, deployment: Deployment, now: float) -> Timed:
         """How long its loads and first tokens take at most, but for one in twenty."""
-        served = self._hosts[deployment.backend].served.get(deployment.model)
+        served = self._of(deployment)
         return served.learned.timed(now) if served is not None else Timed()
+
+    def _of(self, deployment: Deployment) -> Served | None:
+        """What is known of one; None: it is gone, be it with its backend."""
+        host = self._hosts.get(deployment.backend)
+        return None if host is None else host.served.get(deployment.model)

@@ -1,0 +1,86 @@
+"""Backends that the operator takes away while requests are under way: nobody's answer suffers from it."""
+
+from collections.abc import Collection
+
+import pytest
+from fakes import ANSWER, BROKEN, Hang, Script, World, a_backend, an_ask, fault, finished, said, seen, text_of
+
+from zoe_grpcd.core.backend import Deployment, Prefill
+from zoe_grpcd.core.errors import BackendLost, Fault, NoHealthyBackend
+
+
+def moved_and_gone(world: World) -> None:
+    """Another server gets the name of a backend, and is taken away as well."""
+    world.fleet.add(a_backend("a", url="http://elsewhere"), world.clock())
+    world.fleet.retire("a", world.clock())
+    assert "a" not in world.fleet.names()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("after", range(3))
+async def test_an_answer_outlives_the_name_of_its_backend(after: int, *, whole: bool) -> None:
+    world = World()
+    world.add("a", [*ANSWER[:after], lambda: moved_and_gone(world), *ANSWER[after:]])
+    assert text_of(await world.run(whole=whole)) == "hello"
+
+
+async def test_a_silence_before_the_first_token_moves_on_even_if_the_name_is_gone() -> None:
+    world = World()
+    world.add("a", [lambda: moved_and_gone(world), Hang()], first_token_timeout=0.01)
+    world.add("b", weight=0.1)
+    assert text_of(await world.run()) == "hello"
+
+
+async def test_what_another_server_of_that_name_does_is_nothing_to_an_answer() -> None:
+    world = World()
+    world.add("a", ANSWER)
+    lease = world.fleet.leases.take(view(world), world.clock())
+    world.fleet.add(a_backend("a", url="http://elsewhere"), world.clock())
+    world.observe("a", seen("m"))
+    another = world.fleet.leases.take(view(world), world.clock())
+    world.observe("a", BROKEN)
+    assert world.fleet.health.why_down(lease) is None
+    assert world.fleet.health.why_down(another) == BROKEN.error
+
+
+async def test_who_is_taken_away_while_it_is_looked_at_once_more_is_refused_as_before() -> None:
+    async def look(names: Collection[str], _limit: float) -> None:
+        for name in names:
+            world.fleet.retire(name, world.clock())
+
+    world = World(look=look)
+    world.add("a")
+    world.observe("a", BROKEN)
+    world.clock.advance(1.0)
+    with pytest.raises(NoHealthyBackend, match=r"a \(UNHEALTHY\)"):
+        await world.run()
+    assert world.left_behind == 0
+
+
+HALF: Script = said("one two"), fault(Fault.CUT)
+REST: Script = said(" three"), finished()
+
+
+async def test_who_is_taken_away_while_it_is_found_out_how_it_goes_on_is_passed_over() -> None:
+    world = World()
+    world.add("a", HALF)
+    asked = said("x"), finished(8, 1)
+    world.add("b", [lambda: world.fleet.retire("b", world.clock()), *asked], asked, prefill=None)
+    world.add("c", REST, weight=0.1)
+    assert text_of(await world.run()) == "one two three"
+    assert world.left_behind == 0
+
+
+async def test_who_is_taken_away_and_then_rejects_a_beginning_is_not_remembered() -> None:
+    world = World()
+    world.add("a", HALF)
+    refusal = fault(Fault.REJECTED, "no prefill", http_status=400)
+    world.add("b", [lambda: world.fleet.retire("b", world.clock()), refusal], prefill=Prefill.CONTINUES)
+    with pytest.raises(BackendLost):
+        await world.run(an_ask(max_attempts=2))
+    assert world.fleet.names() == ["a"]
+
+
+def view(world: World) -> Deployment:
+    (found,) = world.fleet.picture.snapshot(world.clock()).by_model["m"]
+    return found.deployment
