@@ -1,9 +1,11 @@
 """Backends that the operator takes away while requests are under way: nobody's answer suffers from it."""
 
+import asyncio
 from collections.abc import Collection
 
 import pytest
 from fakes import ANSWER, BROKEN, Hang, Script, World, a_backend, an_ask, fault, finished, said, seen, text_of
+from waiting import eventually
 
 from zoe_grpcd.core.backend import Deployment, Prefill
 from zoe_grpcd.core.errors import BackendLost, Fault, NoHealthyBackend
@@ -54,6 +56,19 @@ async def test_who_is_taken_away_while_it_is_looked_at_once_more_is_refused_as_b
     world.clock.advance(1.0)
     with pytest.raises(NoHealthyBackend, match=r"a \(UNHEALTHY\)"):
         await world.run()
+    assert world.left_behind == 0
+
+
+async def test_who_waits_for_a_model_that_is_taken_away_is_told_that_nobody_is_left_for_it() -> None:
+    world, silence = World(), Hang()
+    world.add("a", [silence, *ANSWER], seen_as=seen("m", slots=1))
+    running, waiting = (asyncio.create_task(world.run(an_ask(model="m"))) for _ in range(2))
+    await eventually(lambda: len(world.waiting) == 1)
+    world.observe("a", seen("another", slots=1))
+    with pytest.raises(NoHealthyBackend, match="no backend serves what it may go to"):
+        await waiting
+    silence.over.set()
+    assert text_of(await running) == "hello"
     assert world.left_behind == 0
 
 

@@ -13,7 +13,7 @@ from waiting import eventually
 from zoe_grpcd.core.answer import Measured
 from zoe_grpcd.core.ask import Limits, Target
 from zoe_grpcd.core.decision import Decision, Reason
-from zoe_grpcd.core.errors import Exhausted, Fault
+from zoe_grpcd.core.errors import Exhausted, Fault, NoHealthyBackend
 from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.outcome import Completed, Moved
 from zoe_grpcd.core.progress import Progress
@@ -293,6 +293,14 @@ async def test_nobody_is_refused_by_a_guess() -> None:
     world.add("a")
     await world.run(an_ask("x" * 10000, limits=limits(0.001, 0.001, 0.001)))
     assert world.left_behind == 0
+
+
+async def test_who_would_be_too_slow_and_is_down_as_well_may_be_back_for_a_later_request() -> None:
+    world, _ = await practised()
+    world.observe("a", BROKEN)
+    with pytest.raises(NoHealthyBackend, match=r"a \(UNHEALTHY, TOO_SLOW\)") as caught:
+        await world.run(an_ask(limits=limits(1.0)))
+    assert caught.value.retry_after
 
 
 async def test_the_wait_in_the_queue_counts() -> None:

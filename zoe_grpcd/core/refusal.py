@@ -23,7 +23,7 @@ from zoe_grpcd.core.views import Snapshot
 
 # These pass with time; all others are there to stay, until the request or the config changes.
 PASSING = {Reason.UNHEALTHY, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED, Reason.DRAINING, Reason.LOADING}
-PASSING |= {Reason.SATURATED, Reason.MODEL_NOT_SERVED}
+PASSING |= {Reason.SATURATED, Reason.MODEL_NOT_SERVED, Reason.TOO_SLOW}
 # What a backend in one of these serves is known from before, or not at all.
 NOT_UP = {Phase.UNKNOWN, Phase.DOWN, Phase.LOADING}
 
@@ -99,8 +99,10 @@ def _nobody(question: Question, snapshot: Snapshot, retry_after: float) -> ZoeEr
     """No deployment was even considered: nothing is served, or not where a pattern or a demand leads."""
     silent = [view.backend.name for view in snapshot.backends.values() if view.phase in NOT_UP]
     resolution = question.resolution
-    if not snapshot.by_model or resolution.reason is not Reason.PATTERN:
+    if not snapshot.by_model:
         return NoHealthyBackend("no backend serves any model yet", retry_after=retry_after)
+    if resolution.reason is not Reason.PATTERN:  # who served it was taken away while it waited, say
+        return NoHealthyBackend("no backend serves what it may go to", retry_after=retry_after)
     text = f"{resolution.why}: nothing is served there"
     if silent:
         return NoHealthyBackend(f"{text}, and {', '.join(silent)} is not up", retry_after=retry_after)
