@@ -135,6 +135,7 @@ class Daemon:
             await self._open_port()
             if self._entrance.is_inherited:  # who waits there is greeted, and would give up after 20 s
                 self._gate.ready.clear()
+                self._resources.enter_context(signals(self.stop))  # and answered before the end
                 await self._entrance.open()
             await asyncio.gather(self._roster.open(), self._open_embeddings(self._embeddings))
             self._resources.push_async_callback(self._close_requests)

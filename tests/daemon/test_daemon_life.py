@@ -6,8 +6,10 @@ import os
 import queue
 import signal
 import socket
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +18,8 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from serving import Daemon, config_of, entry, environment, serving, short_folder
-from waiting import eventually
+from serving import START, Daemon, config_of, entry, environment, serving, short_folder
+from waiting import LONG, eventually, wait_until
 
 from zoe.inference.v1.inference_service_pb2 import RouteRequest
 from zoe.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
@@ -150,6 +152,56 @@ def test_sigterm_before_ready_ends_it(silent_port: int) -> None:
             assert daemon.ended() in (0, -signal.SIGTERM)
         finally:
             daemon.kill()
+
+
+# Makes the first argument a listening socket of its own, as a service manager's, and becomes the rest.
+SOCKET_OF_THE_MANAGER = """
+import os, socket, sys
+sock = socket.socket(socket.AF_UNIX)
+sock.bind(sys.argv[1])
+sock.listen()
+os.dup2(sock.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_who_was_let_in_before_ready_is_answered_though_sigterm_comes(
+    llama: Server, silent_port: int
+) -> None:
+    silent = {"name": "silent", "kind": "llamacpp", "url": f"http://127.0.0.1:{silent_port}"}
+    metrics = f"127.0.0.1:{free_port()}"
+    with short_folder() as folder:
+        path = f"{folder}/grpcd.sock"
+        server = {"listen": [f"unix:{path}"], "metrics_listen": metrics}
+        config = config_of(folder, backends=[entry("llama", llama), silent], server=server)
+        daemon = Daemon(folder, config, environment())
+        daemon.argv = [sys.executable, "-c", SOCKET_OF_THE_MANAGER, path, *daemon.argv]
+        try:
+            daemon.start()
+            wait_until(Path(path).exists, START)
+            with grpc.insecure_channel(daemon.target) as channel:
+                request = RouteRequest(spec=build_spec(PROMPT, {"model": "endless"}))
+                answer = InferenceServiceStub(channel).Route.future(
+                    request, timeout=START, wait_for_ready=True
+                )
+                wait_until(lambda: 'grpc_method="Route"' in seen_at(metrics), START)
+                daemon.signal()
+                assert answer.result().decision.chosen.backend == "llama"
+            assert daemon.ended() == 0
+        finally:
+            daemon.kill()
+
+
+def seen_at(metrics: str) -> str:
+    """The calls that have begun there; empty: nobody answers yet."""
+    try:
+        with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=LONG) as page:
+            text = page.read().decode()
+    except OSError:
+        return ""
+    return "\n".join(line for line in text.splitlines() if line.startswith("grpc_server_started_total"))
 
 
 def test_a_second_daemon_does_not_take_the_socket_of_the_first(steady: Daemon) -> None:
