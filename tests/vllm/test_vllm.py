@@ -5,7 +5,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,13 +80,16 @@ def worked(pid: int) -> int:
 
 
 def lag_behind(server: Server) -> None:
-    """Several times, its front is stopped until its engine has gone ahead: it says in one piece what it has missed."""
+    """Several times, its front is stopped until its engine has gone ahead: it says in one piece what it has missed. Now and
+    then an engine does nothing without its front; that is no longer waited for than the daemon takes for silence.
+    """
     computes = engine(server)
     for _ in range(3):
         os.kill(server.pid, signal.SIGSTOP)
         ahead = worked(computes) + 2
         try:
-            wait_until(partial(lambda enough: worked(computes) >= enough, ahead), 20)
+            with suppress(AssertionError):
+                wait_until(partial(lambda enough: worked(computes) >= enough, ahead), SILENCE / 6)
         finally:
             os.kill(server.pid, signal.SIGCONT)
 
@@ -129,12 +132,16 @@ async def busy(server: Server, requests: int) -> AsyncIterator[None]:
         await asyncio.wait(asking)
 
 
+def told(server: Server, name: str) -> float:
+    """One figure of its metrics."""
+    lines = server.request("GET", "/metrics")[1].splitlines()
+    (line,) = [line for line in lines if line.startswith(f"vllm:{name}{{")]
+    return float(line.rpartition(" ")[2])
+
+
 def is_waited_for(server: Server, requests: int) -> bool:
     """So many wait until the others are done."""
-    told = server.request("GET", "/metrics")[1].splitlines()
-    return any(
-        line.startswith("vllm:num_requests_waiting{") and line.endswith(f" {requests}.0") for line in told
-    )
+    return told(server, "num_requests_waiting") == requests
 
 
 # ----------------------------------------------------------------------------------------------------- what is seen
@@ -153,12 +160,13 @@ async def test_it_is_recognised_and_its_models_and_their_windows_are_known(house
 
 
 async def test_what_others_ask_of_it_and_its_memory_are_seen(house: House) -> None:
-    async with busy(house.second, 6):  # it works on four at the same time
-        await eventually(lambda: house.daemon.backends()["second"].load.queued > 0, 20)
-        load = house.daemon.backends()["second"].load
-        assert load.foreign_in_flight >= 4
-        assert 0.0 < load.kv_cache_usage < 1.0
-    await eventually(lambda: house.daemon.backends()["second"].load.foreign_in_flight == 0, 20)
+    def load() -> Any:
+        return house.daemon.backends()["second"].load
+
+    async with busy(house.second, 6):  # it works on four at the same time, once all have come
+        await eventually(lambda: load().foreign_in_flight >= 4 and load().queued > 0, 30)
+        assert 0.0 < load().kv_cache_usage < 1.0
+    await eventually(lambda: load().foreign_in_flight == 0, 30)
 
 
 # ----------------------------------------------------------------------------------------------------- what it can do
@@ -223,13 +231,7 @@ def test_what_it_refuses_is_the_callers_mistake(house: House) -> None:
 
 
 async def test_a_caller_who_leaves_frees_it_at_once(house: House) -> None:
-    def running() -> bool:
-        told = house.first.request("GET", "/metrics")[1]
-        return any(
-            line.startswith("vllm:num_requests_running") and line.endswith(" 1.0")
-            for line in told.splitlines()
-        )
-
+    before = told(house.first, "generation_tokens_total")
     async with (
         house.daemon.aclient() as client,
         client.stream(PROMPT, model="tiny", max_output_tokens=1900) as stream,
@@ -237,8 +239,9 @@ async def test_a_caller_who_leaves_frees_it_at_once(house: House) -> None:
         async for event in stream:
             if isinstance(event, Delta):
                 break
-        assert running()
-    await eventually(lambda: not running(), 5)
+        assert told(house.first, "num_requests_running") == 1
+    await eventually(lambda: told(house.first, "num_requests_running") == 0)
+    assert told(house.first, "generation_tokens_total") - before < 1900
 
 
 # ------------------------------------------------------------------------------------------------ what goes wrong
