@@ -20,7 +20,7 @@ class Dispatcher(Protocol):
 
         Ends right after one `Finish`. Raises `UpstreamError` and nothing else (but cancellation); an end without a
         finish reason is `Fault.CUT`. Closing the generator closes the connection at once, which frees the backend.
-        What comes first may be read by another task than the rest. Sets no limit on silence: the router does. Never retries, except a stale kept-alive connection, once.
+        What comes first may be read by another task than the rest. Sets no limit on silence: the router does. Never retries, except stale kept-alive connections.
         """
         ...
 

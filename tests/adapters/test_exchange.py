@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from waiting import eventually
 
-from zoe_grpcd.adapters.exchange import Address
+from zoe_grpcd.adapters.exchange import Address, StaleConnection
 from zoe_grpcd.adapters.litellm_transform import open_session
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -18,7 +18,7 @@ class Server:
     """Answers every request of every connection; notes the heads, and which connections have ended."""
 
     def __init__(self, answer: bytes) -> None:
-        self.answer = answer
+        self.answer: bytes | None = answer  # None: it closes the connection
         self.connections = 0
         self.heads: list[str] = []
         self.bodies: list[bytes] = []
@@ -33,6 +33,8 @@ class Server:
                 length = int(head.lower().partition("content-length:")[2].split("\r\n")[0])
                 self.heads.append(head)
                 self.bodies.append(await reader.readexactly(length))
+                if self.answer is None:
+                    break
                 writer.write(self.answer)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionResetError):
@@ -84,6 +86,23 @@ async def test_a_connection_is_kept_when_the_answer_has_ended(session: aiohttp.C
             reply.close()
         await session.close()
     assert (server.connections, len(server.heads)) == (1, 3)
+
+
+async def test_of_several_connections_that_were_kept_and_are_closed_each_is_told_from_a_new_one(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with serving(OK) as server:
+        address = Address(session, server.url, {}, 30.0)
+        for reply in [await address.post(b"") for _ in range(3)]:
+            await reply.content.read()
+            reply.close()
+        server.answer = None
+        for _ in range(3):
+            with pytest.raises(StaleConnection):
+                await address.post(b"")
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await address.post(b"")
+        await session.close()
 
 
 async def test_a_connection_is_closed_when_the_answer_is_left(session: aiohttp.ClientSession) -> None:

@@ -7,13 +7,16 @@ and no call has a use for them. The one rule: what all requests to an address ha
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 READ_AHEAD: Final = 256 * 1024  # bytes of an answer that may wait for their reader
+# Connections that were asked something before, by whatever address: those that a server may have closed meanwhile.
+_USED: Final = WeakSet[Any]()
 
 
 @dataclass(slots=True)
@@ -32,6 +35,10 @@ class Reply:
     def drop(self) -> None:
         """Closes the connection: a server whose answer went wrong is about to do so, and would do so to the next one."""
         self._connection.close()
+
+
+class StaleConnection(Exception):
+    """A connection that had been kept turns out to be closed: nothing was answered, and another one may be."""
 
 
 class Address:
@@ -57,13 +64,19 @@ class Address:
         self._head = "\r\n".join((start, *lines, "Content-Length: ")).encode()
 
     async def post(self, body: bytes, further: Iterable[tuple[str, str]] = ()) -> Reply:
-        """Sends a body, with further headers; raises aiohttp's errors, and TimeoutError where no connection was made in time."""
+        """Sends a body, with further headers.
+
+        Raises aiohttp's errors, StaleConnection, and TimeoutError where no connection was made in time.
+        """
         more = "".join(f"{name}: {value}\r\n" for name, value in further).encode()
         connection = await self._connector.connect(self._request, traces=[], timeout=self._timeout)
+        kept = False
         try:
             protocol, transport = connection.protocol, connection.transport
             assert protocol is not None
             assert transport is not None
+            kept = protocol in _USED
+            _USED.add(protocol)
             protocol.set_response_params(read_until_eof=True, read_bufsize=READ_AHEAD)
             transport.writelines((b"%b%d\r\n%b\r\n" % (self._head, len(body), more), body))
             message, content = await protocol.read()
@@ -73,6 +86,11 @@ class Address:
             connection.close()
             info = self._request.request_info
             raise aiohttp.ClientResponseError(info, (), status=error.code, message=error.message) from error
+        except (aiohttp.ServerDisconnectedError, OSError) as error:
+            connection.close()
+            if kept:
+                raise StaleConnection from error
+            raise
         except BaseException:
             connection.close()
             raise

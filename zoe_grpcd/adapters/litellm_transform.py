@@ -7,12 +7,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from json import dumps
-from time import perf_counter
 from typing import Any, Final, Protocol
 
 import aiohttp
 
-from zoe_grpcd.adapters.exchange import Address, Reply
+from zoe_grpcd.adapters.exchange import Address, Reply, StaleConnection
 from zoe_grpcd.adapters.inquiry import in_words
 from zoe_grpcd.adapters.litellm_provider import Form, Provider
 from zoe_grpcd.adapters.reading import Reading
@@ -62,7 +61,6 @@ class TransformDispatcher:
         self._dialect = dialect
         self._provider = writer or Provider(dialect)
         self._addresses: dict[tuple[str, str, float], Address] = {}
-        self._kept: dict[str, float] = {}  # when a backend's connection was last kept, by url
 
     async def stream(self, call: Call) -> AsyncGenerator[list[Event]]:
         """See `Dispatcher.stream`. An empty list comes first, when the backend has accepted the request."""
@@ -90,8 +88,6 @@ class TransformDispatcher:
                 raise reading.error
         finally:
             finished = reading.over and reading.error is None
-            if finished:
-                self._kept[call.backend.url] = perf_counter()
             if reading.error is not None:
                 reply.drop()
             await _leave(reply, finished=finished)
@@ -115,24 +111,23 @@ class TransformDispatcher:
             reply.close()
 
     async def _post(self, call: Call) -> Reply:
-        """Sends it; once more if a connection that was kept alive turns out to be closed."""
+        """Sends it; again for each connection that was kept alive and turns out to be closed."""
         url, headers, body = self._provider.request(call)
         data = dumps(body).encode()
-        # only a connection that was kept can have been closed behind our back
-        kept = perf_counter() - self._kept.get(call.backend.url, -KEEP_ALIVE) < KEEP_ALIVE
-        for try_again in (True, False):
+        address = self._address(call, url, headers)
+        while True:
             try:
-                return await self._address(call, url, headers).post(data, call.trace)
+                return await address.post(data, call.trace)
+            except StaleConnection:
+                continue  # the next one that was kept may be closed as well; a new one is never stale
             except TimeoutError as error:
                 text = f"no connection within {call.backend.connect_timeout:g} s"
                 raise UpstreamError(Fault.REFUSED, text) from error
             except (aiohttp.ServerDisconnectedError, OSError) as error:
                 gone = isinstance(error, aiohttp.ClientConnectorError)
-                if gone or not (try_again and kept):
-                    raise UpstreamError(Fault.REFUSED, in_words(error), gone=gone) from error
+                raise UpstreamError(Fault.REFUSED, in_words(error), gone=gone) from error
             except (aiohttp.ClientError, ValueError) as error:
                 raise UpstreamError(Fault.SERVER, in_words(error)) from error
-        raise AssertionError("the second try returns or raises")
 
     def _address(self, call: Call, url: str, headers: Mapping[str, str]) -> Address:
         """Where a call goes; made once, since the headers follow from the key."""
