@@ -95,12 +95,20 @@ def test_the_list_is_read_without_importing_litellm_or_opening_a_connection() ->
 
 
 async def looked_at(
-    backend: Backend, *models: ModelStatus, params: Mapping[str, Any] | None = None
+    backend: Backend,
+    *models: ModelStatus,
+    params: Mapping[str, Any] | None = None,
+    mute: frozenset[tuple[str, str]] = frozenset(),
 ) -> dict[str, ModelStatus]:
+    """`mute`: the models that do not tell how likely their tokens are."""
+
     async def probe() -> Observation:
         return seen(*models)
 
-    observation = await ListedProbe(probe, with_kind(backend), params)()
+    def gives_logprobs(provider: str, model: str) -> bool:
+        return (provider, model) not in mute
+
+    observation = await ListedProbe(probe, with_kind(backend), gives_logprobs, params)()
     return {status.name: status for status in observation.models or ()}
 
 
@@ -139,6 +147,21 @@ async def test_behind_litellm_its_own_name_of_the_model_counts() -> None:
     }
     found = (await looked_at(cloud("litellm", ""), ModelStatus("office"), params=params))["office"]
     assert found.price == listing("azure", "gpt-4o").price  # type: ignore[union-attr]
+
+
+async def test_a_model_whose_service_takes_no_logprobs_has_none_listed_or_not() -> None:
+    mute = frozenset({("openai", "o3"), ("openai", "new")})
+    told = [ModelStatus("o3"), ModelStatus("new"), ModelStatus("gpt-4o")]
+    found = await looked_at(cloud(), *told, mute=mute)
+    assert {name for name, status in found.items() if "logprobs" in status.capabilities} == {"gpt-4o"}
+    assert found["new"].capabilities == {"chat", "tools", "json_schema"}
+    assert found["new"].complete
+
+
+async def test_somebody_elses_gateway_is_assumed_to_give_them() -> None:
+    gateway = cloud(url="https://gateway.example.com/v1")
+    mute = frozenset({("openai", "o3")})
+    assert (await looked_at(gateway, ModelStatus("o3"), mute=mute))["o3"] == ModelStatus("o3")
 
 
 def test_somebody_elses_gateway_has_prices_of_its_own() -> None:

@@ -20,6 +20,7 @@ from zoe_grpcd.adapters.discovery import ComparedProbe, discover, recognise
 from zoe_grpcd.adapters.inquiry import together
 from zoe_grpcd.adapters.listed import ListedProbe
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
+from zoe_grpcd.adapters.litellm_params import gives_logprobs
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
 from zoe_grpcd.adapters.llamacpppython import LlamaCppPythonDispatcher
 from zoe_grpcd.adapters.passive import NamedProbe, PassiveProbe
@@ -181,7 +182,7 @@ class Roster:
             if backend.local and any(b.name == backend.name and b.kind != "auto" for b in settings.backends):
                 probe = ComparedProbe(probe, self._session, backend)
         if not backend.local:
-            probe = ListedProbe(probe, backend, settings.litellm_params.get(backend.name))
+            probe = ListedProbe(probe, backend, gives_logprobs, settings.litellm_params.get(backend.name))
         return probe
 
     # ------------------------------------------------------------------------------------------- other settings

@@ -103,6 +103,12 @@ async def test_each_answers_at_the_price_of_the_list(street: Street, name: str) 
     assert usage.cost_micro_usd == round(1e6 * listed.price.of(counted)) > 0
 
 
+async def test_only_a_service_that_tells_how_likely_its_tokens_were_is_shown_to(street: Street) -> None:
+    models = await asyncio.to_thread(street.daemon.models)
+    able = {name for name, model in models.items() if "logprobs" in model.deployments[0].served.capabilities}
+    assert able == {"by-azure"}
+
+
 @pytest.mark.parametrize("name", list(SERVICES))
 async def test_what_may_not_leave_the_house_does_not_go_there(street: Street, name: str) -> None:
     for model in (f"by-{name}", None):
