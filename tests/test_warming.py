@@ -233,6 +233,21 @@ async def test_a_server_that_loads_as_a_whole_is_waited_for() -> None:
     assert house.warmers["a"].asked == []
 
 
+@pytest.mark.parametrize("what", [Signal.DRAIN, Signal.SILENT])
+async def test_one_that_loads_as_a_whole_is_waited_for_though_it_is_drained_or_silent(what: Signal) -> None:
+    house = House()
+    house.cold("a")
+    house.observe("a", Observation(ok=True, loading=True))
+    loading = asyncio.create_task(house.warm())
+    await eventually(lambda: house.fleet.leases.in_flight("a"))
+    house.fleet.health.signal("a", what, "by a test", house.clock())
+    await asyncio.sleep(0)  # whoever waits for a change has seen this one
+    assert house.fleet.leases.in_flight("a") == 1
+    house.clock.advance(4.0)
+    house.observe("a", seen(a_status(state=COLD)))
+    assert await loading == Warmed("a", LOADED, seconds=4.0)
+
+
 # ------------------------------------------------------------------------------------------------------ the choice
 
 

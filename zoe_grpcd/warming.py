@@ -97,7 +97,7 @@ class Warming:
             self._fleet.health.is_asleep(view.key[0]),
         )
         self._check(wish, backend)
-        loads = self._fleet.health.phase(backend.name) is Phase.LOADING
+        loads = self._fleet.health.is_starting(backend.name)
         already = view.state is LoadState.LOADED and not loads and not asleep
         warmer = self._warmers.get(backend.name)
         if warmer is None and not loads and not already:
@@ -235,7 +235,7 @@ class Warming:
         warmer = self._warmers.get(backend.name)
         try:
             with patience(limit):
-                if warmer is not None and self._fleet.health.phase(backend.name) is not Phase.LOADING:
+                if warmer is not None and not self._fleet.health.is_starting(backend.name):
                     await warmer(_call_of(lease), keep_alive)
                     self._nudge(backend.name)
                 await self._settled(backend.name)
@@ -247,10 +247,10 @@ class Warming:
 
     async def _settled(self, name: str) -> None:
         """Returns when a server is seen to be up that loads as a whole, or was woken; that it goes down ends the wait."""
-        changed = asyncio.Event()
+        changed, health = asyncio.Event(), self._fleet.health
         unsubscribe = self._fleet.picture.subscribe(lambda _name: changed.set())
         try:
-            while self._fleet.health.phase(name) in (Phase.LOADING, Phase.DOWN):
+            while health.is_starting(name) or health.phase(name) is Phase.DOWN:
                 changed.clear()
                 await changed.wait()
         finally:

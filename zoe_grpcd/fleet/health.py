@@ -43,7 +43,7 @@ class Health:
     def observe(self, name: str, observation: Observation, now: float) -> None:
         """Takes in what a probe saw."""
         host = self._hosts[name]
-        before = (host.phase, host.observation and host.observation.models)
+        before = _shown(host)
         revision, host.probed_at = self._picture.revision, now
         if not observation.ok:
             known, slept = host.observation or observation, host.is_asleep
@@ -82,7 +82,7 @@ class Health:
         host.let_fade(now)
         host.view = None
         self._picture.current = None
-        if revision == self._picture.revision and (due or before != (host.phase, observation.models)):
+        if revision == self._picture.revision and (due or before != _shown(host)):
             self._picture.changed(host)
 
     @staticmethod
@@ -233,6 +233,11 @@ class Health:
         """One of its models is being loaded, as far as we know."""
         return any(served.loading_since is not None for served in self._hosts[name].served.values())
 
+    def is_starting(self, name: str) -> bool:
+        """It loads as a whole and answers nothing before, also if it is drained or doubted meanwhile."""
+        host = self._hosts[name]
+        return host.phase is Phase.LOADING or host.loads_since is not None
+
     def is_doubted(self, name: str) -> bool:
         """Its last probe had no answer, and it is not known to be down."""
         return self._hosts[name].is_doubted
@@ -250,6 +255,11 @@ class Health:
         """Seconds until something that is held against it ends or changes by itself; inf: not with time."""
         trouble = self._hosts[name].trouble
         return inf if trouble is None else max(0.0, trouble.changes_at(now) - now)
+
+
+def _shown(host: Host) -> tuple[object, ...]:
+    """What a probe has shown that others are told of."""
+    return host.phase, host.observation and host.observation.models, host.loads_since is None
 
 
 def _in_brief(error: UpstreamError) -> str:
