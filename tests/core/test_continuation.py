@@ -168,9 +168,13 @@ def test_who_takes_no_tokens_offers_no_exact_seam() -> None:
 
 
 def test_the_size_of_what_is_left() -> None:
-    assert size_with(Size(100, 4, 10), Draft("é", tokens=3, thought=4)) == Size(102, 4, 3)
-    assert size_with(Size(100, 4, None), TEXT) == Size(107, 4, None)
+    assert size_with(Size(100, 4, 10), Draft("é", tokens=3, thought=4)) == Size(100, 4 + 3, 3)
+    assert size_with(Size(100, 4, None), TEXT) == Size(100, 4 + TEXT.tokens, None)
     assert size_with(Size(100, 4, 2), TEXT).max_output_tokens == 1
+
+
+def test_an_answer_whose_pieces_alone_were_counted_has_as_many_tokens_as_its_length_demands() -> None:
+    assert size_with(Size(100, 4, None), Draft("word " * 60, tokens=2)) == Size(100, 4 + 50, None)
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,14 @@ def test_the_length_of_a_token_is_that_of_the_text_alone() -> None:
     assert learned.bytes_per_token.value == pytest.approx(4.0, rel=0.01)
 
 
+def test_short_prompts_which_are_mostly_their_template_say_little_of_the_length_of_a_token() -> None:
+    learned = Learned()
+    for _ in range(10):
+        learned.learn(replace(PLAIN, usage=Usage(prompt_tokens=4 + 20), prompt_bytes=30, fixed_tokens=4), 0.0)
+    learned.learn(replace(PLAIN, usage=Usage(prompt_tokens=4 + 1500), prompt_bytes=6000, fixed_tokens=4), 0.0)
+    assert learned.bytes_per_token.value == pytest.approx(4.0, rel=0.1)
+
+
 def test_the_tokens_of_a_picture_are_what_is_left_of_the_prompt() -> None:
     counted = Usage(prompt_tokens=4 + 100 + 2 * 256)
     learned = after_many(usage=counted, prompt_bytes=360, fixed_tokens=4, images=2)

@@ -3,9 +3,10 @@
 The one rule: what the caller has is never changed. It is gone on from, or the caller is told to drop it.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from zoe_grpcd.core.answer import Seam, Usage
 from zoe_grpcd.core.ask import Ask
@@ -14,6 +15,8 @@ from zoe_grpcd.core.estimate import Size
 from zoe_grpcd.core.generation import Call, Continuation, Generation, Json
 from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.views import DeploymentView, Snapshot
+
+MOST_BYTES_PER_TOKEN: Final = 6.0  # of what models write, in the mean of an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +143,14 @@ def _can_be_ended(messages: Sequence[Json]) -> bool:
 
 
 def size_with(size: Size, draft: Draft) -> Size:
-    """The size of a request that has the answer so far in its prompt."""
+    """The size of a request that has the answer so far in its prompt: by its tokens, which were counted as they came.
+
+    Where several came in each piece, and only the pieces could be counted, its length says how many there are at least.
+    """
     limit = size.max_output_tokens
+    at_least = math.ceil(len(draft.text.encode()) / MOST_BYTES_PER_TOKEN)
     return size._replace(
-        prompt_bytes=size.prompt_bytes + len(draft.text.encode()),
+        fixed_tokens=size.fixed_tokens + max(draft.tokens, at_least),
         max_output_tokens=None if limit is None else max(1, limit - draft.tokens - draft.thought),
     )
 

@@ -27,7 +27,8 @@ SPREAD_SIZE = 100
 GUESSES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.3, 1.8, 2.5)
 # A prompt whose tokens seem to take less than this share of the time that they usually do was not read anew.
 CACHED = 0.25
-# The longer a prompt, the more it says of the rate, and the less of the fixed cost.
+# The longer a prompt, the more it says of the rate and of the length of a token, and the less of the fixed cost and of
+# what its template adds.
 USUAL_PROMPT, LONG_PROMPT = 300, 1500
 # Ollama reports 1 to 3 ms of "load" for a warm model.
 MIN_LOAD_SECONDS = 0.1
@@ -130,7 +131,7 @@ class Learned:
         self.token = DecayedMean(0.0, prior_weight=0.3)
         self.overhead = DecayedMean(0.03)
         self.output_tokens = DecayedMean(200.0, half_life=3600.0)
-        self.bytes_per_token = DecayedMean(3.6, prior_weight=0.5, half_life=86400.0)
+        self.bytes_per_token = DecayedMean(3.6, prior_weight=0.1, half_life=86400.0)
         self.image_tokens = DecayedMean(IMAGE_TOKENS, prior_weight=0.05, half_life=86400.0)
         self.success = DecayedMean(1.0, prior_weight=2.0, half_life=300.0)
         self.ttft = Window()
@@ -203,7 +204,8 @@ class Learned:
             self._learn_images(lesson, tokens, now)
         elif tokens > MIN_PREFILL_TOKENS:
             low, high = BYTES_PER_TOKEN
-            self.bytes_per_token.add(min(high, max(low, lesson.prompt_bytes / tokens)), now)
+            length = min(high, max(low, lesson.prompt_bytes / tokens))
+            self.bytes_per_token.add(length, now, min(tokens, LONG_PROMPT) / USUAL_PROMPT)
         if (seconds := self.seconds_of_reading(lesson)) is not None:
             tokens = min(_tokens_read(lesson), LONG_PROMPT)
             self.prefill.add(seconds / lesson.slowdown, now, tokens / USUAL_PROMPT / lesson.slowdown)
