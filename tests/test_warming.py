@@ -6,9 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from fakes import ANSWER, BROKEN, World, a_resolver, a_status, fault, seen
+from fakes import ANSWER, BROKEN, World, a_backend, a_resolver, a_status, fault, seen
+from google.protobuf.duration_pb2 import Duration
 from waiting import eventually
 
+from zoe.admin.v1.admin_service_pb2 import WarmModelResponse
+from zoe_grpcd.adapters import ollama
+from zoe_grpcd.cli.warming import told
 from zoe_grpcd.core.backend import Deployment, Phase
 from zoe_grpcd.core.breaker import Caution
 from zoe_grpcd.core.chains import Chain, Step
@@ -23,6 +27,7 @@ from zoe_grpcd.core.errors import (
     UpstreamError,
     ZoeError,
 )
+from zoe_grpcd.core.generation import Call, Generation
 from zoe_grpcd.core.observation import LoadState, Observation
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.resolve import Policy
@@ -128,8 +133,8 @@ async def test_a_probe_that_sees_nothing_yet_ends_no_load_and_is_no_fault() -> N
     house.cold("a", loads_in_turn=True).hold = hold = asyncio.Event()
     loading = asyncio.create_task(house.warm())
     await eventually(lambda: house.warmers["a"].asked)
-    for told in (COLD, LOADED):  # Ollama lists as loaded what still loads
-        house.observe("a", seen(a_status(state=told)))
+    for state in (COLD, LOADED):  # Ollama lists as loaded what still loads
+        house.observe("a", seen(a_status(state=state)))
         assert house.state() is LOADING
         assert house.fleet.health.phase("a") is Phase.READY
     hold.set()
@@ -237,6 +242,7 @@ async def test_a_server_that_loads_as_a_whole_is_waited_for() -> None:
 async def test_one_that_loads_as_a_whole_is_waited_for_though_it_is_drained_or_silent(what: Signal) -> None:
     house = House()
     house.cold("a")
+    house.observe("a", seen("m"))
     house.observe("a", Observation(ok=True, loading=True))
     loading = asyncio.create_task(house.warm())
     await eventually(lambda: house.fleet.leases.in_flight("a"))
@@ -244,7 +250,7 @@ async def test_one_that_loads_as_a_whole_is_waited_for_though_it_is_drained_or_s
     await asyncio.sleep(0)  # whoever waits for a change has seen this one
     assert house.fleet.leases.in_flight("a") == 1
     house.clock.advance(4.0)
-    house.observe("a", seen(a_status(state=COLD)))
+    house.observe("a", seen("m"))
     assert await loading == Warmed("a", LOADED, seconds=4.0)
 
 
@@ -318,6 +324,39 @@ async def test_nobody_is_promised_to_keep_a_model_who_cannot() -> None:
     lenient = House(policy=Policy(drop_params=True))
     lenient.cold("a")
     assert (await lenient.warm(keep_alive=60.0)).state is LOADED
+
+
+@pytest.mark.parametrize("stay", [0, "0", "0s", "0.0s", "0h0m"])
+async def test_what_its_deployment_keeps_for_no_time_is_kept_for_as_long_as_is_wished_or_refused(
+    stay: int | str,
+) -> None:
+    deployment = Deployment("m", "a", "m", backend_options={"keep_alive": stay})
+    house = House(deployments=[deployment])
+    house.cold("a", keeps=True)
+    with pytest.raises(InvalidRequest, match=r"keep_alive .*, which unloads it at once"):
+        await house.warm()
+    assert house.warmers["a"].asked == []
+    assert (await house.warm(keep_alive=60.0)).state is LOADED
+
+
+@pytest.mark.parametrize("stay", [-1, "30s", "0.5s", "10m", "1h0m0s"])
+async def test_what_its_deployment_keeps_for_a_while_is_loaded(stay: int | str) -> None:
+    house = House(deployments=[Deployment("m", "a", "m", backend_options={"keep_alive": stay})])
+    house.cold("a", keeps=True)
+    assert (await house.warm()).state is LOADED
+
+
+async def test_what_is_seen_to_be_gone_after_its_load_is_not_told_to_be_there() -> None:
+    async def look(_names: Iterable[str], _limit: float) -> None:
+        house.observe("a", seen(a_status(state=COLD)))
+
+    house = House(look=look)
+    house.cold("a", keeps=True).hold = hold = asyncio.Event()
+    loading = asyncio.create_task(house.warm(keep_alive=0.001))
+    await eventually(lambda: house.warmers["a"].asked)
+    house.clock.advance(2.0)
+    hold.set()
+    assert await loading == Warmed("a", COLD, seconds=2.0)
 
 
 async def test_one_that_sleeps_gets_no_requests_but_is_woken_and_used_when_it_is_seen_to_be_up() -> None:
@@ -412,3 +451,27 @@ async def test_loads_that_fail_count_and_one_that_succeeds_makes_up_for_them() -
     warmer.error = None
     assert (await house.warm()).state is LOADED
     assert house.barred() is None
+
+
+# -------------------------------------------------------------------------------------------------- what is told of it
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"load_state": "LOAD_STATE_LOADED", "load_duration": Duration(seconds=2)}, "loaded in 2.00 s"),
+        ({"load_state": "LOAD_STATE_LOADED", "already_loaded": True}, "in memory already"),
+        ({"load_state": "LOAD_STATE_LOADING"}, "loading"),
+        ({"load_state": "LOAD_STATE_UNLOADED", "load_duration": Duration(seconds=2)}, "out of memory again"),
+        ({"load_state": "LOAD_STATE_UNLOADED", "already_loaded": True}, "out of memory again"),
+    ],
+)
+def test_whoever_wished_it_is_told_where_it_is(fields: dict[str, Any], expected: str) -> None:
+    line = told("m", WarmModelResponse(backend="a", **fields))
+    assert line.split(": ")[:2] == ["m @ a", expected]
+
+
+def test_an_ollama_is_not_told_to_unload_by_a_short_time() -> None:
+    call = Call(a_backend("a", kind="ollama"), "m", Generation(()))
+    stays = [ollama.loading(call, stay).body["keep_alive"] for stay in (0.0, 0.0001, 0.5, -1.0)]
+    assert stays == ["0.000s", "0.001s", "0.500s", -1]

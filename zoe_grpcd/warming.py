@@ -5,6 +5,7 @@ The one rule: a load belongs to the daemon, not to whoever wanted it: several sh
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -39,6 +40,7 @@ from zoe_grpcd.run import Around
 
 log = logging.getLogger(__name__)
 
+_NO_TIME = re.compile(r"[0.a-zµ]*0[0.a-zµ]*")  # as Ollama spells it
 LOOK = 1.0  # seconds for a look at what is in memory, before the choice and after a load
 
 
@@ -57,7 +59,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Warmed:
-    """Where the model is, or is on its way to. `seconds`: how long it was loaded; None: it was not, or is being so."""
+    """Where the model is, or is on its way to. `seconds`: how long its load took; None: there was none, or it goes on.
+
+    With a load behind it and `UNLOADED`, it is out of memory again.
+    """
 
     backend: str
     state: LoadState
@@ -92,11 +97,9 @@ class Warming:
         question = self._question(wish)
         await self._look_at(self._places(question, self._fleet.picture.snapshot(self._clock())))
         view = self._chosen(question, wish)
-        backend, asleep = (
-            self._fleet.backend(view.deployment.backend),
-            self._fleet.health.is_asleep(view.key[0]),
-        )
-        self._check(wish, backend)
+        backend = self._fleet.backend(view.deployment.backend)
+        asleep = self._fleet.health.is_asleep(backend.name)
+        self._check(wish, view.deployment, backend)
         loads = self._fleet.health.is_starting(backend.name)
         already = view.state is LoadState.LOADED and not loads and not asleep
         warmer = self._warmers.get(backend.name)
@@ -110,7 +113,8 @@ class Warming:
         outcome = await asyncio.shield(load.task)
         if isinstance(outcome, ZoeError):
             raise outcome
-        return Warmed(backend.name, LoadState.LOADED, already, None if already else outcome)
+        there = LoadState.UNLOADED if self._is_gone(view.deployment) else LoadState.LOADED
+        return Warmed(backend.name, there, already, None if already else outcome)
 
     async def close(self) -> None:
         """Ends what is going on."""
@@ -162,8 +166,9 @@ class Warming:
             choice = choose(question, later, self.rules.policy)
         if choice is not None:
             return choice.options[choice.best].view
-        if asleep := [view for view in able if self._fleet.health.is_asleep(view.key[0])]:
-            return asleep[0]
+        for view in able:
+            if self._fleet.health.is_asleep(view.key[0]):
+                return view
         raise refusal_of(question, snapshot, self.rules.reliability.retry_delay)
 
     def _is_away(self, backend: Backend) -> bool:
@@ -176,13 +181,16 @@ class Warming:
         metadata = {"model": wish.model, "backend": wish.backend}
         return ModelNotFound(f"{wish.backend} does not serve {wish.model!r}", metadata=metadata)
 
-    def _check(self, wish: Wish, backend: Backend) -> None:
-        """Nobody is promised to keep a model who can't."""
-        warmer = self._warmers.get(backend.name)
-        if wish.keep_alive is None or self.rules.policy.drop_params or (warmer is not None and warmer.keeps):
-            return
+    def _check(self, wish: Wish, deployment: Deployment, backend: Backend) -> None:
+        """Nobody is promised to keep a model who can't, nor told to load what is to be kept for no time."""
+        warmer, stay = self._warmers.get(backend.name), deployment.backend_options.get("keep_alive", "")
         text = f"{backend.name} (kind {backend.kind}) cannot be told how long to keep a model; leave it out"
-        raise InvalidRequest(f"keep_alive: {text}", violations=(Violation("keep_alive", text),))
+        wrong = wish.keep_alive is not None and not self.rules.policy.drop_params
+        if warmer is not None and warmer.keeps:
+            text = f"{backend.name}: its deployment has keep_alive {stay}, which unloads it at once; say how long"
+            wrong = wish.keep_alive is None and _NO_TIME.fullmatch(str(stay)) is not None
+        if wrong:
+            raise InvalidRequest(f"keep_alive: {text}", violations=(Violation("keep_alive", text),))
 
     # -------------------------------------------------------------------------------------------------- loading
 
@@ -226,12 +234,19 @@ class Warming:
             patience.close()
         if self._look is not None:
             await self._look({lease.backend.name}, LOOK)
+            if self._is_gone(lease.deployment):  # as it seems to a look that began before the end
+                await self._look({lease.backend.name}, LOOK)
         return seconds
+
+    def _is_gone(self, deployment: Deployment) -> bool:
+        """It is not in memory, as was seen after its load: it was not to be kept for long, or others needed the room."""
+        view = self._fleet.picture.view(deployment, self._clock())
+        return view is not None and view.state is LoadState.UNLOADED
 
     async def _request(self, lease: Lease, keep_alive: float | None, patience: Patience) -> None:
         """What makes its server load it, to the end of the load."""
-        backend, limit = lease.backend, self.rules.reliability.first_token.ceiling
-        limit = backend.first_token_timeout or limit
+        backend = lease.backend
+        limit = backend.first_token_timeout or self.rules.reliability.first_token.ceiling
         warmer = self._warmers.get(backend.name)
         try:
             with patience(limit):

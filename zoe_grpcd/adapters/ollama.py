@@ -37,11 +37,15 @@ _SHOWS_AT_ONCE = 4  # /api/show reads the model's whole header from disk
 
 
 def loading(call: Call, keep_alive: float | None) -> LoadRequest:
-    """A chat without messages, with the options of a real one: another `num_ctx`, say, would be another load."""
+    """A chat without messages, with the options of a real one: another `num_ctx`, say, would be another load.
+
+    With a `keep_alive` of 0 it unloads the model, and does so without a load.
+    """
     _, own = Ollama().spell(call)
     stay: Json = {}
     if keep_alive is not None:
-        stay["keep_alive"] = -1 if keep_alive < 0 else f"{keep_alive:.3f}s"
+        rounded = max(keep_alive, 0.001) if keep_alive else 0.0
+        stay["keep_alive"] = -1 if keep_alive < 0 else f"{rounded:.3f}s"
     return LoadRequest(
         "/api/chat", {"model": call.backend_model, "messages": [], "stream": False, **own, **stay}
     )

@@ -40,8 +40,10 @@ def stay(seconds: float | None) -> Duration | None:
 def told(model: str, warmed: pb.WarmModelResponse) -> str:
     """What came of it, in a line."""
     place = f"{model} @ {warmed.backend}"
-    if warmed.already_loaded:
-        return f"{place}: in memory already"
+    if warmed.load_state == backend_pb2.LOAD_STATE_UNLOADED:
+        return f"{place}: out of memory again: it is kept for too short a time, or others needed the room"
     if warmed.load_state != backend_pb2.LOAD_STATE_LOADED:
         return f"{place}: loading"
+    if warmed.already_loaded:
+        return f"{place}: in memory already"
     return f"{place}: loaded in {tables.seconds(warmed.load_duration):.2f} s"

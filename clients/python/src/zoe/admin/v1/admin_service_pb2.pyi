@@ -329,7 +329,7 @@ class WarmModelRequest(_message.Message):
     def keep_alive(self) -> _duration_pb2.Duration:
         """How long it shall stay loaded without requests, up to 10 years; less than 0: for as long as its server lives. Also
         taken for a model that is loaded already. Absent: the deployment's value. BAD_REQUEST if it is 0, or for a backend
-        that cannot be told (all but Ollama), unless `drop_params` is on.
+        that cannot be told (all but Ollama), unless `drop_params` is on; and if it is absent and the deployment's value is 0.
         """
 
     def __init__(
@@ -361,7 +361,7 @@ class WarmModelResponse(_message.Message):
     backend: _builtins.str
     """Name of the backend."""
     load_state: _backend_pb2.LoadState.ValueType
-    """State of the model there."""
+    """State of the model there. UNLOADED if it is out of memory again right after its load."""
     already_loaded: _builtins.bool
     """True if there was nothing to do."""
     @_builtins.property

@@ -308,7 +308,7 @@ export type WarmModelRequest = Message<"zoe.admin.v1.WarmModelRequest"> & {
   /**
    * How long it shall stay loaded without requests, up to 10 years; less than 0: for as long as its server lives. Also
    * taken for a model that is loaded already. Absent: the deployment's value. BAD_REQUEST if it is 0, or for a backend
-   * that cannot be told (all but Ollama), unless `drop_params` is on.
+   * that cannot be told (all but Ollama), unless `drop_params` is on; and if it is absent and the deployment's value is 0.
    *
    * @generated from field: google.protobuf.Duration keep_alive = 3;
    */
@@ -343,7 +343,7 @@ export type WarmModelResponse = Message<"zoe.admin.v1.WarmModelResponse"> & {
   backend: string;
 
   /**
-   * State of the model there.
+   * State of the model there. UNLOADED if it is out of memory again right after its load.
    *
    * @generated from field: zoe.admin.v1.LoadState load_state = 2;
    */
