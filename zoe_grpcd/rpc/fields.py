@@ -10,9 +10,11 @@ from jsonschema.validators import Draft202012Validator, validator_for
 
 from zoe_grpcd.core.errors import InvalidRequest, Violation
 from zoe_grpcd.core.generation import Json
+from zoe_grpcd.rpc import endless
 
 # A check takes 2 us a character, and holds up everybody.
 LARGEST_CHECKED = 16 * 1024
+TOO_DEEP = "must not be nested so deeply"
 
 
 class Violations:
@@ -49,7 +51,10 @@ class Violations:
         """The JSON object in a string; None, and a note, if it is none."""
         try:
             value = json.loads(text, parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
+        except RecursionError:
+            self.add(field, TOO_DEEP)
+            return None
+        except ValueError as error:
             where = (
                 f" ({error.msg} at character {error.pos})" if isinstance(error, json.JSONDecodeError) else ""
             )
@@ -63,8 +68,10 @@ class Violations:
     def schema(self, field: str, text: str) -> Json | None:
         """The JSON Schema in a string; None, and a note, if it is none. Backends judge those that are very large."""
         schema = self.parsed(field, text)
-        if schema is not None and len(text) <= LARGEST_CHECKED and (problem := _problem(text)):
-            self.add(field, problem)
+        if schema is not None:
+            problem = _problem(text) if len(text) <= LARGEST_CHECKED else endless.of_schema(schema)
+            if problem:
+                self.add(field, problem)
         return schema
 
 
@@ -81,9 +88,11 @@ def _problem(text: str) -> str:
     except SchemaError as error:
         path = "".join(f"[{part!r}]" for part in error.absolute_path)
         return f"must be a valid JSON Schema: {path} {error.message}".replace(":  ", ": ")[:200]
-    except (RecursionError, ValueError, TypeError, AttributeError):
+    except RecursionError:
+        return TOO_DEEP
+    except (ValueError, TypeError, AttributeError):
         return "must be a valid JSON Schema"
-    return ""
+    return endless.of_schema(schema)
 
 
 def plain(path: str, value: Any, notes: Violations) -> Any:

@@ -15,6 +15,7 @@ from zoe_grpcd.core.generation import Generation, Json
 from zoe_grpcd.core.licence import Locality
 from zoe_grpcd.core.options import forbidden
 from zoe_grpcd.core.strategies import STRATEGIES
+from zoe_grpcd.rpc import endless
 from zoe_grpcd.rpc.fields import Violations, plain
 from zoe_grpcd.rpc.parse_messages import Conversation
 from zoe_grpcd.rpc.parse_tools import tool_choice_of, tools_of
@@ -234,6 +235,8 @@ def _response_format(
     if kind == "grammar":
         if not wanted.grammar:
             notes.add("spec.response_format.grammar", "must not be empty")
+        elif problem := endless.of_grammar(wanted.grammar):
+            notes.add("spec.response_format.grammar", problem)
         options["grammar"] = wanted.grammar
         return None
     asked = wanted.json_schema
