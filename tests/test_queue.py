@@ -282,6 +282,13 @@ async def test_a_deadline_that_nobody_can_meet_is_refused_at_once_with_the_earli
     assert world.left_behind == 0
 
 
+async def test_a_wish_that_has_passed_meanwhile_is_told_as_nothing_and_not_as_less() -> None:
+    world, _ = await practised()
+    error = await refused(world, limits=Limits(total=-0.001))
+    assert error.message.startswith("the answer is wanted within 0.00 s, and m @ a would need about")
+    assert error.metadata["limit_seconds"] == "0.000"
+
+
 async def test_a_deadline_that_may_just_be_met_is_tried() -> None:
     world, backend = await practised()
     await world.run(an_ask(limits=limits(10.0)))

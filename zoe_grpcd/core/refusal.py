@@ -87,11 +87,12 @@ def _late(limits: Limits, best: Estimate, who: str) -> Exhausted:
             expected = best.time_to_first_token
     wait = f", {best.queue:.1f} s of it to wait" if best.queue >= 0.05 else ""
     load = f", {best.load:.1f} s of it to load" if best.load > 0 else ""
+    limit = max(0.0, limit or 0.0)  # what was left when it was looked at may have passed
     return Exhausted(
-        f"{wish} {limit or 0.0:.2f} s, and {who} would need about {expected:.2f} s{wait}{load}",
+        f"{wish} {limit:.2f} s, and {who} would need about {expected:.2f} s{wait}{load}",
         cause="DEADLINE_UNREACHABLE",
         retry_after=expected,
-        metadata={"limit_seconds": f"{limit or 0.0:.3f}", "earliest_seconds": f"{expected:.3f}"},
+        metadata={"limit_seconds": f"{limit:.3f}", "earliest_seconds": f"{expected:.3f}"},
     )
 
 
@@ -123,9 +124,9 @@ def _unhealthy(candidates: tuple[Candidate, ...], snapshot: Snapshot, retry_afte
 
 
 def _seconds_held(candidate: Candidate, snapshot: Snapshot) -> float | None:
-    """How long it still gets nothing because of its failures; None: not known, or that is not why."""
+    """How long it still gets nothing because of its failures, at least; None: not known, or that is not why."""
     name, model = candidate.deployment.backend, candidate.deployment.model
-    if not set(candidate.reasons) <= HELD:
+    if HELD.isdisjoint(candidate.reasons):
         return None
     view = next(view for view in snapshot.by_model[model] if view.deployment.backend == name)
     return held_for(view, snapshot.backends[name], snapshot.at)
