@@ -46,6 +46,7 @@ REFUSALS = [
     ("llamacpp", 400, '{"error":{"message":"Failed to load image or audio file"}}', Fault.REJECTED),
     ("llamacpp", 500, '{"error":{"message":"image input is not supported - hint"}}', Fault.REJECTED),
     ("llamacpp", 500, '{"error":{"message":"[json.exception.parse_error.101] parse error"}}', Fault.REJECTED),
+    ("llamacpp", 500, '{"error":{"code":500,"message":"Unknown reasoning format: x"}}', Fault.REJECTED),
     ("llamacpp", 401, '{"error":{"message":"Invalid API Key"}}', Fault.UNAUTHORIZED),
     ("llamacpp", 500, '{"error":{"message":"Failed to read connection"}}', Fault.SERVER),
     (
@@ -63,6 +64,7 @@ REFUSALS = [
     ),
     ("ollama", 500, '{"error":"llama runner process has terminated: exit status 2"}', Fault.LOAD_FAILED),
     ("ollama", 500, '{"error":"option \\"temperature\\" must be of type float32"}', Fault.REJECTED),
+    ("ollama", 500, '{"error":"option \\"stop\\" must be of an array of strings"}', Fault.REJECTED),
     ("ollama", 400, '{"error":"registry.ollama.ai/library/m does not support tools"}', Fault.REJECTED),
     ("ollama", 500, '{"error":"failed to process inputs: image: unknown format"}', Fault.REJECTED),
     ("ollama", 500, '{"error":"an error was encountered while running the model"}', Fault.SERVER),
@@ -209,6 +211,20 @@ def test_an_answer_that_breaks_keeps_what_came_before(kind: str, data: bytes, te
     assert broken.error.fault is Fault.CUT
     assert text in broken.error.message
     assert [e.text for e in events if isinstance(e, Delta)] == (["Hi"] if data else [])
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "invalid JSON schema in format",
+        "Failed to create new sequence: unable to create sampling context\\n",  # of a schema that is nested too deeply
+    ],
+)
+def test_a_schema_that_ollama_cannot_read_is_the_callers_mistake(told: str) -> None:
+    refused = reading("ollama")
+    refused.feed(b'{"error":"%s"}\n' % told.encode())
+
+    assert (refused.error and refused.error.fault) == Fault.REJECTED
 
 
 def test_a_picture_that_ollama_cannot_read_is_the_callers_mistake() -> None:

@@ -23,7 +23,11 @@ class LlamaCpp(OpenAI):
         sign(r"failed to load image|image input is not supported", Fault.REJECTED),
         sign(r"model is not loaded|failed to load|model .{0,200}exited", Fault.LOAD_FAILED),
         # the request could not be read: 500 from this server, but it would be the same anywhere
-        sign(r"json\.exception|parse error|missing 'role'|Missing .{0,40}role", Fault.REJECTED, 500),
+        sign(
+            r"json\.exception|parse error|missing 'role'|Missing .{0,40}role|unknown reasoning format",
+            Fault.REJECTED,
+            500,
+        ),
         *OpenAI.signs,
     )
     own_names = MappingProxyType(OpenAI.own_names | {"repetition_penalty": "repeat_penalty"})

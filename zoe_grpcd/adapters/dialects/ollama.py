@@ -28,8 +28,11 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "repetition_penalty": "repeat_penalty",
 }
 _TOP_LEVEL: Final = frozenset({"keep_alive", "think", "truncate", "shift"})
-# A picture that it cannot read is told in an answer that has begun, with status 200; it would be the same anywhere.
-_UNREADABLE: Final = sign(r"failed to process inputs", Fault.REJECTED)
+# A picture or schema that it cannot read is told in an answer that has begun, with status 200; it would be the same
+# anywhere.
+_UNREADABLE: Final = sign(
+    r"failed to process inputs|invalid JSON schema|unable to create sampling context", Fault.REJECTED
+)
 _PLAIN: Final = frozenset({"role", "content", "thinking"})
 
 
@@ -59,7 +62,7 @@ class Ollama:
             Fault.LOAD_FAILED,
         ),
         sign(r"llama runner process has terminated|timed out waiting for llama runner", Fault.LOAD_FAILED),
-        sign(r"must be of type|cannot unmarshal", Fault.REJECTED, 500),
+        sign(r"must be of (?:type|an array)|cannot unmarshal", Fault.REJECTED, 500),
     )
 
     def base(self, url: str, model: str) -> str:
