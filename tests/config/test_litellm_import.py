@@ -164,6 +164,28 @@ def test_a_key_of_the_file_is_used_when_the_file_is(file: Path) -> None:
     assert backend.api_key.get_secret_value() == "sk-proj-one"
 
 
+@pytest.mark.parametrize(
+    "other", [{"api_key": "os.environ/OPENAI_API_KEY"}, {}], ids=["referred", "by default"]
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_key_of_the_file_is_told_from_the_one_in_the_environment(
+    file: Path, other: dict[str, str], first: bool
+) -> None:
+    """Neither server gets the other's."""
+    at_home = {"model": "openai/mine", "api_base": "http://127.0.0.1:1234/v1", "api_key": "sk-home"}
+    given = [at_home, {"model": "openai/gpt-4o", **other}]
+    entries = [{"model_name": f"m{n}", "litellm_params": params} for n, params in enumerate(given)]
+    file.write_text(yaml.safe_dump({"model_list": entries if first else entries[::-1]}))
+    loaded = read(file, RUNTIME | {"OPENAI_API_KEY": "sk-cloud"}).config
+    keys = {backend.kind: backend.api_key for backend in loaded.backends}
+    assert {kind: key and key.get_secret_value() for kind, key in keys.items()} == {
+        "auto": "sk-home",
+        "openai": "sk-cloud",
+    }
+    written = {backend["kind"]: backend["api_key"] for backend in ours(file)["backends"]}
+    assert written["openai"] == "${OPENAI_API_KEY}" != written["auto"]
+
+
 def test_an_unset_variable_is_a_mistake_at_its_entry(file: Path) -> None:
     file.write_text(
         "model_list:\n- model_name: m\n  litellm_params: {model: gpt-4o, api_key: os.environ/NOT_SET}\n"

@@ -4,6 +4,7 @@ Rule: what is written in the file stays in `values`, for a daemon that reads the
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,13 +29,39 @@ _NO_SECRETS = {
     "no-key-required",
 }
 _NO_SECRETS |= {"sk-no-key-required", "anything", "ollama", "local", "test", "unused", "xxx"}
+_OF_PLAIN_NAMES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")  # of a model without a provider's prefix
+
+
+def in_use(data: Any) -> Iterator[str]:
+    """The variables that a file refers to, and those that entries without a key take theirs from: they hold something
+    else than a secret that stands in the file.
+    """
+    if isinstance(data, str) and data.startswith(_ENVIRON):
+        yield data.removeprefix(_ENVIRON)
+    elif isinstance(data, list):
+        for item in data:
+            yield from in_use(item)
+    elif isinstance(data, dict):
+        if isinstance(model := data.get("model"), str) and data.get("api_key") is None:
+            provider, slash, _ = model.partition("/")
+            yield from (_variable(f"{provider}_api_key"),) if slash else _OF_PLAIN_NAMES
+        for item in data.values():
+            yield from in_use(item)
+
+
+def _variable(name: str) -> str:
+    return re.sub(r"\W+", "_", name).upper().strip("_")
 
 
 @dataclass(slots=True)
 class References:
-    """`values`: what the environment has to hold besides what it holds already, by name. `written`: what of it is secret."""
+    """`values`: what the environment has to hold besides what it holds already, by name. `written`: what of it is secret.
+
+    `taken`: variables that hold something else.
+    """
 
     findings: Findings
+    taken: frozenset[str] = frozenset()
     values: dict[str, str] = field(default_factory=dict)
     written: list[Note] = field(default_factory=list)
 
@@ -71,7 +98,7 @@ class References:
             return self.plain(value)
         known = next((known for known, kept in self.values.items() if kept == value), None)
         if known is None:
-            known = self._unused(re.sub(r"\W+", "_", name).upper().strip("_"))
+            known = self._unused(_variable(name))
             self.values[known] = value
             said = f"is a secret, written in the file: put it into the environment as {known}"
             self.written.append(Note(path, said))
@@ -79,7 +106,8 @@ class References:
 
     def _unused(self, name: str) -> str:
         name = name if _VARIABLE.fullmatch(name) else f"SECRET_{name}"
-        return next(n for n in (name, *(f"{name}_{i}" for i in range(2, 1000))) if n not in self.values)
+        taken = self.values.keys() | self.taken
+        return next(n for n in (name, *(f"{name}_{i}" for i in range(2, 10_000))) if n not in taken)
 
 
 def seconds(value: Any) -> Any:

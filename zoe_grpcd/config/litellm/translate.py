@@ -8,7 +8,7 @@ from typing import Any
 
 from zoe_grpcd.config.litellm.entries import Entry, Reader
 from zoe_grpcd.config.litellm.models import catalogue
-from zoe_grpcd.config.litellm.references import References, seconds
+from zoe_grpcd.config.litellm.references import References, in_use, seconds
 from zoe_grpcd.config.litellm.routes import Settings, reliability_of, routing_of
 from zoe_grpcd.config.litellm.source import Findings, Note, Part
 from zoe_grpcd.config.problem import Path
@@ -33,7 +33,7 @@ class Translation:
 def translate(data: dict[str, Any]) -> Translation:
     """The configuration that does the same; `data` is the file's content, references and all."""
     findings = Findings()
-    references = References(findings)
+    references = References(findings, frozenset(in_use(data)))
     whole = Part((), dict(data))
     made = Translation(
         notes=findings.notes, mistakes=findings.mistakes, values=references.values, written=references.written
