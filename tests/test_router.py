@@ -286,6 +286,17 @@ async def test_a_backend_that_wants_a_long_pause_is_not_waited_for() -> None:
     assert error.retry_after == 3600.0
 
 
+async def test_one_that_is_down_as_well_can_be_used_when_both_have_passed() -> None:
+    world = World()
+    world.add("only", [fault(Fault.RATE_LIMITED, retry_after=60.0)])
+    await refusal(world)
+    world.observe("only", BROKEN)
+    error = await refusal(world)
+    assert error.reason == "NO_HEALTHY_BACKEND"
+    assert "only (UNHEALTHY, RATE_LIMITED for 60 s)" in error.message
+    assert error.retry_after == pytest.approx(60.0, abs=0.1)
+
+
 async def test_a_pause_that_outlasts_the_deadline_is_not_waited_for() -> None:
     world = World()
     asked = world.add("only", [fault(Fault.RATE_LIMITED, retry_after=5.0)], ANSWER)
