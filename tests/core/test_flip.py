@@ -78,6 +78,18 @@ def test_a_weight_is_named_only_where_no_figure_is_enough() -> None:
     assert found == ["jetson would win if the weight of desktop fell below 0.33"]
 
 
+def test_a_weight_that_is_named_would_be_enough_in_the_configuration() -> None:
+    """There only the ratio counts, and what an intent favours comes on top of it: latency alone is not enough here."""
+
+    def able(name: str, seconds: float, quality: float) -> Pair:
+        return pair(name, model=name, seconds_per_token=seconds / 100, quality={"explain": quality})
+
+    fleet = (able("coder", 16.2, 0.9), able("large", 4.24, 0.53), able("small", 3.54, 0.05))
+    assert told(*fleet, ask=an_ask("Explain machine learning")) == [
+        "large @ large would win if its quality rose above 0.68"
+    ]
+
+
 def test_where_nothing_single_is_enough_nothing_is_said() -> None:
     hopeless = Policy(latency_weight=0.0, cost_weight=0.0)
     assert told(pair("desktop"), pair("jetson", success=0.0), policy=hopeless) == []
@@ -101,7 +113,11 @@ def test_the_change_that_is_named_really_makes_the_other_choice(snapshot: Snapsh
     situation = Situation(question, snapshot, policy)
     for flip in flips(situation, choice):
         assert flip.winner != winner_of(situation)
-        assert winner_of(applied(situation, choice, flip)) == flip.winner
+        changed = applied(situation, choice, flip)
+        assert winner_of(changed) == flip.winner
+        weights = changed.policy.latency_weight, changed.policy.success_weight, changed.policy.cost_weight
+        assert sum(weights) == pytest.approx(1.0), "what the configuration makes of any weights"
+        assert flip.quantity != "weight of cost" or ask.cost_weight is None or flip.value <= 1.0
         assert in_words(flip, choice)
 
 

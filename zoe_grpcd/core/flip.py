@@ -14,6 +14,7 @@ from typing import NamedTuple
 from zoe_grpcd.core.eligible import Option
 from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.quantities import (
+    COST,
     OF_DEPLOYMENT,
     OF_POLICY,
     WEIGHT,
@@ -123,8 +124,9 @@ def _weights(situation: Situation, option: Option, *, better: bool) -> Iterator[
     yield _knob_of(WEIGHT, option, option.view.deployment.weight, rises=better)
     for name, (read, write) in OF_POLICY.items():
         if better and (now := read(situation)) > 0:
+            own = name == COST and situation.question.ask.cost_weight is not None  # a caller's is a share
             for rises in (False, True):
-                yield Knob(None, name, now, rises, inf, write)
+                yield Knob(None, name, now, rises, 1.0 if own else inf, write)
 
 
 def _knob_of(quantity: Quantity, option: Option, now: float, *, rises: bool) -> Knob:

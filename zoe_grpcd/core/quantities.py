@@ -14,6 +14,9 @@ from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.strategies import quality_of
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
+COST = "weight of cost"
+_WEIGHTS = ("latency_weight", "success_weight", "cost_weight")
+
 
 class Situation(NamedTuple):
     """All that a choice depends on."""
@@ -172,20 +175,28 @@ def cost_weight(situation: Situation) -> float:
     return situation.policy.cost_weight if own is None else own
 
 
+def _write_policy(name: str) -> Callable[[Situation, float], Situation]:
+    """As the configuration has them: beside the others as they are, and only the ratio counts."""
+
+    def write(situation: Situation, value: float) -> Situation:
+        weights = {each: getattr(situation.policy, each) for each in _WEIGHTS} | {name: value}
+        scale = 1.0 / (sum(weights.values()) or 1.0)
+        scaled = {each: weight * scale for each, weight in weights.items()}
+        return situation._replace(policy=replace(situation.policy, **scaled))
+
+    return write
+
+
 def _write_cost_weight(situation: Situation, value: float) -> Situation:
     ask = situation.question.ask
     if ask.cost_weight is None:
-        return situation._replace(policy=replace(situation.policy, cost_weight=value))
+        return _write_policy("cost_weight")(situation, value)
     return situation._replace(question=replace(situation.question, ask=replace(ask, cost_weight=value)))
-
-
-def _write_policy(name: str) -> Callable[[Situation, float], Situation]:
-    return lambda situation, value: situation._replace(policy=replace(situation.policy, **{name: value}))  # type: ignore[arg-type]
 
 
 OF_POLICY: dict[str, tuple[Callable[[Situation], float], Callable[[Situation, float], Situation]]] = {
     "weight of latency": (lambda s: s.policy.latency_weight, _write_policy("latency_weight")),
     "weight of success rate": (lambda s: s.policy.success_weight, _write_policy("success_weight")),
-    "weight of cost": (cost_weight, _write_cost_weight),
+    COST: (cost_weight, _write_cost_weight),
 }
 """Name -> how it reads, and how it is put at another value."""
