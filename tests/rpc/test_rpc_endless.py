@@ -93,6 +93,15 @@ def test_a_grammar_that_never_ends_is_refused(grammar: str, problem: str) -> Non
     assert violations(spec_of({"response_format": {"grammar": grammar}})) == [(GRAMMAR, problem)]
 
 
+def test_a_backends_own_options_are_held_to_the_same() -> None:
+    own = {"grammar": 'root ::= "a"{5,2}', "json_schema": {"minLength": 5, "maxLength": 2}}
+
+    assert violations(spec_of({"backend_options": own})) == [
+        ("spec.backend_options.grammar", "must not repeat at least 5 and at most 2 times"),
+        ("spec.backend_options.json_schema", UPSIDE_DOWN + "minLength 5 is above maxLength 2"),
+    ]
+
+
 @pytest.mark.parametrize(
     "grammar",
     [

@@ -301,6 +301,34 @@ def test_an_option_that_json_cannot_carry_is_named_however_deep(value: float) ->
     assert violations(spec) == [("spec.backend_options.a.b[1]", "must be a finite number")]
 
 
+@pytest.mark.parametrize(
+    ("fields", "own", "says_it"),
+    [
+        ({"max_output_tokens": 5}, {"n_predict": 10}, "spec.max_output_tokens"),
+        ({"max_output_tokens": 5}, {"max_tokens": 5}, "spec.max_output_tokens"),
+        ({"stop": ["a"]}, {"stop": ["b"]}, "spec.stop"),
+        ({"sampling": {"top_k": 1}}, {"top_k": 2}, "spec.sampling.top_k"),
+        ({"sampling": {"repetition_penalty": 1}}, {"repeat_penalty": 2}, "spec.sampling.repetition_penalty"),
+        ({"reasoning": {"effort": "EFFORT_LOW"}}, {"reasoning_effort": "high"}, "spec.reasoning.effort"),
+        ({"response_format": {"grammar": "a"}}, {"grammar": "b"}, "spec.response_format.grammar"),
+    ],
+)
+def test_what_is_said_twice_is_refused_as_each_server_would_heed_another_one(
+    fields: dict[str, Any], own: dict[str, Any], says_it: str
+) -> None:
+    assert violations(spec_of(fields | {"backend_options": own})) == [
+        (f"spec.backend_options.{key}", f"must be left out: {says_it} says it") for key in own
+    ]
+    assert violations(spec_of({"backend_options": own})) == []
+
+
+@pytest.mark.parametrize("window", [0, -1, 0.5, "many", True])
+def test_a_window_that_is_none_is_refused(window: object) -> None:
+    assert violations(spec_of({"backend_options": {"num_ctx": window}})) == [
+        ("spec.backend_options.num_ctx", "must be a whole number of tokens, at least 1")
+    ]
+
+
 @pytest.mark.parametrize("request_id", ["x" * 129, "a b", "tab\t", "ü"])
 def test_a_request_id_is_short_and_visible(request_id: str) -> None:
     assert violations(asked(), request_id) == [("request_id", "must be at most 128 visible ASCII characters")]

@@ -97,3 +97,8 @@ def normalise(bundle: Mapping[str, Any]) -> tuple[Json, Json]:
 def forbidden(backend_options: Mapping[str, Any]) -> list[str]:
     """The keys that may not be set this way, sorted: they would change what is called, or how."""
     return sorted(k for k in backend_options if k in HIJACKING or k.startswith(("extra_", "_", "litellm_")))
+
+
+def repeated(backend_options: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, str]:
+    """The keys that say once more what `options` says, each with its name there."""
+    return {key: name for key in backend_options if (name := ALIASES.get(key, key)) in options}

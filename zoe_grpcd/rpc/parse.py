@@ -13,7 +13,7 @@ from zoe_grpcd.core.ask import NO_LIMITS, Ask, Limits, Target
 from zoe_grpcd.core.errors import Violation
 from zoe_grpcd.core.generation import Generation, Json
 from zoe_grpcd.core.licence import Locality
-from zoe_grpcd.core.options import forbidden
+from zoe_grpcd.core.options import forbidden, repeated
 from zoe_grpcd.core.strategies import STRATEGIES
 from zoe_grpcd.rpc import endless
 from zoe_grpcd.rpc.fields import Violations, plain
@@ -38,6 +38,8 @@ MAX_ATTEMPTS = 10
 OPTIONS = frozenset(
     {"sampling", "max_output_tokens", "stop", "top_logprobs", "parallel_tool_calls", "reasoning"}
 )
+# Options that are no fields of the specification by the same name.
+ELSEWHERE = {"reasoning_effort": "reasoning.effort", "grammar": "response_format.grammar"}
 SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{0,64}")
 LONGEST_MODEL = (
     512  # characters of a name: it is kept with the decision, and what is known of it is remembered
@@ -156,7 +158,7 @@ def _generation(
         choice if tools else None,
         response_format,
         options,
-        _backend_options(spec, notes) if "backend_options" in present else {},
+        _backend_options(spec, options, notes) if "backend_options" in present else {},
     )
 
 
@@ -248,13 +250,31 @@ def _response_format(
     return {"type": "json_schema", "json_schema": shaped}
 
 
-def _backend_options(spec: spec_pb2.InferenceSpec, notes: Violations) -> dict[str, Any]:
+def _backend_options(
+    spec: spec_pb2.InferenceSpec, options: dict[str, Any], notes: Violations
+) -> dict[str, Any]:
+    """In the backend's own words, but for what `options` say already: which of both would win is each server's whim."""
     path = "spec.backend_options"
     fields = spec.backend_options.fields
-    options = {key: plain(f"{path}.{key}", value, notes) for key, value in fields.items()}
-    for key in forbidden(options):
+    own = {key: plain(f"{path}.{key}", value, notes) for key, value in fields.items()}
+    for key in forbidden(own):
         notes.add(f"{path}.{key}", "is not an option of a backend; the daemon decides it")
-    return options
+    for key, name in repeated(own, options).items():
+        notes.add(f"{path}.{key}", f"must be left out: {_field_of(name)} says it")
+    if isinstance(grammar := own.get("grammar"), str) and (problem := endless.of_grammar(grammar)):
+        notes.add(f"{path}.grammar", problem)
+    if isinstance(schema := own.get("json_schema"), dict) and (problem := endless.of_schema(schema)):
+        notes.add(f"{path}.json_schema", problem)
+    window = own.get("num_ctx")
+    if window is not None and (type(window) is not int or window < 1):
+        notes.add(f"{path}.num_ctx", "must be a whole number of tokens, at least 1")
+    return own
+
+
+def _field_of(option: str) -> str:
+    if option in spec_pb2.SamplingParams.DESCRIPTOR.fields_by_name:
+        return f"spec.sampling.{option}"
+    return f"spec.{ELSEWHERE.get(option, option)}"
 
 
 def _check_cache(cache: spec_pb2.CachePolicy, notes: Violations) -> None:

@@ -134,7 +134,9 @@ class InferenceSpec(_message.Message):
 
     @_builtins.property
     def backend_options(self) -> _struct_pb2.Struct:
-        """Options in the backend's own words, for example num_ctx, keep_alive, top_k. Outrank the deployment's `params`."""
+        """Options in the backend's own words, for example num_ctx, keep_alive, top_k. Outrank the deployment's `params`. Refused
+        where another field says the same.
+        """
 
     def __init__(
         self,

@@ -152,7 +152,8 @@ export type InferenceSpec = Message<"zoe.inference.v1.InferenceSpec"> & {
   topLogprobs?: number;
 
   /**
-   * Options in the backend's own words, for example num_ctx, keep_alive, top_k. Outrank the deployment's `params`.
+   * Options in the backend's own words, for example num_ctx, keep_alive, top_k. Outrank the deployment's `params`. Refused
+   * where another field says the same.
    *
    * @generated from field: google.protobuf.Struct backend_options = 18;
    */
