@@ -381,17 +381,38 @@ def test_an_intent_that_favours_quality_adds_a_term() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"),
+    ("fields", "asked", "expected"),
     [
-        ({"quality": {"code": 0.9}}, 0.9),
-        ({"quality": {"chat": 0.4, "tools": 0.6}}, 0.5),
-        ({"quality": {"code": 0.0}}, 0.01),
-        ({"parameters": 7.0}, 0.5),
-        ({}, 0.3),
+        ({"quality": {"code": 0.9}}, {"intent": "code"}, 0.9),
+        ({"quality": {"code": 0.0}}, {"intent": "code"}, 0.01),
+        ({"quality": {"chat": 0.4, "explain": 0.6}}, {"intent": "code"}, 0.5),
+        ({"quality": {"tools": 0.9, "chat": 0.2}}, {"intent": "action", "preferred": {"tools"}}, 0.9),
+        (
+            {"quality": {"code": 0.9, "chat": 0.2}, "capabilities": frozenset({"chat", "code"})},
+            {"required": {"code"}},
+            0.9,
+        ),
+        ({"quality": {"code": 0.9, "chat": 0.2}}, {"intent": "creative"}, 0.2),
+        ({"quality": {"code": 0.9, "vision": 0.9}, "parameters": 7.0}, {"intent": "creative"}, 0.5),
+        ({"parameters": 7.0}, {"intent": "code"}, 0.5),
+        ({}, {"intent": "code"}, 0.3),
     ],
 )
-def test_what_is_known_of_quality(fields: dict[str, Any], expected: float) -> None:
-    assert quality_of(a_view("a", **fields), "code") == pytest.approx(expected)
+def test_what_is_known_of_quality(fields: dict[str, Any], asked: dict[str, Any], expected: float) -> None:
+    sets = {key: frozenset(value) for key, value in asked.items() if key != "intent"}
+    resolution = open_to(favours="quality", **{**asked, **sets})
+    choice = decide(a_snapshot([backend("a")], [a_view("a", **fields)]), resolution=resolution)
+    assert choice is not None
+    assert quality_of(choice.options[0], resolution) == pytest.approx(expected)
+
+
+def test_a_model_of_unknown_size_is_large_at_a_service_and_small_at_home() -> None:
+    """A cloud service tells no sizes, and its models are worth more than a small one of ours."""
+    backends = [backend(name, local=name == "home") for name in ("cloud", "home")]
+    views = [a_view("cloud", parameters=None), a_view("home", parameters=8.0)]
+    anywhere = an_ask(locality=Locality.ANY)
+    choice = decide(a_snapshot(backends, views), anywhere, resolution=open_to(favours="quality"))
+    assert terms(choice, "quality") == {"cloud": (1.0, 1.0), "home": (pytest.approx(0.587, abs=0.001), 1.0)}
 
 
 def test_an_intent_that_favours_context_adds_a_term() -> None:

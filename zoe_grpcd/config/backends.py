@@ -155,7 +155,11 @@ class Model(Section):
     capabilities: Texts | None = option(
         None, "What it can do: chat, tools, vision, code, reasoning, ... Unset: what the backend tells."
     )
-    quality: Mapping[str, Share] = option({}, "Intent or capability -> how good it is at that, 0 to 1.")
+    quality: Mapping[str, Share] = option(
+        {},
+        "Intent or capability -> how good it is at that, 0 to 1. For any other intent the mean of these counts, without"
+        " code, tools, vision and languages, which say nothing of the rest; without any, the model's size.",
+    )
     cost: Cost | None = option(
         None, "What its tokens cost. Unset: what the backend, or LiteLLM's price list, says; else nothing."
     )

@@ -150,7 +150,7 @@ OF_DEPLOYMENT: tuple[Quantity, ...] = (
     ),
     Quantity(
         "quality",
-        lambda option, question: quality_of(option.view, question.resolution.intent),
+        lambda option, question: quality_of(option, question.resolution),
         _write_quality,
         good=True,
         unit="{}",

@@ -29,9 +29,15 @@ from zoe_grpcd.core.contest import (
 )
 from zoe_grpcd.core.eligible import Option
 from zoe_grpcd.core.lots import Lots
-from zoe_grpcd.core.views import DeploymentView
+from zoe_grpcd.core.resolve import Resolution
 
 DEFAULT = "usage_based"
+CRAFTS = frozenset("action audio code multilingual tools translate vision".split())
+"""Intents and capabilities of which the quality says nothing of any other: who codes well need not tell stories well."""
+UNKNOWN_SIZE, UNKNOWN_ELSEWHERE = (
+    3.0,
+    70.0,
+)  # billions; services that do not tell the size of a model have large ones
 LEAN = 1.0  # weight of what an intent favours, beside weights that usually add up to 1
 
 
@@ -60,14 +66,12 @@ def usage_based(contest: Contest) -> Scores:
     if favours in ("quality", "context"):
         names.append(favours)
         weights.append(LEAN)
-        columns.append(
-            _quality(options, question.resolution.intent) if favours == "quality" else _window(options)
-        )
+        columns.append(_quality(options, question.resolution) if favours == "quality" else _window(options))
     if (share := question.ask.cost_weight) is not None:
         if favours != "quality" and any(option.view.quality for option in options):
             names.append("quality")
             weights.append(policy.latency_weight)
-            columns.append(_quality(options, question.resolution.intent))
+            columns.append(_quality(options, question.resolution))
         weights = _with_cost_at(share, weights)
     return Scores(tuple(names), tuple(weights), tuple(columns), standing(options))
 
@@ -234,20 +238,27 @@ def _cheapness(options: list[Option]) -> list[float]:
     return [1.0 - option.estimate.cost_usd / highest for option in options]
 
 
-def _quality(options: list[Option], intent: str) -> list[float]:
-    qualities = [quality_of(option.view, intent) for option in options]
+def _quality(options: list[Option], resolution: Resolution) -> list[float]:
+    qualities = [quality_of(option, resolution) for option in options]
     best = max(qualities)
     return [quality / best for quality in qualities]
 
 
-def quality_of(view: DeploymentView, intent: str) -> float:
-    """What the operator states for this intent, else the mean of what it states, else size / (size + 7B)."""
-    stated = view.quality
-    if intent in stated:
-        return max(stated[intent], 0.01)
-    if stated:
-        return max(sum(stated.values()) / len(stated), 0.01)
-    size = view.parameters or 3.0
+def quality_of(option: Option, resolution: Resolution) -> float:
+    """What the operator states for this intent, else the mean of that for the capabilities that it asks for, else the
+    mean of the rest but `CRAFTS`; without any, size / (size + 7B), of an unknown size `UNKNOWN_SIZE` or, not in house,
+    `UNKNOWN_ELSEWHERE`.
+    """
+    view = option.view
+    if stated := view.quality:
+        if resolution.intent in stated:
+            return max(stated[resolution.intent], 0.01)
+        wanted = resolution.preferred | resolution.required
+        found = [stated[name] for name in wanted & stated.keys()]
+        found = found or [value for name, value in stated.items() if name not in CRAFTS]
+        if found:
+            return max(sum(found) / len(found), 0.01)
+    size = view.parameters or (UNKNOWN_SIZE if option.gate.view.backend.local else UNKNOWN_ELSEWHERE)
     return size / (size + 7.0)
 
 
