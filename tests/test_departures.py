@@ -9,13 +9,20 @@ from waiting import eventually
 
 from zoe_grpcd.core.backend import Deployment, Prefill
 from zoe_grpcd.core.errors import BackendLost, Fault, NoHealthyBackend
+from zoe_grpcd.core.generation import Call, Generation
+from zoe_grpcd.run import Item
+from zoe_grpcd.scout import Scout
+
+HALF: Script = said("one two"), fault(Fault.CUT)
+REST: Script = said(" three"), finished()
 
 
-def moved_and_gone(world: World) -> None:
-    """Another server gets the name of a backend, and is taken away as well."""
-    world.fleet.add(a_backend("a", url="http://elsewhere"), world.clock())
-    world.fleet.retire("a", world.clock())
-    assert "a" not in world.fleet.names()
+def moved_and_gone(world: World, name: str = "a") -> None:
+    """Another server gets the name of a backend, and is taken away as well; what speaks to it goes with it."""
+    world.fleet.add(a_backend(name, url="http://elsewhere"), world.clock())
+    world.fleet.retire(name, world.clock())
+    assert name not in world.fleet.names()
+    world.dispatchers.pop(name, None)
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -24,6 +31,41 @@ async def test_an_answer_outlives_the_name_of_its_backend(after: int, *, whole: 
     world = World()
     world.add("a", [*ANSWER[:after], lambda: moved_and_gone(world), *ANSWER[after:]])
     assert text_of(await world.run(whole=whole)) == "hello"
+
+
+async def test_a_name_that_goes_before_anything_was_sent_is_missed_by_nobody() -> None:
+    world, told = World(), list[Item]()
+    world.add("a")
+
+    async def deliver(item: Item) -> None:
+        if not told:
+            moved_and_gone(world)
+        told.append(item)
+
+    await world.router.run(an_ask(), deliver, eager=True)
+    assert text_of(told) == "hello"
+
+
+async def test_a_name_that_goes_while_its_backend_gets_ready_to_go_on_is_missed_by_nobody() -> None:
+    def resumed(call: Call) -> Call:
+        moved_and_gone(world, "b")
+        return call
+
+    world = World()
+    world.add("a", HALF)
+    world.add("b", REST, weight=0.1).resume = resumed
+    assert text_of(await world.run()) == "one two three"
+
+
+async def test_nobody_is_asked_how_it_goes_on_who_is_gone_by_then() -> None:
+    world = World()
+    world.add("a")
+    deployment, backend = view(world), world.fleet.backend("a")
+    call = Call(backend, "m", Generation(({"role": "user", "content": "hello"},)))
+    scout = Scout(world.fleet, world.dispatchers, world.clock)
+    look = scout.begin(call, deployment)
+    moved_and_gone(world)
+    assert await look is None
 
 
 async def test_a_silence_before_the_first_token_moves_on_even_if_the_name_is_gone() -> None:
@@ -70,10 +112,6 @@ async def test_who_waits_for_a_model_that_is_taken_away_is_told_that_nobody_is_l
     silence.over.set()
     assert text_of(await running) == "hello"
     assert world.left_behind == 0
-
-
-HALF: Script = said("one two"), fault(Fault.CUT)
-REST: Script = said(" three"), finished()
 
 
 async def test_who_is_taken_away_while_it_is_found_out_how_it_goes_on_is_passed_over() -> None:

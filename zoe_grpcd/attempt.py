@@ -57,7 +57,11 @@ class Attempts:
     async def make(
         self, question: Question, decision: Decision, lease: Lease, run: Run, hedge: Hedge | None = None
     ) -> None:
-        """One attempt, or two at once. Sets `run.done` at the proper end; raises only what ends the request."""
+        """One attempt, or two at once. Sets `run.done` at the proper end; raises only what ends the request.
+
+        Nothing awaits between the lease and this: whoever has that name later speaks to another server.
+        """
+        dispatcher = self._dispatchers[lease.backend.name]
         transcript = transcript_of(question, decision, lease, run)
         try:
             if run.eager and not run.seen:
@@ -65,9 +69,9 @@ class Attempts:
             call = call_of(question.ask, question.resolution, decision, lease.backend)
             call = traced(call, question.ask)
             if run.kept.text:
-                call = await self._resumed(call, transcript, question.ask.minimum_seam, run)
+                call = await self._resumed(dispatcher, call, transcript, question.ask.minimum_seam, run)
             transcript.limit = call.generation.options.get("max_output_tokens")
-            upstream = self._dispatchers[lease.backend.name].stream(call)
+            upstream = dispatcher.stream(call)
             one = Try(question, decision, lease, transcript, upstream)
             first: Awaitable[list[Event]]
             if hedge is None and not (run.eager and not run.seen):
@@ -106,7 +110,9 @@ class Attempts:
         run.told = news if run.told is None or run.attempts else no_further_back(news, run.told)
         await run.deliver(run.told)
 
-    async def _resumed(self, call: Call, transcript: Transcript, worst: Seam, run: Run) -> Call:
+    async def _resumed(
+        self, dispatcher: Dispatcher, call: Call, transcript: Transcript, worst: Seam, run: Run
+    ) -> Call:
         """The call that goes on with what the caller has, at the seam that the backend can really offer."""
         assert run.seam is not None
         repeats = self._fleet.catalogue.prefill(transcript.chosen.deployment) is not Prefill.CONTINUES
@@ -114,7 +120,7 @@ class Attempts:
         limit = self._opening.budget(transcript.chosen, call.backend)
         try:
             with run.patience(limit):
-                call = await self._dispatchers[call.backend.name].resumed(call)
+                call = await dispatcher.resumed(call)
         except TimeoutError:
             raise UpstreamError(Fault.TIMEOUT, f"not ready to go on within {limit:g} s") from None
         assert call.continues is not None

@@ -55,10 +55,13 @@ class Scout:
     async def _look(self, call: Call, deployment: Deployment) -> Prefill | None:
         """What it does, which the fleet is told; None: there was no answer to tell."""
         now = self._clock()
-        lease = self._fleet.leases.take(deployment, now, self._expected(deployment, now))
+        if (expected := self._expected(deployment, now)) is None:
+            return None
+        dispatcher = self._dispatchers[deployment.backend]
+        lease = self._fleet.leases.take(deployment, now, expected)
         try:
             async with asyncio.timeout(LIMIT):
-                found = await self._compared(call)
+                found = await _compared(dispatcher, call)
         except TimeoutError:
             return None
         except UpstreamError as error:
@@ -71,34 +74,36 @@ class Scout:
         return found
 
     def _expected(self, deployment: Deployment, now: float) -> Estimate | None:
-        """What both will take: next to nothing, which must not look like the work of a usual request."""
+        """What both will take: next to nothing, which must not look like the work of a usual request. None: it is gone."""
         view = self._fleet.picture.view(deployment, now)
         if view is None:
             return None
         return estimate(BOTH, view, self._fleet.picture.snapshot(now).backends[deployment.backend])
 
-    async def _compared(self, call: Call) -> Prefill:
-        begun = continued(_plain(call, ASKED), Draft(BEGUN, tokens=1), Seam.TEXT_PREFILL)
-        both = [asyncio.create_task(self._asked(one)) for one in (_plain(call, ASKED + BEGUN), begun)]
-        try:
-            (_, whole), (text, usage) = await asyncio.gather(*both)
-        finally:
-            for task in both:
-                task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
-        return _found(whole, text, usage)
 
-    async def _asked(self, call: Call) -> tuple[str, Usage | None]:
-        """The text and what was counted."""
-        text, usage = "", None
-        async with aclosing(self._dispatchers[call.backend.name].stream(call)) as upstream:
-            async for batch in upstream:
-                for event in batch:
-                    if isinstance(event, Delta):
-                        text += event.text
-                    elif isinstance(event, Finish):
-                        usage = event.usage
-        return text, usage
+async def _compared(dispatcher: Dispatcher, call: Call) -> Prefill:
+    begun = continued(_plain(call, ASKED), Draft(BEGUN, tokens=1), Seam.TEXT_PREFILL)
+    both = [asyncio.create_task(_asked(dispatcher, one)) for one in (_plain(call, ASKED + BEGUN), begun)]
+    try:
+        (_, whole), (text, usage) = await asyncio.gather(*both)
+    finally:
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+    return _found(whole, text, usage)
+
+
+async def _asked(dispatcher: Dispatcher, call: Call) -> tuple[str, Usage | None]:
+    """The text and what was counted."""
+    text, usage = "", None
+    async with aclosing(dispatcher.stream(call)) as upstream:
+        async for batch in upstream:
+            for event in batch:
+                if isinstance(event, Delta):
+                    text += event.text
+                elif isinstance(event, Finish):
+                    usage = event.usage
+    return text, usage
 
 
 def _plain(call: Call, text: str) -> Call:
