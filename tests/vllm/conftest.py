@@ -12,7 +12,7 @@ import pytest
 
 from zoe_grpcd.localbackends.fetch import BackendUnavailable
 from zoe_grpcd.localbackends.servers import Server
-from zoe_grpcd.localbackends.tinyllama import make_llama
+from zoe_grpcd.localbackends.tinyllama import TinyLlama, make_llama
 from zoe_grpcd.localbackends.vllm import READY_WITHIN, VLLMOptions, find_vllm, start_vllm
 
 SECOND = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--scheduling-policy", "priority")
@@ -33,7 +33,7 @@ def vllm() -> Path:
 def pair(vllm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
     """Both ready; the first can be put to sleep, the second calls tools, and the more urgent comes first there."""
     folder = tmp_path_factory.mktemp("vllm")
-    model = make_llama(folder / "model")
+    model = make_llama(folder / "model", TinyLlama(layers=12))  # slow enough for its front to keep up
     with ExitStack() as running:
         first, second = (
             running.enter_context(start_vllm(vllm, folder, options))

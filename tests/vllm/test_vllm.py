@@ -23,7 +23,7 @@ from zoe_grpcd.adapters.discovery import discover
 from zoe_grpcd.localbackends.servers import Server, _processes
 
 PROMPT = "tell me of the river and the clock"
-LONG = 1800  # tokens, for some seconds
+LONG = 700  # tokens, for some seconds
 VERDICT = {
     "type": "object",
     "properties": {"good": {"type": "boolean"}, "colour": {"enum": ["red", "blue"]}},
