@@ -23,7 +23,7 @@ from benchmarks.simulation.drawn import drawn
 from benchmarks.simulation.fleets import FLEETS, HELD_BACK, Home
 from benchmarks.simulation.measures import BOUND, Outcome, simulate
 from benchmarks.simulation.rivals import POLICIES
-from benchmarks.simulation.tables import Results, as_json, as_text
+from benchmarks.simulation.tables import Results, as_json, as_text, with_all
 from benchmarks.simulation.traces import TRACES
 
 SEEDS, HELD_BACK_SEEDS = (11, 12, 13), (901, 902, 903)
@@ -65,7 +65,7 @@ def main() -> int:
         for seed in draws
     ]
     began = time.perf_counter()
-    results = _played(games)
+    results = with_all(_played(games))
     print(as_json(results) if arguments.json else as_text(results))
     print(f"{time.perf_counter() - began:.0f} s", file=sys.stderr)
     return 0

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from math import prod
 
 from benchmarks.simulation.measures import BOUND, Figures, Outcome, calibration, figures
 from benchmarks.simulation.rivals import ORACLE, OURS
@@ -9,7 +10,24 @@ from benchmarks.simulation.rivals import ORACLE, OURS
 Results = dict[tuple[str, str, str], Outcome]
 """By fleet, trace and policy."""
 
+ALL = "all traces"
 HEAD = f"{'policy':18}{'mean':>8}{'p50':>8}{'p95':>8}{'p99':>8}{'loads':>8}{'missed':>8}{'failed':>8}"
+
+
+def with_all(results: Results) -> Results:
+    """The results, and those of all traces of a fleet together: who runs it chooses once, and not for each kind of day."""
+    whole = dict(results)
+    for fleet in dict.fromkeys(fleet for fleet, _, _ in results):
+        if len(_traces(results, fleet)) > 1:
+            for policy in dict.fromkeys(policy for name, _, policy in results if name == fleet):
+                played = (of for (f, _, p), of in results.items() if (f, p) == (fleet, policy))
+                whole[fleet, ALL, policy] = sum(played, start=Outcome((), 0))
+    return whole
+
+
+def _traces(results: Results, fleet: str) -> list[str]:
+    """Those that were played on it, the one of all left out."""
+    return [*dict.fromkeys(trace for name, trace, _ in results if name == fleet and trace != ALL)]
 
 
 def as_text(results: Results) -> str:
@@ -56,6 +74,7 @@ def _compared(results: Results, fleet: str, trace: str) -> dict[str, object]:
         "trace": trace,
         "best_rival": best,
         "p95_by_best_rival": rows[OURS].p95 / rows[best].p95,
+        "trace_by_trace": _trace_by_trace(results, fleet, best) if trace == ALL else 0.0,
         "oracle_p95_by_best_rival": rows[ORACLE].p95 / rows[best].p95 if ORACLE in rows else 0.0,
         "bound_p95_by_best_rival": rows[BOUND].p95 / rows[best].p95 if BOUND in rows else 0.0,
         "mean_by_oracle": rows[OURS].mean / rows[ORACLE].mean if ORACLE in rows else 0.0,
@@ -63,10 +82,18 @@ def _compared(results: Results, fleet: str, trace: str) -> dict[str, object]:
     }
 
 
+def _trace_by_trace(results: Results, fleet: str, rival: str) -> float:
+    """The geometric mean, over the traces, of our p95 by that of one rival."""
+    tables = [_rows(results, fleet, trace) for trace in _traces(results, fleet)]
+    ratios = [rows[OURS].p95 / rows[rival].p95 for rows in tables]
+    return prod(ratios) ** (1.0 / len(ratios))
+
+
 def _verdict(results: Results, fleet: str, trace: str) -> str:
     of = _compared(results, fleet, trace)
+    each = f" ({of['trace_by_trace']:.2f} in the mean of the traces)" if trace == ALL else ""
     return (
-        f"ours: p95 {of['p95_by_best_rival']:.2f} of {of['best_rival']}, mean {of['mean_by_oracle']:.2f} of the oracle; "
+        f"ours: p95 {of['p95_by_best_rival']:.2f} of {of['best_rival']}{each}, mean {of['mean_by_oracle']:.2f} of the oracle; "
         f"estimates: median error {of['error']:.0%}, median truth/estimate {of['bias']:.2f}, under the P90 {of['under']:.0%}"
     )
 
@@ -75,7 +102,7 @@ def _summary(results: Results) -> list[str]:
     pairs = dict.fromkeys(key[:2] for key in results)
     found = [of for pair in pairs if (of := _compared(results, *pair))]
     return [
-        f"{of['fleet']:9}{of['trace']:9}p95 / best rival {of['p95_by_best_rival']:5.2f} "
+        f"{of['fleet']:9}{of['trace']:12}p95 / best rival {of['p95_by_best_rival']:5.2f} "
         f"(oracle {of['oracle_p95_by_best_rival']:4.2f}, bound {of['bound_p95_by_best_rival']:4.2f}, {of['best_rival']})  "
         f"mean / oracle {of['mean_by_oracle']:5.2f}  error {of['error']:4.0%}  bias {of['bias']:4.2f}  under P90 {of['under']:4.0%}"
         for of in found

@@ -16,6 +16,7 @@ from benchmarks.simulation.drawn import drawn
 from benchmarks.simulation.fleets import Home, uniform
 from benchmarks.simulation.measures import Outcome, Sample, played, simulate
 from benchmarks.simulation.rivals import POLICIES, Ours
+from benchmarks.simulation.tables import ALL, as_json, as_text, with_all
 from benchmarks.simulation.traces import Mishap, Trace, calm
 from zoe_grpcd.core.outcome import Outcome as Ending
 
@@ -53,6 +54,38 @@ def sample(seconds: float, *, answered: bool = True) -> Sample:
 def test_who_is_sent_away_without_an_answer_has_not_been_quick() -> None:
     row = measures.figures(Outcome((sample(5.0), sample(1.0, answered=False)), 0))
     assert (row.mean, row.p95, row.failed) == ((5.0 + PATIENCE) / 2, PATIENCE, 1)
+
+
+def outcome(*seconds: float) -> Outcome:
+    return Outcome(tuple(Sample(each, 10.0, True, each) for each in seconds), len(seconds))
+
+
+def test_all_traces_of_a_fleet_are_one_figure_too_against_the_rival_that_is_best_on_all_of_them() -> None:
+    """Each rival is the better one on one of the traces, and who is best over both is not ours to change with the day."""
+    results = {
+        ("home", "calm", "ours"): outcome(1.0, 2.0),
+        ("home", "calm", "random"): outcome(3.0, 4.0),
+        ("home", "calm", "warm first"): outcome(8.0, 8.0),
+        ("home", "slow", "ours"): outcome(9.0),
+        ("home", "slow", "random"): outcome(36.0),
+        ("home", "slow", "warm first"): outcome(18.0),
+    }
+    whole = with_all(results)
+    assert whole["home", ALL, "ours"] == outcome(1.0, 2.0) + outcome(9.0)
+    rows = {row["trace"]: row for row in json.loads(as_json(whole))["ours"]}
+    assert {trace: row["best_rival"] for trace, row in rows.items()} == {
+        "calm": "random",
+        "slow": "warm first",
+        ALL: "warm first",
+    }
+    assert rows[ALL]["p95_by_best_rival"] == pytest.approx(9.0 / 18.0)
+    assert rows[ALL]["trace_by_trace"] == pytest.approx((2.0 / 8.0 * 9.0 / 18.0) ** 0.5)
+    assert "0.50 of warm first (0.35 in the mean of the traces)" in as_text(whole)
+
+
+def test_a_trace_that_is_the_only_one_is_not_counted_twice() -> None:
+    results = {("home", "calm", "ours"): outcome(1.0)}
+    assert with_all(results) == results
 
 
 def test_nobody_waits_for_longer_than_the_daemon_lets_them_and_its_queue_is_no_slower_than_a_servers_own(
