@@ -276,6 +276,24 @@ def test_facts_of_the_operator_and_of_the_kind_add_capabilities() -> None:
     assert view.input_usd_per_token == 2e-6
 
 
+@pytest.mark.parametrize(
+    ("name", "stated", "told", "size"),
+    [
+        ("llama-2-7b", None, 6.74, 7.0),
+        ("llama-2-7b", 13.1, 6.74, 13.1),
+        ("llama-2-7b", None, None, 7.0),
+        ("vicuna", None, 13.02, 13.02),
+        ("vicuna", None, None, None),
+    ],
+)
+def test_a_size_is_the_operators_word_else_what_a_model_is_called_by(
+    name: str, stated: float | None, told: float | None, size: float | None
+) -> None:
+    fleet = a_fleet(facts={name: ModelFacts(parameters=stated)})
+    fleet.health.observe("a", seen(ModelStatus(name, parameters=told)), 0.0)
+    assert view_of(fleet, name).parameters == size
+
+
 def test_the_size_that_a_probe_tells_sets_what_is_expected_of_a_model() -> None:
     fleet = a_fleet("a")
     small, big = (ModelStatus(name, parameters=p) for name, p in (("small", 0.5), ("big", 70.0)))

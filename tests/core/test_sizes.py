@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from zoe_grpcd.core.sizes import Bounds, count_bounds, size_bounds, size_in
+from zoe_grpcd.core.sizes import Bounds, called, count_bounds, size_bounds, size_in
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_the_size_that_a_name_tells(name: str, size: float | None) -> None:
 @pytest.mark.parametrize(
     ("text", "inside", "outside"),
     [
-        ("< 8B", [7, 7.62, 7.8], [8, 8.03, 13]),
-        ("<= 8B", [7, 8, 8.03], [8.5, 13]),
-        ("> 13B", [14, 14.8, math.inf], [7, 13, 13.02]),
-        (">= 7B", [6.74, 7, 8], [3, 6.5]),
-        ("8B - 13B", [8, 8.03, 12, 13, 13.02], [7, 14]),
+        ("< 8B", [7, 7.62, 7.9], [8, 8.03, 13]),
+        ("<= 8B", [7, 8, 8.03], [8.1, 13]),
+        ("> 13B", [13.1, 14, 14.8, math.inf], [7, 13, 13.02]),
+        (">= 7B", [6.98, 7, 8], [3, 6.9]),
+        ("8B - 13B", [8, 8.03, 12, 13, 13.02], [7, 7.9, 13.1, 14]),
         ("8B-13B", [8], [7]),
-        ("=7B", [6.74, 7, 7.24], [6, 8]),
+        ("=7B", [6.98, 7, 7.02], [6, 7.1, 8]),
         ("7B", [7], [8]),
         ("< 500M", [0.135], [0.5, 1]),
     ],
@@ -57,9 +57,28 @@ def test_sizes_with_what_a_real_model_has_more_or_less(
     assert [size for size in outside if size in bounds] == []
 
 
-@pytest.mark.parametrize("size", [0.5, 7, 7.62, 8, 8.03, 8.2, 10, 13, 13.02, 13.4, 14, 70])
+@pytest.mark.parametrize("size", [0.5, 7, 7.62, 7.9, 7.97, 8, 8.03, 8.2, 10, 13, 13.02, 13.1, 14, 70])
 def test_the_three_sizes_of_the_example_leave_no_gap(size: float) -> None:
     assert any(size in size_bounds(text) for text in ("< 8B", "8B - 13B", "> 13B"))
+
+
+@pytest.mark.parametrize(
+    ("told", "names", "size"),
+    [
+        (6.74, ["llama-2-7b-chat"], 7),
+        (8.03, ["some.gguf", "llama3.1:8b"], 8),
+        (13.02, ["vicuna-13b"], 13),
+        (70.55, ["llama3.3:70b"], 70),
+        (7.62, ["qwen2.5:7b"], 7.62),
+        (46.7, ["mixtral:8x7b"], 46.7),
+        (13.02, ["vicuna"], 13.02),
+        (8.03, [], 8.03),
+    ],
+)
+def test_a_model_is_as_large_as_its_name_says_if_it_is_nearly_that(
+    told: float, names: list[str], size: float
+) -> None:
+    assert called(told, *names) == size
 
 
 def test_counts_are_exact() -> None:

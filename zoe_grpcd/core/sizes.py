@@ -1,7 +1,7 @@
 """Sizes of models: what a name tells of one, and comparisons with sizes and counts as an operator writes them.
 
-Sizes are billions of parameters, all experts of a mixture counted. A real size is seldom the one in the name (an 8B
-model has 8.03), so a bound counts with SLACK around it.
+Sizes are billions of parameters, all experts of a mixture counted. A real size is seldom the one that people call a
+model by (an 8B model has 8.03): that of its name counts, where the two are near each other.
 """
 
 import math
@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-SLACK = 0.04  # of a size: what a model may have more, or less, than the number that people call it by
+SLACK = 0.04  # of a size: what a model may have more, or less, than the number in its name
+EDGE = 0.005  # of a bound: the same where no name tells a size; 13.02 is 13, and 13.1 is more
 _BILLIONS = {"m": 0.001, "b": 1.0, "t": 1000.0}
 _NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"  # bounded, so that it stays finite
 _MORE_OR_LESS = re.compile(rf"(<=|>=|<|>|=)? *({_NUMBER})([MBT]?)")
@@ -27,6 +28,12 @@ def size_in(name: str) -> float | None:
         return None
     experts, number, unit = found[0]
     return int(experts or 1) * float(number) * _BILLIONS[unit]
+
+
+def called(told: float, *names: str) -> float:
+    """The size that people call a model by: that of a name, if the model is told to have as much with SLACK, else that."""
+    named = (size_in(name) for name in names)
+    return next((size for size in named if size and abs(told - size) <= SLACK * size), told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +57,8 @@ def count_bounds(text: str) -> Bounds:
 
 
 def size_bounds(text: str) -> Bounds:
-    """`< 8B`, `8B - 13B` (both ends included), `> 13B`, `500M`, with SLACK. Raises ValueError, with what would be right."""
-    return _bounds(text, SLACK, 'must be a comparison of sizes like "< 8B", "8B - 13B" or ">= 500M"')
+    """`< 8B`, `8B - 13B` (both ends included), `> 13B`, `500M`, with EDGE. Raises ValueError, with what would be right."""
+    return _bounds(text, EDGE, 'must be a comparison of sizes like "< 8B", "8B - 13B" or ">= 500M"')
 
 
 def _bounds(text: str, slack: float, rule: str) -> Bounds:

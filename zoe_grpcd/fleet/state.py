@@ -15,7 +15,7 @@ from zoe_grpcd.core.decision import Estimate
 from zoe_grpcd.core.estimate import MANY
 from zoe_grpcd.core.learning import Learned
 from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
-from zoe_grpcd.core.sizes import size_in
+from zoe_grpcd.core.sizes import called, size_in
 from zoe_grpcd.core.speed import Speed
 from zoe_grpcd.core.timetable import USUAL, Shop, Task
 from zoe_grpcd.core.usage import Decayed, DecayedMean
@@ -159,8 +159,10 @@ class Served:
     @property
     def parameters(self) -> float | None:
         """Its size, billions: the operator's word, then the backend's, then what its names tell."""
-        told = self.facts.parameters or (self.status.parameters if self.status else None)
-        return told or size_in(self.deployment.backend_model) or size_in(self.deployment.model)
+        names = (self.deployment.backend_model, self.deployment.model)
+        if self.facts.parameters or self.status is None or not self.status.parameters:
+            return self.facts.parameters or next(filter(None, map(size_in, names)), None)
+        return called(self.status.parameters, *names)
 
     @property
     def price(self) -> Price:
