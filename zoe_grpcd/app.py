@@ -45,6 +45,7 @@ from zoe_grpcd.signals import signals
 from zoe_grpcd.statuspage import StatusPage
 from zoe_grpcd.stores import prompts_file, store_of
 from zoe_grpcd.telemetry import Telemetry, open_port
+from zoe_grpcd.vacancies import Vacancies
 from zoe_grpcd.vitals import watch_loop
 from zoe_grpcd.warming import Warming
 
@@ -92,6 +93,7 @@ class Daemon:
         self._router = self._router_of(settings)
         self._warming = Warming(self._fleet, settings.rules, self._roster.warmers, self._around)
         self._healing = Healing(self._fleet, self._roster.warmers, self._around)
+        self._vacancies = Vacancies(self._fleet, settings.rules.policy, settings.intents)
         self._settings = settings
         self._embeddings = embeddings_of(config, settings)
         self._store = store_of(config.state.url.get_secret_value() if config.state.url else "")
@@ -140,6 +142,7 @@ class Daemon:
             await asyncio.gather(self._roster.open(), self._open_embeddings(self._embeddings))
             self._resources.push_async_callback(self._close_requests)
             await self._monitor.first_round(FIRST_ROUND)
+            self._vacancies.begin()
             if not self._entrance.is_inherited:
                 await self._entrance.open()
             await self._entrance.open_administration()
@@ -250,6 +253,7 @@ class Daemon:
             self._embeddings.retire()
         self._router, self._embeddings = router, embeddings
         self._warming.rules = settings.rules
+        self._vacancies.change(settings.rules.policy, settings.intents)
         self._inference.router, self._inference.understanding = router, embeddings
         self._inference.allow_http_images = config.images.allow_http
         self._admin.name(settings.rules.policy.aliases)
@@ -299,7 +303,8 @@ class Daemon:
         if self._draining:
             return f"draining, {self._running()} running"
         ready = f"{usable} of {len(snapshot.backends)} backends ready, {self._running()} running"
-        return "; ".join([ready, *(self._certificates.ending() if self._certificates else ())])
+        ending = self._certificates.ending() if self._certificates else ()
+        return "; ".join([ready, *self._vacancies.in_words(), *ending])
 
 
 def serve(source: Source, loaded: Loaded) -> None:

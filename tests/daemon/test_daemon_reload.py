@@ -111,6 +111,15 @@ def test_a_new_backend_is_there(house: House) -> None:
     wait_until(lambda: house.daemon.state("third") == "READY")
 
 
+def test_a_default_model_that_nobody_serves_is_told(house: House) -> None:
+    house.write(routing={"default_model": "endles", "aliases": {"known": ["endless"]}})
+    house.reload()
+    assert "nobody serves routing.default_model (endles)" in house.daemon.log
+    house.write(routing={"default_model": "known", "aliases": {"known": ["endless"]}})
+    house.reload()
+    assert "somebody serves routing.default_model" in house.daemon.log
+
+
 def test_a_wrong_one_changes_nothing_and_is_status_78(house: House) -> None:
     before = house.in_force().generation
     house.write(servers={}, log={"level": "loud"})

@@ -84,6 +84,12 @@ class Catalogue:
             self._models = {model: None for host in self._hosts.values() for model in host.served}
         return self._models
 
+    def served(self) -> Mapping[str, None]:
+        """Those of them that somebody really has, as far as is known: a configured one may be on no server."""
+        return {
+            m: None for host in self._hosts.values() for m, served in host.served.items() if served.served
+        }
+
     def silent(self) -> Sequence[str]:
         """The backends that have never told what they serve, sorted; they last as `models` does."""
         if self._silent is None:
