@@ -18,7 +18,7 @@ from zoe_grpcd.core.rules import SizeRule
 from zoe_grpcd.core.scoring import Choice, candidate_of, choose, ineligible, passed_over, ranking
 from zoe_grpcd.core.sizes import size_bounds
 from zoe_grpcd.core.strategies import quality_of
-from zoe_grpcd.core.tiers import ANY, Tier
+from zoe_grpcd.core.tiers import ANY, Selection, Tier
 from zoe_grpcd.core.timetable import Sharing, Shop, Task
 from zoe_grpcd.core.views import BackendView, DeploymentView, Known, Snapshot
 
@@ -283,6 +283,18 @@ def test_whose_kind_is_none_for_its_size_is_not_told_that_it_lacks_a_capability(
     assert large.reasons == (Reason.EXCLUDED,)
     explained = decision_of(question, choice, snapshot, policy, explain=True).explanation
     assert "if it could do" not in explained
+    assert explained.endswith("m @ large is left aside: with 14B, openai comes before llamacpp")
+
+
+def test_whom_a_rule_leaves_aside_is_not_told_of_sizes() -> None:
+    policy = replace(POLICY, sizes=(SizeRule(size_bounds("> 13B"), frozenset({"openai"})),))
+    snapshot = a_snapshot(
+        [backend("large"), backend("small")], [a_view("large", parameters=14.0), a_view("small")]
+    )
+    question = a_question(an_ask(), open_to(prefer=(Selection(backends=frozenset({"small"})),)))
+    choice = choose(question, snapshot, policy)
+    assert choice is not None
+    assert "left aside" not in decision_of(question, choice, snapshot, policy, explain=True).explanation
 
 
 # --------------------------------------------------------------------------------------------------------------- tiers

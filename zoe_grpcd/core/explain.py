@@ -8,7 +8,7 @@ from zoe_grpcd.core.fallback import is_open
 from zoe_grpcd.core.flip import flips, in_words
 from zoe_grpcd.core.grounds import place_of, reason_of, words_of
 from zoe_grpcd.core.merge import stands_in
-from zoe_grpcd.core.obstacles import hopes
+from zoe_grpcd.core.obstacles import aside, hopes
 from zoe_grpcd.core.quantities import Situation
 from zoe_grpcd.core.refusal import NOT_UP
 from zoe_grpcd.core.resolve import Policy
@@ -37,14 +37,13 @@ def decision_of(
     explanation = _sentence(question, choice, snapshot, defaults, dropped)
     if explain:
         others = tuple(candidate_of(choice, index) for index in ranking(choice)[1:])
-        rest = (
-            *passed_over(question, choice, snapshot, policy),
-            *ineligible(_considered(question, choice, snapshot), snapshot),
-        )
+        passed = passed_over(question, choice, snapshot, policy)
+        rest = (*passed, *ineligible(_considered(question, choice, snapshot), snapshot))
         candidates = (chosen, *others, *rest)
         situation = Situation(question, snapshot, policy)
         changes = [in_words(flip, choice) for flip in flips(situation, choice)]
-        explanation = "; ".join([explanation, *changes, *hopes(situation, rest), *_unknown(snapshot)])
+        would = [*changes, *aside(situation, chosen, passed), *hopes(situation, rest)]
+        explanation = "; ".join([explanation, *would, *_unknown(snapshot)])
     return Decision(
         chosen,
         candidates,

@@ -9,13 +9,14 @@ from math import ceil
 from typing import NamedTuple
 
 from zoe_grpcd.core.ask import NO_LIMITS
-from zoe_grpcd.core.backend import Phase
+from zoe_grpcd.core.backend import Backend, Phase
 from zoe_grpcd.core.decision import Candidate, Reason
 from zoe_grpcd.core.eligible import Question, held_for
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.flip import winner_of
 from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.quantities import Situation, with_backend, with_view
+from zoe_grpcd.core.rules import rank, rule_for
 from zoe_grpcd.core.views import BackendView, DeploymentView
 
 # Of how many backends one deployment is looked at, and how many are told of.
@@ -139,6 +140,27 @@ def hopes(situation: Situation, candidates: tuple[Candidate, ...]) -> list[str]:
             text = f"{name} would {'win' if wins else 'be a candidate'} if it {' and '.join(ifs)}"
             found.append((not wins, len(candidate.reasons), text))
     return [text for _, _, text in sorted(found)[:TOLD]]
+
+
+def aside(situation: Situation, chosen: Candidate, candidates: tuple[Candidate, ...]) -> list[str]:
+    """`m @ desk is left aside: with 7.6B, ollama comes before llamacpp`, for those of a kind that sizes put behind."""
+    found, winner = [], _place_of(situation, chosen)
+    sizes, wishes = situation.policy.sizes, situation.question.resolution.prefer
+    for candidate in candidates if sizes else ():
+        view, backend = place = _place_of(situation, candidate)
+        rule = rule_for(sizes, view.parameters)
+        wished = all(wish.holds(*place) for wish in wishes if wish.holds(*winner))
+        behind = rank(sizes, view.parameters, backend) > rank(sizes, winner[0].parameters, winner[1])
+        if candidate.reasons == (Reason.EXCLUDED,) and rule and wished and behind:
+            first = ", ".join(sorted(rule.kinds | rule.fallback - {backend.kind}))
+            words = f"with {view.parameters:.3g}B, {first} comes before {backend.kind}"
+            found.append(f"{candidate.deployment.model} @ {backend.name} is left aside: {words}")
+    return found[:TOLD]
+
+
+def _place_of(situation: Situation, candidate: Candidate) -> tuple[DeploymentView, Backend]:
+    backend = situation.snapshot.backends[candidate.deployment.backend].backend
+    return _view_of(situation, candidate), backend
 
 
 def lifted(situation: Situation, candidate: Candidate) -> tuple[Situation, list[str]]:

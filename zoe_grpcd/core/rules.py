@@ -71,14 +71,17 @@ def applying(rules: Sequence[Rule], ask: Ask) -> tuple[Rule, ...]:
     return tuple(rule for rule in rules if rule.when.holds(ask))
 
 
+def rule_for(sizes: Sequence[SizeRule], parameters: float | None) -> SizeRule | None:
+    """The first that is about models of this size."""
+    return None if parameters is None else next((rule for rule in sizes if parameters in rule.sizes), None)
+
+
 def rank(sizes: Sequence[SizeRule], parameters: float | None, backend: Backend) -> int:
     """0: of the kind for its size, or of no size that there is a rule for; 1: of a fallback kind; 2: of another."""
-    if parameters is None:
+    rule = rule_for(sizes, parameters)
+    if rule is None:
         return 0
-    for rule in sizes:
-        if parameters in rule.sizes:
-            return 0 if backend.kind in rule.kinds else 1 if backend.kind in rule.fallback else 2
-    return 0
+    return 0 if backend.kind in rule.kinds else 1 if backend.kind in rule.fallback else 2
 
 
 def _is(given: str | None, wanted: str) -> bool:
