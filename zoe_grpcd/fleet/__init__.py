@@ -13,12 +13,13 @@ from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.views import BackendReport
 from zoe_grpcd.fleet.catalogue import Catalogue
 from zoe_grpcd.fleet.health import Health
+from zoe_grpcd.fleet.host import Host
+from zoe_grpcd.fleet.lease import Lease
 from zoe_grpcd.fleet.leases import Leases
 from zoe_grpcd.fleet.machine import Machine, machine_of
 from zoe_grpcd.fleet.memory import Memory
 from zoe_grpcd.fleet.picture import Picture
 from zoe_grpcd.fleet.pictures import report_of
-from zoe_grpcd.fleet.state import Host, Lease
 
 __all__ = ["Fleet", "Lease"]
 

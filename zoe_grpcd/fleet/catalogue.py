@@ -9,9 +9,10 @@ from zoe_grpcd.core.backend import Deployment, ModelFacts, Prefill
 from zoe_grpcd.core.learning import Timed
 from zoe_grpcd.core.observation import Observation
 from zoe_grpcd.fleet.found import found_on
+from zoe_grpcd.fleet.host import Host
 from zoe_grpcd.fleet.memory import Memory
 from zoe_grpcd.fleet.picture import Picture
-from zoe_grpcd.fleet.state import Host, Served, load_fraction
+from zoe_grpcd.fleet.served import Served, load_fraction
 
 NO_FACTS = ModelFacts()
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 
 from zoe_grpcd.core.backend import Deployment
 from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
+from zoe_grpcd.fleet.host import Host
+from zoe_grpcd.fleet.lease import Lease
 from zoe_grpcd.fleet.probes import is_meant
-from zoe_grpcd.fleet.state import Host, Lease, Served
+from zoe_grpcd.fleet.served import Served
 
 Serve = Callable[[Deployment], Served]
 """Begins to keep account of a deployment."""

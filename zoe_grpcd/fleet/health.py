@@ -16,11 +16,12 @@ from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.recovery import AFTER
 from zoe_grpcd.fleet.catalogue import Catalogue
 from zoe_grpcd.fleet.found import follow_load, still_loads
+from zoe_grpcd.fleet.host import Host, host_of
+from zoe_grpcd.fleet.lease import Lease
 from zoe_grpcd.fleet.memory import Memory
 from zoe_grpcd.fleet.picture import Picture
 from zoe_grpcd.fleet.probes import foreign_of, signal_of
 from zoe_grpcd.fleet.stalls import note_silence, stalled_on
-from zoe_grpcd.fleet.state import Host, Lease, host_of
 from zoe_grpcd.fleet.trouble import Trouble
 
 

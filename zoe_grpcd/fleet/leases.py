@@ -14,11 +14,13 @@ from zoe_grpcd.core.progress import Progress
 from zoe_grpcd.core.turns import Turn
 from zoe_grpcd.fleet.found import give_up_load
 from zoe_grpcd.fleet.health import Health
+from zoe_grpcd.fleet.host import Host, host_of
+from zoe_grpcd.fleet.lease import Lease
 from zoe_grpcd.fleet.memory import Memory
 from zoe_grpcd.fleet.picture import Picture
 from zoe_grpcd.fleet.pictures import backend_view_of, window_of
+from zoe_grpcd.fleet.served import COLD, load_fraction, load_left
 from zoe_grpcd.fleet.stalls import is_left_alone
-from zoe_grpcd.fleet.state import COLD, Host, Lease, host_of, load_fraction, load_left
 
 ANSWERING = frozenset({Phase.READY, Phase.BUSY, Phase.DEGRADED, Phase.COOLING_DOWN})
 

@@ -12,7 +12,8 @@ from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.learning import Learned, Spread
 from zoe_grpcd.core.speed import Speed
 from zoe_grpcd.core.usage import DecayedMean
-from zoe_grpcd.fleet.state import Host, Served
+from zoe_grpcd.fleet.host import Host
+from zoe_grpcd.fleet.served import Served
 
 BACKEND, MODEL, FLEET = "backend", "model", "fleet"
 KINDS = (BACKEND, MODEL, FLEET)

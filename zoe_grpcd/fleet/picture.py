@@ -11,8 +11,8 @@ from math import inf
 from zoe_grpcd.core.backend import Deployment
 from zoe_grpcd.core.turns import Owed, Scope, Turn, remembered
 from zoe_grpcd.core.views import DeploymentView, Snapshot
+from zoe_grpcd.fleet.host import Host
 from zoe_grpcd.fleet.pictures import Gallery, backend_view_of, gallery_of, view_of
-from zoe_grpcd.fleet.state import Host
 
 
 class Picture:

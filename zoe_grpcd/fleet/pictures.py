@@ -11,8 +11,10 @@ from zoe_grpcd.core.breaker import WELL
 from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.views import BackendReport, BackendView, DeploymentView, Known, ModelReport
+from zoe_grpcd.fleet.host import Host
+from zoe_grpcd.fleet.outlook import reloads_of, shop_of, tasks_of
+from zoe_grpcd.fleet.served import Served, load_left
 from zoe_grpcd.fleet.stalls import unloads_in_words
-from zoe_grpcd.fleet.state import Host, Served, load_left
 from zoe_grpcd.fleet.trouble import NO_BAR
 
 
@@ -31,9 +33,9 @@ def backend_view_of(host: Host, now: float) -> BackendView:
             host.foreign,
             host.slots,
             host.service.value,
-            host.tasks(now),
-            host.shop(now),
-            host.reloads(now),
+            tasks_of(host, now),
+            shop_of(host, now),
+            reloads_of(host, now),
             standing.trust * (host.doubted if host.is_doubted else 1.0),
             standing.trial,
             standing.until if standing.signal is Signal.TRIPPED and standing.until < inf else None,

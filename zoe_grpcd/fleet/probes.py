@@ -3,7 +3,7 @@
 from zoe_grpcd.core.backend import Deployment
 from zoe_grpcd.core.observation import ModelStatus, Observation
 from zoe_grpcd.core.phases import Signal
-from zoe_grpcd.fleet.state import Host
+from zoe_grpcd.fleet.host import Host
 
 # A server's own expiry that moved this much without us shows that somebody else uses the model.
 EXPIRY_DRIFT = 1.0

@@ -6,7 +6,8 @@ loaded; the next first token makes it forgotten.
 
 from zoe_grpcd.core.backend import Deployment
 from zoe_grpcd.core.observation import LoadState
-from zoe_grpcd.fleet.state import Host, Lease
+from zoe_grpcd.fleet.host import Host
+from zoe_grpcd.fleet.lease import Lease
 
 ENOUGH = 2  # in a row: one alone may be the rest of somebody's long prompt
 TOLD = 600.0  # s; so long an operator is told of an unload

@@ -1,181 +1,28 @@
-"""The state of the fleet: what is kept of a backend, of a model on it, and of a request in flight there.
+"""A backend's state: how it does, what runs there, which models it has, and what it showed of its speed.
 
-Only the parts of a `Fleet` change it.
+Rule: only the parts of a `Fleet` change it.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
-from operator import attrgetter
 
-from zoe_grpcd.core.backend import FREE, Backend, Deployment, ModelFacts, Phase, Prefill, Price
-from zoe_grpcd.core.breaker import Breaker
+from zoe_grpcd.core.backend import Backend, Deployment, Phase
 from zoe_grpcd.core.contention import ALONE, NONE, Company, Contention
-from zoe_grpcd.core.decision import Estimate
-from zoe_grpcd.core.estimate import MANY
-from zoe_grpcd.core.learning import Learned
-from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
-from zoe_grpcd.core.sizes import called, size_in
+from zoe_grpcd.core.observation import LoadState, Observation
 from zoe_grpcd.core.speed import Speed
-from zoe_grpcd.core.timetable import USUAL, Shop, Task
-from zoe_grpcd.core.usage import Decayed, DecayedMean
-from zoe_grpcd.core.views import BackendView, DeploymentView
-from zoe_grpcd.fleet.crowd import Crowd, Reading
+from zoe_grpcd.core.timetable import USUAL
+from zoe_grpcd.core.usage import DecayedMean
+from zoe_grpcd.core.views import BackendView
+from zoe_grpcd.fleet.crowd import Crowd
+from zoe_grpcd.fleet.lease import Lease
 from zoe_grpcd.fleet.machine import Machine
+from zoe_grpcd.fleet.served import Served
 from zoe_grpcd.fleet.trouble import Trouble
 
-COLD = {LoadState.UNLOADED, LoadState.SLEEPING, LoadState.FAILED}
-# A request is taken to need at least this share of its time so far still: the lengths of answers have long tails.
-LONG_TAIL = 0.5
-# A server that was asked for a model begins to load it within this, unless it waits for memory (seconds).
-LOAD_BEGINS = 0.5
 # So many tokens should have been written before a pulse tells something.
 PULSE = 16
-# Of a prompt that takes longer than expected, this share is taken to be read.
-NEARLY = 0.9
-# A load that takes longer than expected is taken to need this share of it still.
-LOAD_TAIL = 0.1
-# How long a model that was asked for counts as in demand (seconds).
-DEMAND_HALF_LIFE = 1800.0
 STEADY = 0.01  # a pace that differs by less is none
-
-
-class Lease:
-    """One request's place on a deployment, from the decision to its last byte. Given back by `Leases.release`."""
-
-    __slots__ = (
-        "abandon",
-        "backend",
-        "before",
-        "cold",
-        "company",
-        "deployment",
-        "expected",
-        "first_at",
-        "go_on",
-        "price",
-        "pulse",
-        "said",
-        "started",
-        "trials",
-        "waited",
-        "written",
-    )
-
-    def __init__(self, served: "Served", view: BackendView, started: float, expected: Estimate) -> None:
-        self.deployment = served.deployment
-        self.backend = view.backend
-        self.price = served.price
-        self.started = started
-        self.expected = expected
-        self.trials: tuple[Breaker, ...] = ()  # that it is the trial of
-        self.cold = served.state in COLD
-        # for a slot, or for a load that began before it
-        self.waited = view.in_flight + view.foreign >= view.slots or served.state is LoadState.LOADING
-        self.waited = self.waited or expected.queue > STEADY
-        self.first_at: float | None = None
-        self.before = Reading()  # what the crowd had done when it got its first token
-        self.said = 0  # tokens of its answer at the last probe
-        self.pulse = (started, 0)  # when its tokens were counted last, and how many there were
-        self.company = (
-            1,
-            0,
-        )  # answers of its model under way since the last of them began, and its own tokens then
-        # Tokens of its answer so far; None: nobody counts them.
-        self.written: Callable[[], int] | None = None
-        # Called when the backend is found dead before the first token, and when it is seen to be at work.
-        self.abandon: Callable[[], None] | None = None
-        self.go_on: Callable[[], None] | None = None
-
-    def task(self, now: float, per_token: float) -> Task:
-        """What is left of it; `per_token`: seconds, alone."""
-        expected, model = self.expected, self.deployment.model
-        tokens = expected.decode * expected.tokens_per_second
-        if self.first_at is None:
-            read = expected.prefill / expected.slowdown
-            at_it = now - self.started - expected.queue - expected.load
-            return Task(model, read - min(NEARLY * read, max(0.0, at_it)) + tokens * per_token)
-        if self.written is None:
-            said = (now - self.first_at) / (per_token * expected.slowdown)
-        else:
-            said = self.written()
-        return Task(model, max(tokens - said, LONG_TAIL * said, 1.0) * per_token)
-
-
-class Served:
-    """A deployment's state."""
-
-    __slots__ = (
-        "asked",
-        "deployment",
-        "facts",
-        "learned",
-        "loading_since",
-        "prefill",
-        "served",
-        "stalls",
-        "status",
-        "unloaded_at",
-        "used_at",
-        "view",
-    )
-
-    def __init__(self, deployment: Deployment, facts: ModelFacts) -> None:
-        self.deployment = deployment
-        self.facts = facts
-        self.status: ModelStatus | None = None
-        self.learned = Learned(parameters=facts.parameters)
-        self.served = True
-        self.loading_since: float | None = None
-        self.view: DeploymentView | None = None
-        self.prefill: Prefill | None = None  # as it was seen; None: not yet
-        self.asked = Decayed(DEMAND_HALF_LIFE)
-        self.used_at = 0.0
-        self.stalls = 0  # in a row; see `fleet.stalls`
-        self.unloaded_at: float | None = None  # for those
-
-    def succeed(self, former: "Served") -> None:
-        """Takes over what is under way from the one before it, if that was the same model, set up otherwise."""
-        if former.deployment.backend_model != self.deployment.backend_model:
-            return
-        self.status = self.status or former.status
-        self.served, self.used_at = former.served, former.used_at
-        self.stalls, self.unloaded_at = former.stalls, former.unloaded_at
-        self.loading_since, self.prefill = former.loading_since, former.prefill
-
-    def has_begun(self, now: float) -> bool:
-        """Its load is under way, as far as we know."""
-        if self.loading_since is None or self.loading_since > now:
-            return False
-        told = self.status is not None and self.status.state is LoadState.UNLOADED
-        return not (told and now - self.loading_since > LOAD_BEGINS)
-
-    @property
-    def own_name(self) -> str:
-        """What tells it from others of its server: callers, and a server, may know one model by several names."""
-        status = self.status
-        return self.deployment.backend_model if status is None else status.digest or status.name
-
-    @property
-    def parameters(self) -> float | None:
-        """Its size, billions: the operator's word, then the backend's, then what its names tell."""
-        names = (self.deployment.backend_model, self.deployment.model)
-        if self.facts.parameters or self.status is None or not self.status.parameters:
-            return self.facts.parameters or next(filter(None, map(size_in, names)), None)
-        return called(self.status.parameters, *names)
-
-    @property
-    def price(self) -> Price:
-        """What its tokens cost: the operator's word, then the backend's."""
-        told = self.status.price if self.status else None
-        return self.deployment.price or self.facts.price or told or FREE
-
-    @property
-    def state(self) -> LoadState:
-        """The model's state; nothing known yet counts as loaded, as a server with one model is."""
-        if self.loading_since is not None:
-            return LoadState.LOADING
-        return self.status.state if self.status else LoadState.LOADED
 
 
 class Host:
@@ -258,20 +105,6 @@ class Host:
     def is_empty(self) -> bool:
         """It has none of its models in memory."""
         return bool(self.served) and all(s.state is not LoadState.LOADED for s in self.served.values())
-
-    def tasks(self, now: float) -> tuple[Task, ...]:
-        """What is left of each request, those at work first, then in the order of their arrival."""
-        if not 0 < len(self.leases) + self.foreign <= MANY:
-            return ()
-        pace = self.speed.pace(now)
-        others = Task(self.sole, self.service.value)
-        tasks = [others] * self.foreign
-        for lease in sorted(self.leases, key=_order):
-            served = self.served.get(lease.deployment.model)
-            if served is None:  # it was taken away meanwhile
-                continue
-            tasks.append(lease.task(now, served.learned.token.value * pace))
-        return tuple(tasks)
 
     def settle(self, now: float) -> None:
         """Counts the time that has passed, and who is at work from now on; after each change of that."""
@@ -379,40 +212,6 @@ class Host:
         """The only model of the server; empty: it has several, and whose requests others send is not known."""
         return next(iter(self.served)) if len(self.served) == 1 else ""
 
-    def shop(self, now: float) -> Shop:
-        """What it works with at this moment."""
-        if len(self.served) < 2:
-            return Shop(self.model_slots, self.contention.sharing)
-        loads, loading, sizes, loaded = {}, {}, {}, []
-        for model, served in self.served.items():
-            loads[model] = served.learned.load.value
-            if served.loading_since is not None and served.has_begun(now):
-                loading[model] = load_left(served, now)
-            elif served.state is LoadState.LOADED:
-                loaded.append(served)
-            if served.status:
-                sizes[model] = served.status.size_bytes
-        loaded.sort(key=_last_use)
-        return Shop(
-            self.model_slots,
-            self.contention.sharing,
-            loads,
-            loading,
-            tuple([served.deployment.model for served in loaded]),
-            sizes,
-            self.most_models,
-            self.most_bytes,
-            self.backend.loads_in_turn,
-        )
-
-    def reloads(self, now: float) -> dict[str, float]:
-        """For each model: seconds of its load * its share of what is asked of this backend lately."""
-        if len(self.served) < 2:
-            return {}
-        asked = {model: served.asked.at(now) for model, served in self.served.items()}
-        whole = sum(asked.values()) or 1.0
-        return {m: s.learned.load.value * asked[m] / whole for m, s in self.served.items()}
-
     def let_fade(self, now: float) -> None:
         """Has the views made anew that show failures, a slow spell or a slow response: all are forgotten with time, so
         that it gets another chance.
@@ -436,30 +235,3 @@ def host_of(hosts: Mapping[str, Host], lease: Lease) -> Host | None:
     """Where a request is counted; None: another server has that name by now."""
     host = hosts.get(lease.backend.name)
     return host if host is not None and lease in host.leases else None
-
-
-_last_use = attrgetter("used_at")
-
-
-def _order(lease: Lease) -> tuple[bool, float]:
-    return lease.first_at is None, lease.started
-
-
-def load_left(served: Served, now: float) -> float:
-    """Seconds until its model is in memory, if the load has begun or begins now; 0: it is."""
-    state = served.state
-    if state is LoadState.LOADED:
-        return 0.0
-    whole = served.learned.load.value
-    if state is not LoadState.LOADING:
-        return whole
-    if served.status and served.status.load_fraction is not None and served.status.state is LoadState.LOADING:
-        return whole * max(LOAD_TAIL, 1.0 - served.status.load_fraction)
-    since = now if served.loading_since is None else served.loading_since
-    return max(whole * LOAD_TAIL, whole - (now - since))
-
-
-def load_fraction(served: Served, now: float) -> float:
-    """How much of the load of its model is done, 0..1, as its server tells or by how long it usually takes."""
-    whole = served.learned.load.value
-    return max(0.0, 1.0 - load_left(served, now) / whole) if whole else 0.0
