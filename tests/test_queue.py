@@ -124,7 +124,9 @@ async def test_a_request_for_another_server_does_not_wait_for_those_in_the_queue
     await queue.end()
 
 
-async def test_a_full_queue_sheds_before_it_decides_and_only_who_could_but_wait() -> None:
+async def test_a_full_queue_sheds_before_it_decides_and_only_who_could_but_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     queue = Queue(max_queue=1)
     await queue.fill()
     await queue.send("waits")
@@ -134,7 +136,7 @@ async def test_a_full_queue_sheds_before_it_decides_and_only_who_could_but_wait(
         looks["looks"] += 1
         return look(now)
 
-    queue.world.fleet.picture.snapshot = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(queue.world.fleet.picture, "snapshot", counted)
     for named in ("m", ""):
         with pytest.raises(Exhausted) as caught:
             await queue.world.run(an_ask(model=named))

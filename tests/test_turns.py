@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 from fakes import ANSWER, Hang, World, a_backend, an_ask, fault, seen
@@ -145,11 +146,11 @@ def test_slots_that_several_models_share_are_not_all_free_for_one() -> None:
 # ------------------------------------------------------------------------------------------------------ response times
 
 
-def learned(fleet: Fleet, now: float, **fields: object) -> float | None:
+def learned(fleet: Fleet, now: float, **fields: Any) -> float | None:
     """What a decision sees of the response time, after one answer."""
     (view,) = fleet.picture.snapshot(now).by_model["m"]
     held = fleet.leases.take(view.deployment, now)
-    fleet.leases.release(held, Lesson(**{"failed": False, "duration": 9.0, **fields}), now)  # type: ignore[arg-type]
+    fleet.leases.release(held, Lesson(**{"failed": False, "duration": 9.0, **fields}), now)
     return fleet.picture.snapshot(now).by_model["m"][0].response_p95
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import grpc
 import pytest
+from rpc.lives import Life, lived
 from waiting import eventually
 
 from zoe_grpcd.rpc.callers import Callers
 from zoe_grpcd.rpc.doors import CannotListen, Doors
 from zoe_grpcd.rpc.front import Fronts
 from zoe_grpcd.rpc.handover import Handover
-from zoe_grpcd.rpc.server import Locks, make_server
+from zoe_grpcd.rpc.server import make_server
 
 Call = Callable[..., Any]
 
@@ -48,15 +49,12 @@ def address_of(sock: socket.socket) -> str:
     return f"unix:{name}" if sock.family == socket.AF_UNIX else f"127.0.0.1:{name[1]}"
 
 
-class Life:
-    """One daemon's life on the socket. Its method answers with the life's name, after `held` is set."""
+class OnSocket(Life):
+    """On an inherited one. Its method answers with the life's name, after `held` is set."""
 
     def __init__(self, name: bytes, sock: socket.socket) -> None:
+        super().__init__()
         self.name = name
-        self.held = asyncio.Event()
-        self.held.set()
-        self.running = 0
-        self._over = False
         self._doors = Doors([sock.dup()])
         self.handover = Handover(self._doors, Fronts(None, Callers()))
         method: Any = grpc.unary_unary_rpc_method_handler(self._answer)
@@ -66,7 +64,6 @@ class Life:
             max_receive_bytes=1 << 20,
             beside_inherited=True,
         )
-        self.locks = Locks()
         address = address_of(sock)
         self.handover.listen(self.server, address, self.locks)
         self._doors.all_claimed()
@@ -77,37 +74,11 @@ class Life:
         self.running -= 1
         return self.name
 
-    async def begin(self) -> None:
-        await self.server.start()
-        self.handover.open()
-
-    async def end(self) -> None:
-        """As the daemon's drain; once."""
-        if self._over:
-            return
-        await self.handover.leave(lambda: not self.running, lambda: None)
-        await self.server.stop(1)
-        await self.close()
-
-    async def close(self) -> None:
-        """Nothing is left of it, whatever it has come to."""
-        self.held.set()
-        await self.server.stop(None)
-        if not self._over:
-            self._over = True
-            await self.handover.close()
-            self.locks.close()
-
 
 @asynccontextmanager
-async def living(name: bytes, sock: socket.socket) -> AsyncIterator[Life]:
-    life = Life(name, sock)
-    try:
-        await life.begin()
+async def living(name: bytes, sock: socket.socket) -> AsyncIterator[OnSocket]:
+    async with lived(OnSocket(name, sock)) as life:
         yield life
-        await life.end()
-    finally:
-        await life.close()
 
 
 @asynccontextmanager

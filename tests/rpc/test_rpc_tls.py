@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from certificates import Authority, Pair, channel_credentials, install
+from rpc.lives import Life, lived
 from waiting import eventually
 
 from zoe_grpcd.rpc import front as fronting
@@ -46,16 +47,13 @@ def files(tmp_path: Path, pair: Pair) -> Pair:
     return own
 
 
-class Life:
-    """One daemon's life on a TLS address. Its method answers with who called, after `held` is set."""
+class OverTls(Life):
+    """On a TLS address. Its method answers with who called, after `held` is set."""
 
     def __init__(
         self, files: Pair, authorities: Path | None = None, inherited: socket.socket | None = None
     ) -> None:
-        self.held = asyncio.Event()
-        self.held.set()
-        self.running = 0
-        self._over = False
+        super().__init__()
         self.callers = Callers()
         self.certificates = Certificates(Files(files.cert, files.key, authorities))
         self.fronts = Fronts(self.certificates, self.callers)
@@ -81,39 +79,14 @@ class Life:
         for _ in range(int(request)):
             await context.write(bytes(1000))
 
-    async def begin(self) -> None:
-        await self.server.start()
-        self.handover.open()
-
-    async def end(self) -> None:
-        """As the daemon's drain; once."""
-        if self._over:
-            return
-        await self.handover.leave(lambda: not self.running, lambda: None)
-        await self.server.stop(1)
-        await self.close()
-
-    async def close(self) -> None:
-        """Nothing is left of it, whatever it has come to."""
-        self.held.set()
-        await self.server.stop(None)
-        if not self._over:
-            self._over = True
-            await self.handover.close()
-
 
 @asynccontextmanager
 async def living(
     files: Pair, authorities: Path | None = None, inherited: socket.socket | None = None
-) -> AsyncIterator[Life]:
-    life = Life(files, authorities, inherited)
-    try:
-        await life.begin()
+) -> AsyncIterator[OverTls]:
+    async with lived(OverTls(files, authorities, inherited)) as life:
         yield life
-        await life.end()
-        assert not life.callers._known
-    finally:
-        await life.close()
+    assert not life.callers._known
 
 
 @asynccontextmanager
