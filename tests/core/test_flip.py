@@ -10,7 +10,7 @@ from situations import ASKS, question_of, snapshots
 from zoe_grpcd.core.ask import Ask, Target
 from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.explain import decision_of
-from zoe_grpcd.core.flip import applied, flips, in_words, winner_of
+from zoe_grpcd.core.flip import Flip, applied, flips, in_words, winner_of
 from zoe_grpcd.core.licence import Locality
 from zoe_grpcd.core.obstacles import LIFTED, hopes, lifted
 from zoe_grpcd.core.quantities import Situation
@@ -88,6 +88,14 @@ def test_a_weight_that_is_named_would_be_enough_in_the_configuration() -> None:
     assert told(*fleet, ask=an_ask("Explain machine learning")) == [
         "large @ large would win if its quality rose above 0.68"
     ]
+
+
+def test_what_has_to_be_nothing_at_all_falls_to_it_and_not_below() -> None:
+    situation = situation_of(pair("desktop"), pair("jetson"))
+    choice = choose(*situation)
+    assert choice is not None
+    flip = Flip(("jetson", "m"), ("desktop", "m"), "weight", 0.0, rises=False)
+    assert in_words(flip, choice) == "jetson would win if the weight of desktop fell to 0"
 
 
 def test_where_nothing_single_is_enough_nothing_is_said() -> None:

@@ -181,7 +181,7 @@ def in_words(flip: Flip, choice: Choice) -> str:
         return key[0] if flip.winner[1] == chosen.model else f"{key[1]} @ {key[0]}"
 
     winner = named(flip.winner)
-    moved = "rose above" if flip.rises else "fell below"
+    moved = "rose above" if flip.rises else "fell below" if flip.value else "fell to"
     if flip.owner is None:
         return f"{winner} would win if the {flip.quantity} {moved} {_number(flip.value)}"
     quantity = NAMED[flip.quantity]
