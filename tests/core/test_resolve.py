@@ -130,6 +130,12 @@ def test_an_intent_that_is_given_is_not_read_and_demands() -> None:
     assert resolution.why == "intent vision, given by the caller"
 
 
+def test_what_the_operator_says_an_intent_must_have_it_must_have_when_it_is_read_too() -> None:
+    intents = {"private": {"keywords": ["my diary"], "required": ["safe"]}}
+    resolution = resolve(an_ask("what is in my diary?"), intents=intents)
+    assert (resolution.intent, resolution.required) == ("private", {"safe"})
+
+
 def test_an_unknown_intent_is_told_the_known_ones() -> None:
     with pytest.raises(InvalidRequest) as caught:
         resolve(an_ask(target=Target(intent="dance")))

@@ -42,6 +42,8 @@ class Intent:
             `reading.WINDOW` characters.
         examples: messages of the operator that are typical of it, for a classifier that compares meanings.
         required: capabilities without which a model cannot do it ("vision", "tools").
+        binding: `required` is the operator's word, which holds where the intent is read from the message, too; what
+            ships is only preferred then, since the reading may be wrong.
         preferred: capabilities that make a model better at it ("code", "reasoning", "multilingual", "chat").
         favours: what counts most among capable models: "latency", "quality" or "context" (a large window).
         sampling: defaults by their contract names (temperature, top_p ...), for what the caller left unset.
@@ -56,6 +58,7 @@ class Intent:
     patterns: Mapping[str, float] = field(default_factory=dict)
     examples: tuple[str, ...] = ()
     required: frozenset[str] = frozenset()
+    binding: bool = False
     preferred: frozenset[str] = frozenset()
     favours: str = "latency"
     sampling: Mapping[str, float] = field(default_factory=dict)
@@ -216,6 +219,7 @@ def _edited(intent: Intent, entry: Mapping[str, Any]) -> Intent:
     changes |= {key: frozenset(entry[key]) for key in ("required", "preferred") if key in entry}
     return replace(
         intent,
+        binding="required" in entry or intent.binding,
         signs={**intent.signs, **dict.fromkeys(map(str.lower, entry.get("keywords", ())), _STATED)},
         patterns={**intent.patterns, **dict.fromkeys(entry.get("patterns", ()), _STATED)},
         examples=(*intent.examples, *entry.get("examples", ())),

@@ -163,7 +163,7 @@ class Resolver:
             ask.target.model,
             why,
             intent=intent.name,
-            required=intent.required if ask.target.intent else frozenset(),
+            required=intent.required if ask.target.intent or intent.binding else frozenset(),
             preferred=preferred,
             favours=favours,
             defaults=_fitting(self._defaults[intent.name], ask),
