@@ -106,6 +106,15 @@ TABLE = [
         ],
     ),
     ("routing: {aliases: {a: 5}}", ["1: routing.aliases.a: has to be a list, not a number"]),
+    (
+        "routing: {fallback_chains: {default: [{kinds: nobody}]}}",
+        [
+            (
+                "1: routing.fallback_chains.default[0].kinds: must be one of llamacpp, llama-cpp-python, ollama, vllm, openai, "
+                "anthropic, triton, litellm, not 'nobody'"
+            )
+        ],
+    ),
     ("routing: {aliases: {a: []}}", ["1: routing.aliases.a: must not be empty"]),
     (
         "routing: {aliases: {'a b': c}}",

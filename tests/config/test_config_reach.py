@@ -44,6 +44,11 @@ def rules(*texts: str) -> str:
             [".*-7b", "llama.*"],
             "[1].pattern: overlaps with routing.patterns[0], which comes first: both match 'llama-7b'",
         ),
+        (
+            ["gpt-4.*", ".*-mini"],
+            "[1].pattern: overlaps with routing.patterns[0], which comes first: both match 'gpt-4-mini'",
+        ),
+        (["a.*b", "ax.*"], "[1].pattern: overlaps with routing.patterns[0], which comes first"),
         (["llama.*", "qwen.*"], None),
         (["gpt-4.*", "gpt-3.*"], None),
         ([r"gpt-\d+", r"claude-\d+.*"], None),
@@ -102,6 +107,11 @@ def test_a_pattern_for_one_name_that_is_taken(loaded: Load) -> None:
         (["require: {labels: {room: a}}", "prefer: {labels: {room: b}}"], "[1].prefer: contradicts"),
         (["require: {labels: {room: a}}", "prefer: {labels: {floor: b}}"], None),
         (["require: {kinds: ollama}", "fallback: m"], None),
+        (
+            ["require: {kinds: ollama}", "require: {backends: gpu}"],
+            "[1].require: contradicts routing.rules[0]",
+        ),
+        (["require: {kinds: ollama}", "require: {backends: box}"], None),
     ],
 )
 def test_a_rule_behind_one_that_forbids_what_it_wants(

@@ -133,7 +133,8 @@ def test_an_intent_that_is_given_is_not_read_and_demands() -> None:
 def test_what_the_operator_says_an_intent_must_have_it_must_have_when_it_is_read_too() -> None:
     intents = {"private": {"keywords": ["my diary"], "required": ["safe"]}}
     resolution = resolve(an_ask("what is in my diary?"), intents=intents)
-    assert (resolution.intent, resolution.required) == ("private", {"safe"})
+    assert resolution.intent == "private"
+    assert resolution.required == {"safe"}
 
 
 def test_an_unknown_intent_is_told_the_known_ones() -> None:

@@ -30,7 +30,7 @@ def _selections(data: Any) -> Iterator[Finding]:
         for path, selection in find(data, pattern):
             if not isinstance(selection, dict) or not any(_of_kind(b, selection) for b in backends):
                 continue  # `reach` says so
-            if not any(_meets(backend, selection) for backend in backends):
+            if not any(meets(backend, selection) for backend in backends):
                 effect = "nobody can serve what it is about" if path[-1] == "require" else "it has no effect"
                 yield Finding(path, f"is met by none of `backends`: {effect}")
 
@@ -40,7 +40,8 @@ def _of_kind(backend: dict[str, Any], selection: dict[str, Any]) -> bool:
     return kind == "auto" or _among(kind, selection.get("kinds"))
 
 
-def _meets(backend: dict[str, Any], selection: dict[str, Any]) -> bool:
+def meets(backend: dict[str, Any], selection: dict[str, Any]) -> bool:
+    """A backend of the file is one that a rule's selection is about, as far as the file tells; models are not looked at."""
     labels, own = selection.get("labels"), backend.get("labels")
     local = backend.get("local")
     return (

@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import product
+from operator import and_
 from typing import Any, get_args
 
 from zoe_grpcd.config.crosscheck import Finding, find
+from zoe_grpcd.config.deadends import meets
 from zoe_grpcd.config.problem import Path
 from zoe_grpcd.config.routing import Kind
 
@@ -51,14 +53,15 @@ def warnings(data: Any) -> Iterator[Finding]:
         yield from check(data)
 
 
-def samples(pattern: str) -> list[str]:
-    """Names that a pattern is made for; none where it is too intricate to tell."""
+def samples(pattern: str, anything: tuple[str, ...] = _ANYTHING) -> list[str]:
+    """Names that a pattern is made for; none where it is too intricate to tell. `anything` is put for `.*`."""
     found: list[str] = []
     plain = re.sub(r"^\(\?[a-z]+\)", "", pattern).removeprefix("^").removesuffix("$")
     for branch in _branches(plain):
         parts = _WILD.split(branch)
         fillings = [
-            _filling(part) if i % 2 else (re.sub(r"\\(.)", r"\1", part),) for i, part in enumerate(parts)
+            _filling(part, anything) if i % 2 else (re.sub(r"\\(.)", r"\1", part),)
+            for i, part in enumerate(parts)
         ]
         found += ["".join(name) for name in product(*fillings[:9])]
     matches = re.compile(pattern).fullmatch
@@ -72,12 +75,18 @@ def _branches(pattern: str) -> list[str]:
     return pattern.split("|")
 
 
-def _filling(wild: str) -> tuple[str, ...]:
+def _crossed(one: str, other: str) -> Iterator[str]:
+    """Names with what is particular of both: `gpt-4-mini` of `gpt-4.*` and `.*-mini`."""
+    for text, filling in ((one, other), (other, one)):
+        yield from samples(text, tuple(samples(filling, ("", "x"))[:4]))
+
+
+def _filling(wild: str, anything: tuple[str, ...]) -> tuple[str, ...]:
     if wild.startswith("\\d"):
         return ("7", "70")
     if wild.startswith("["):
         return (re.sub(r"[\[\]^\\]", "", wild)[:1],)
-    return _ANYTHING[1:] if "+" in wild else _ANYTHING
+    return tuple(filter(None, anything)) if "+" in wild else anything
 
 
 def _usable(data: Any) -> list[tuple[Path, str, re.Pattern[str]]]:
@@ -112,7 +121,8 @@ def _patterns(data: Any) -> Iterator[Finding]:
             if names and len(taken) == len(names):
                 yield Finding(path, f"is never reached: {first} comes first and matches all these names")
                 break
-            if both := [*taken, *filter(own.fullmatch, samples(expression))]:
+            shared = filter(other.fullmatch, [*samples(expression), *_crossed(text, expression)])
+            if both := [*taken, *filter(own.fullmatch, shared)]:
                 yield Finding(path, f"overlaps with {first}, which comes first: both match {both[0]!r}")
 
 
@@ -138,10 +148,14 @@ def _known(data: Any) -> Iterator[tuple[str, str]]:
 
 def _rules(data: Any) -> Iterator[Finding]:
     rules = [(path, rule) for path, rule in find(data, "routing.rules.[]") if isinstance(rule, dict)]
+    backends = [backend for _, backend in find(data, "backends.[]") if isinstance(backend, dict)]
     for number, (path, rule) in enumerate(rules):
         wish = "require" if rule.get("require") else "prefer"
         for earlier, other in rules[:number] if rule.get(wish) else ():
-            if _covers(other.get("when"), rule.get("when")) and _disjoint(other.get("require"), rule[wish]):
+            if _covers(other.get("when"), rule.get("when")) and (
+                _disjoint(other.get("require"), rule[wish])
+                or _met_apart(backends, other.get("require"), rule[wish])
+            ):
                 effect = "nobody can serve what it is about" if wish == "require" else "it has no effect"
                 yield Finding(
                     (*path, wish),
@@ -176,6 +190,14 @@ def _disjoint(demand: Any, wish: Any) -> bool:
     if any(here[key] != there[key] for key in here.keys() & there.keys()):
         return True
     return None not in (demand.get("local"), wish.get("local")) and demand["local"] is not wish["local"]
+
+
+def _met_apart(backends: list[dict[str, Any]], demand: Any, wish: Any) -> bool:
+    """Each is met by some backend, and none meets both."""
+    if not isinstance(demand, dict) or not isinstance(wish, dict):
+        return False
+    first, second = ([meets(backend, selection) for backend in backends] for selection in (demand, wish))
+    return any(first) and any(second) and not any(map(and_, first, second))
 
 
 def _texts(value: Any) -> set[str]:

@@ -42,7 +42,13 @@ _SHAPES = {
 
 def findings(error: ValidationError, document: Document) -> Iterator[Finding]:
     """The mistakes that validation found."""
-    return (_finding(_existing(detail, document), detail) for detail in error.errors(include_url=False))
+    details = (detail for detail in error.errors(include_url=False) if not _is_echo(detail))
+    return (_finding(_existing(detail, document), detail) for detail in details)
+
+
+def _is_echo(detail: ErrorDetails) -> bool:
+    """A list is called too short for its entries that are wrong, which are told themselves."""
+    return detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]
 
 
 def problem(finding: Finding, document: Document, file: str) -> Problem:
