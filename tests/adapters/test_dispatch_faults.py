@@ -3,7 +3,7 @@
 import itertools
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given
@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from zoe_grpcd.adapters.answer import Answer, paired
 from zoe_grpcd.adapters.dialects import DIALECTS
 from zoe_grpcd.adapters.dialects.refusals import retry_after, said
+from zoe_grpcd.adapters.dialects.triton import chunk
 from zoe_grpcd.adapters.framing import LONGEST_LINE, Lines
 from zoe_grpcd.adapters.reading import Reading
 from zoe_grpcd.adapters.thinking import Thinking
-from zoe_grpcd.core.answer import Delta, Measured
+from zoe_grpcd.core.answer import Delta, Finish, Measured
 from zoe_grpcd.core.errors import Fault
 
 REFUSALS = [
@@ -141,7 +142,8 @@ def test_an_answer_other_than_200_is_this_fault(kind: str, status: int, body: st
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("soon", None), ("nan", None), ("inf", None), ("", None)],
+    [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("soon", None), ("nan", None), ("inf", None), ("", None)]
+    + [(value, 30 * 24 * 3600.0) for value in ("99999999999999999999", "9" * 300)],
 )
 def test_a_server_may_say_when_to_come_back(value: str, expected: float | None) -> None:
     assert retry_after({"Retry-After": value}) == expected
@@ -211,6 +213,88 @@ def test_an_answer_that_breaks_keeps_what_came_before(kind: str, data: bytes, te
     assert broken.error.fault is Fault.CUT
     assert text in broken.error.message
     assert [e.text for e in events if isinstance(e, Delta)] == (["Hi"] if data else [])
+
+
+ODD = [
+    '"x"',
+    "5",
+    "-5",
+    "[null]",
+    "[1]",
+    '["x"]',
+    "{}",
+    '{"a":1}',
+    "null",
+    "true",
+    "1e400",
+    "9" * 25,
+    '"\\ud83d"',
+]
+PLACES = [
+    ("llamacpp", SSE, b'data: {"choices":%s}\n\n'),
+    ("llamacpp", SSE, b'data: {"choices":[%s]}\n\n'),
+    ("llamacpp", SSE, b'data: {"choices":[{"delta":%s}]}\n\n'),
+    ("llamacpp", SSE, b'data: {"choices":[{"delta":{"content":%s}}]}\n\n'),
+    ("llamacpp", SSE, b'data: {"choices":[{"delta":{},"finish_reason":%s}]}\n\n'),
+    ("llamacpp", SSE, b'data: {"error":%s}\n\n'),
+    ("llamacpp", SSE, b'data: {"error":{"code":%s,"message":%s}}\n\n'),
+    ("llamacpp", SSE + END, b'data: {"choices":[],"usage":%s}\n\n'),
+    ("llamacpp", SSE + END, b'data: {"choices":[],"usage":{"prompt_tokens":%s,"completion_tokens":%s}}\n\n'),
+    ("llamacpp", SSE + END, b'data: {"choices":[],"usage":{"prompt_tokens_details":%s}}\n\n'),
+    ("llamacpp", SSE + END, b'data: {"choices":[],"timings":%s}\n\n'),
+    (
+        "llamacpp",
+        SSE + END,
+        b'data: {"choices":[],"timings":{"prompt_n":%s,"predicted_n":%s,"cache_n":%s}}\n\n',
+    ),
+    ("llamacpp", SSE + END, b'data: {"choices":[],"timings":{"prompt_ms":%s,"predicted_ms":%s}}\n\n'),
+    ("ollama", LINE, b'{"message":%s,"done":false}\n'),
+    ("ollama", LINE, b'{"message":{"content":%s},"done":false}\n'),
+    ("ollama", LINE, b'{"message":%s,"done":true}\n'),
+    ("ollama", LINE, b'{"done":true,"done_reason":%s}\n'),
+    ("ollama", LINE, b'{"done":true,"eval_count":%s,"prompt_eval_count":%s}\n'),
+    ("ollama", LINE, b'{"done":true,"eval_duration":%s,"load_duration":%s}\n'),
+    ("ollama", LINE, b'{"error":%s}\n'),
+    ("triton", b"", b'data: {"text_output":%s}\n\n'),
+]
+
+
+def unreadable(raw: object) -> NoReturn:
+    """What LiteLLM's parsers do with such a chunk."""
+    raise KeyError(raw)
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize(("kind", "before", "place"), PLACES)
+def test_whatever_a_server_puts_anywhere_is_its_mistake_or_read_as_nothing(
+    kind: str, before: bytes, place: bytes, odd: str
+) -> None:
+    answer = Reading(DIALECTS[kind], lambda: chunk if kind == "triton" else unreadable)
+    answer.feed(before)
+    told = [*answer.feed(place.replace(b"%s", odd.encode())), *(answer.end() if answer.error is None else [])]
+
+    if answer.error is not None:
+        assert answer.error.fault is Fault.CUT
+        assert answer.error.message.isprintable()
+    else:
+        finish = told[-1]
+        assert isinstance(finish, Finish)
+        counts = [finish.measured.prefill_tokens or 0, finish.measured.decode_tokens or 0]
+        if (usage := finish.usage) is not None:
+            counts += [usage.prompt_tokens, usage.completion_tokens, usage.cached_prompt_tokens]
+        assert {type(count) for count in counts} == {int}
+        assert all(0 <= count < 2**64 for count in counts)
+        times = [finish.measured.prefill or 0.0, finish.measured.decode or 0.0, finish.measured.load or 0.0]
+        assert {type(time) for time in times} == {float}
+        assert all(0 <= time < 1e9 for time in times)
+
+
+def test_the_words_of_a_server_can_be_shown_and_hold_no_key() -> None:
+    answer = reading("llamacpp")
+    answer.feed(b"\0\x1b[31m<html>sk-1234567890abcdef</html>\n")
+
+    assert answer.error is not None
+    assert answer.error.message == "\ufffd\ufffd[31m<html>[key]</html>"
 
 
 @pytest.mark.parametrize(

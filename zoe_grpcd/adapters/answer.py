@@ -64,11 +64,11 @@ class Answer:
         for choice in choices:
             delta = choice.delta
             if reasoning := getattr(delta, "reasoning_content", None):
-                self.think(reasoning, 1 if delta.content else tokens)
+                self.think(_text(reasoning), 1 if delta.content else tokens)
             if delta.content:
-                self.say(delta.content, tokens)
+                self.say(_text(delta.content), tokens)
             if refusal := delta.get("refusal"):
-                self._put("refusal", refusal, tokens)
+                self._put("refusal", _text(refusal), tokens)
             for piece in delta.tool_calls or ():
                 self._tool(piece)
             if self._top is not None and (probabilities := getattr(choice, "logprobs", None)):
@@ -98,7 +98,7 @@ class Answer:
                 events.append(_delta(channel, paired(half), 0))
         for made in self._calls:
             events.append(ToolDelta(made.index, arguments="" if made.begun else "{}", done=True))
-        finish = REASONS.get(reason, FinishReason.OTHER)
+        finish = REASONS.get(str(reason), FinishReason.OTHER)
         if self._calls and finish is FinishReason.STOP:
             finish = FinishReason.TOOL_CALLS  # Ollama and others say "stop"
         if not self._calls and finish is FinishReason.TOOL_CALLS:
@@ -142,7 +142,7 @@ class Answer:
         fresh = upstream_id if upstream_id and upstream_id not in taken else f"call_{uuid4().hex[:24]}"
         self._calls.append(made)
         self._open[index] = made
-        self._events.append(ToolDelta(made.index, id=fresh, name=name))
+        self._events.append(ToolDelta(made.index, id=paired(fresh), name=paired(name)))
         return made
 
     def _logprobs(self, entries: Iterable[Any]) -> None:
@@ -176,8 +176,15 @@ def _delta(channel: str, piece: str, tokens: int) -> Delta:
     return delta
 
 
+def _text(piece: Any) -> str:
+    """LiteLLM passes on whatever a server has put there."""
+    if not isinstance(piece, str):
+        raise TypeError(f"no text: {piece!r:.100}")
+    return piece
+
+
 def _bare(entry: Any) -> TokenLogprob:
-    return TokenLogprob(paired(entry.token), entry.logprob, bytes(entry.bytes or ()))
+    return TokenLogprob(paired(entry.token), float(entry.logprob), bytes(entry.bytes or ()))
 
 
 def paired(text: str) -> str:

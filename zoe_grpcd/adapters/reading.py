@@ -8,6 +8,7 @@ from json import JSONDecoder
 from typing import Any, Final
 
 from zoe_grpcd.adapters.answer import Answer
+from zoe_grpcd.adapters.dialects.refusals import scrub
 from zoe_grpcd.adapters.framing import DONE, Lines, Malformed, payload
 from zoe_grpcd.core.answer import Event, Measured, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
@@ -15,6 +16,8 @@ from zoe_grpcd.core.generation import Json
 from zoe_grpcd.ports import Dialect
 
 MOST_TOKENS: Final = 1 << 16  # of one piece: more is no count
+# What reading raises where a field holds something else than it should.
+ODD: Final = (ValueError, RecursionError, AttributeError, TypeError, LookupError)
 # What `loads` does, without its two searches for white space around a text that has none.
 _decode = JSONDecoder().raw_decode
 
@@ -52,7 +55,7 @@ class Reading:
                     self._line(line)
                     if self.over or self.error is not None:
                         break
-        except (ValueError, RecursionError) as error:
+        except ODD as error:
             self.error = _broken(error)
         return self._answer.take()
 
@@ -61,7 +64,7 @@ class Reading:
         try:
             for line in () if self.over else self._lines.end():
                 self._line(line)
-        except (ValueError, RecursionError) as error:
+        except ODD as error:
             self.error = _broken(error)
         if self.error is None and self._finish is None:
             self.error = UpstreamError(Fault.CUT, "the answer ended without a finish reason")
@@ -130,5 +133,10 @@ class Reading:
 
 
 def _broken(error: Exception) -> UpstreamError:
-    text = str(error) if isinstance(error, Malformed) else f"no JSON: {error}"
-    return UpstreamError(Fault.CUT, text)
+    if isinstance(error, Malformed):
+        text = str(error)
+    else:
+        text = (
+            f"{'no JSON' if isinstance(error, (ValueError, RecursionError)) else 'not understood'}: {error}"
+        )
+    return UpstreamError(Fault.CUT, scrub(text))

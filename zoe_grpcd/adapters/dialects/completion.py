@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from zoe_grpcd.adapters.dialects.llamacpp import LlamaCpp
-from zoe_grpcd.adapters.dialects.openai import broken, measured
+from zoe_grpcd.adapters.dialects.openai import broken, count, measured
 from zoe_grpcd.core.answer import Usage
 from zoe_grpcd.core.generation import Call, Json
 from zoe_grpcd.ports import RawFacts
@@ -41,10 +41,10 @@ class LlamaCppCompletion(LlamaCpp):
         if raw.get("stop") is not True:
             return None
         timings = raw.get("timings") or {}
-        cached = timings.get("cache_n") or 0
+        prompt, made = count(raw.get("tokens_evaluated")), count(raw.get("tokens_predicted"))
         return RawFacts(
             finish=_ENDS.get(raw.get("stop_type") or "", "stop"),
-            usage=Usage(raw.get("tokens_evaluated") or 0, raw.get("tokens_predicted") or 0, cached),
+            usage=Usage(prompt or 0, made or 0, count(timings.get("cache_n")) or 0),
             measured=measured(timings),
             final=True,
             bare=not raw.get("content"),

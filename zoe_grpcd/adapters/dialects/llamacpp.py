@@ -3,7 +3,7 @@
 from dataclasses import replace
 from types import MappingProxyType
 
-from zoe_grpcd.adapters.dialects.openai import OpenAI, copied, parameters
+from zoe_grpcd.adapters.dialects.openai import OpenAI, copied, count, parameters
 from zoe_grpcd.adapters.dialects.refusals import sign
 from zoe_grpcd.core.answer import Usage
 from zoe_grpcd.core.errors import Fault
@@ -60,8 +60,10 @@ class LlamaCpp(OpenAI):
         timings = raw.get("timings")
         if facts is None or facts.usage is not None or not timings or "predicted_n" not in timings:
             return facts
-        cached = timings.get("cache_n") or 0
-        usage = Usage((timings.get("prompt_n") or 0) + cached, timings["predicted_n"], cached)
+        prompt, cached, made = (
+            count(timings.get(name)) or 0 for name in ("prompt_n", "cache_n", "predicted_n")
+        )
+        usage = Usage(prompt + cached, made, cached)
         return replace(facts, usage=usage)
 
 

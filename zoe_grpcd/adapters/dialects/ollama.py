@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from zoe_grpcd.adapters.dialects.llamacpp import known
-from zoe_grpcd.adapters.dialects.openai import broken, copied
+from zoe_grpcd.adapters.dialects.openai import broken, copied, count, seconds
 from zoe_grpcd.adapters.dialects.refusals import refusal, sign
 from zoe_grpcd.core.answer import Measured, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
@@ -119,16 +119,15 @@ class Ollama:
             return RawFacts(error=broken(raw["error"], (_UNREADABLE,)))
         if raw.get("done") is not True:
             return None
-        counted = raw.get("eval_count")
-        prompt = raw.get("prompt_eval_count")
+        counted, prompt = count(raw.get("eval_count")), count(raw.get("prompt_eval_count"))
         return RawFacts(
             finish=raw.get("done_reason") or "stop",
             usage=Usage(prompt or 0, counted or 0) if counted is not None or prompt is not None else None,
             measured=Measured(
-                load=_seconds(raw.get("load_duration")),
-                prefill=_seconds(raw.get("prompt_eval_duration")),
+                load=seconds(raw.get("load_duration"), 1e9),
+                prefill=seconds(raw.get("prompt_eval_duration"), 1e9),
                 prefill_tokens=None,  # its count includes cached ones
-                decode=_seconds(raw.get("eval_duration")),
+                decode=seconds(raw.get("eval_duration"), 1e9),
                 decode_tokens=counted,
             ),
             final=True,
@@ -140,7 +139,3 @@ class Ollama:
     def refusal(self, status: int, body: str, headers: Any) -> UpstreamError:
         """See `Dialect`."""
         return refusal(self.signs, status, body, headers)
-
-
-def _seconds(nanoseconds: int | None) -> float | None:
-    return None if nanoseconds is None else nanoseconds / 1e9

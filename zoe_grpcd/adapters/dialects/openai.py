@@ -22,6 +22,8 @@ PARAMETERS: Final[Mapping[str, str]] = {
 }
 
 _PLAIN: Final = frozenset({"role", "content", "reasoning_content", "reasoning"})
+MOST_TOKENS: Final = 1 << 40
+LONGEST: Final = 1e8  # seconds: three years
 
 
 def parameters(generation: Generation) -> Json:
@@ -161,22 +163,28 @@ def counted(usage: Json) -> Usage:
         usage.get("completion_tokens_details") or {},
     )
     return Usage(
-        prompt_tokens=usage.get("prompt_tokens") or 0,
-        completion_tokens=usage.get("completion_tokens") or 0,
-        cached_prompt_tokens=prompt.get("cached_tokens") or 0,
-        reasoning_tokens=completion.get("reasoning_tokens") or 0,
+        prompt_tokens=count(usage.get("prompt_tokens")) or 0,
+        completion_tokens=count(usage.get("completion_tokens")) or 0,
+        cached_prompt_tokens=count(prompt.get("cached_tokens")) or 0,
+        reasoning_tokens=count(completion.get("reasoning_tokens")) or 0,
     )
 
 
 def measured(timings: Json) -> Measured:
     """llama.cpp's `timings`, which other servers leave out. `prompt_n` doesn't count cached tokens."""
     return Measured(
-        prefill=_seconds(timings.get("prompt_ms")),
-        prefill_tokens=timings.get("prompt_n"),
-        decode=_seconds(timings.get("predicted_ms")),
-        decode_tokens=timings.get("predicted_n"),
+        prefill=seconds(timings.get("prompt_ms"), 1e3),
+        prefill_tokens=count(timings.get("prompt_n")),
+        decode=seconds(timings.get("predicted_ms"), 1e3),
+        decode_tokens=count(timings.get("predicted_n")),
     )
 
 
-def _seconds(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
+def count(told: Any) -> int | None:
+    """A number of tokens as a server tells it; None: it tells none, or what cannot be one."""
+    return int(told) if isinstance(told, (int, float)) and 0 <= told < MOST_TOKENS else None
+
+
+def seconds(told: Any, a_second: float) -> float | None:
+    """The same for a time; `a_second` is how many of the server's units it has."""
+    return told / a_second if isinstance(told, (int, float)) and 0 <= told < LONGEST * a_second else None

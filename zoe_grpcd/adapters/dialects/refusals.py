@@ -13,6 +13,7 @@ from typing import Final
 from zoe_grpcd.core.errors import Fault, UpstreamError
 
 LONGEST_MESSAGE: Final = 500  # characters
+LONGEST_PAUSE: Final = 30 * 24 * 3600.0  # seconds; a quota of a month, say
 
 _KEYS: Final = re.compile(
     r"(?i)(?:bearer|basic)\s+\S+|\b(?:sk|pk|gsk|xai|hf|key)[-_][\w.*-]{6,}|\bAIza[\w-]{20,}|\b[0-9a-f]{32,}\b"
@@ -78,12 +79,13 @@ def said(body: str) -> str:
 
 
 def scrub(text: str) -> str:
-    """The text without anything that looks like a credential, in one line, at most 500 characters."""
-    return _KEYS.sub("[key]", " ".join(text[:4000].split()))[:LONGEST_MESSAGE]
+    """The text without anything that looks like a credential, in one line that can be shown, at most 500 characters."""
+    line = _KEYS.sub("[key]", " ".join(text[:4000].split()))[:LONGEST_MESSAGE]
+    return line if line.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in line)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds until the server wants to be asked again; None: not a word. Never negative.
+    """Seconds until the server wants to be asked again; None: not a word. Never negative, nor more than 30 days.
 
     `Retry-After`, as seconds or as a date, comes first; then `retry-after-ms`; then the last of those limits to be reset
     of which nothing remains, as OpenAI (`x-ratelimit-reset-tokens: 6m0s`) and Anthropic
@@ -127,7 +129,7 @@ def _seconds_until(value: str) -> float | None:
         seconds = float(value)
     except ValueError:
         seconds = _of_duration(value) if value[:1].isdigit() and value[-1:] == "s" else _until_date(value)
-    return max(0.0, seconds) if seconds is not None and seconds < float("inf") else None
+    return min(max(0.0, seconds), LONGEST_PAUSE) if seconds is not None and seconds < float("inf") else None
 
 
 def _of_duration(value: str) -> float | None:
