@@ -48,6 +48,8 @@ def rules(*texts: str) -> str:
             ["gpt-4.*", ".*-mini"],
             "[1].pattern: overlaps with routing.patterns[0], which comes first: both match 'gpt-4-mini'",
         ),
+        (["openai/.*", "openai/(?P<model>.+)"], "[1].pattern: is never reached"),
+        (["openai/(?P<model>.+)", "groq/(?P<model>.+)"], None),
         (["a.*b", "ax.*"], "[1].pattern: overlaps with routing.patterns[0], which comes first"),
         (["llama.*", "qwen.*"], None),
         (["gpt-4.*", "gpt-3.*"], None),

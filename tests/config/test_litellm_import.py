@@ -237,6 +237,20 @@ def test_a_wildcard_is_the_server_that_lists_its_models() -> None:
         ("ollama", "http://localhost:11434"),
     ]
     assert all("left out" in said[f"model_list[{index}]"] for index in (2, 3))
+    assert data["routing"]["patterns"] == [
+        {"pattern": "openai/(?P<model>.+)", "backends": ["openai"]},
+        {"pattern": "groq/(?P<model>.+)", "backends": ["api.groq.com"]},
+        {"pattern": "local/(?P<model>.+)", "backends": ["ollama"]},
+    ]
+
+
+@pytest.mark.parametrize(
+    "key", ["region_name", "itpm", "output_cost_per_reasoning_token", "tag_regex", "tiered_pricing"]
+)
+def test_what_only_litellm_understands_is_listed_and_sent_to_no_server(file: Path, key: str) -> None:
+    data = made(file, entry("openai/m", api_base="http://127.0.0.1:1/v1", **{key: "eu"}))
+    assert "params" not in data["models"][0]["deployments"][0]
+    assert notes(file)[f"model_list[0].litellm_params.{key}"] == "has no counterpart"
 
 
 # ---------------------------------------------------------------------------------------------------------- settings

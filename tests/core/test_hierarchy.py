@@ -86,6 +86,8 @@ def a_chain(*steps: Step) -> dict[str, Chain]:
         # nobody there: the pattern's fallback
         ("llama-big", a_pattern("llama.*", "qwen2.5:3b", kinds=["anthropic"]), "qwen2.5:3b @ box"),
         ("gpt-5", a_pattern("gpt-.*", backends=["cloud"]), "gpt-4o @ cloud"),
+        # what the pattern calls the model is its name there
+        ("ollama/qwen2.5:3b", a_pattern("ollama/(?P<model>.+)", kinds=["ollama"]), "qwen2.5:3b @ box"),
     ],
 )
 def test_a_pattern(name: str, pattern: Pattern, expected: str) -> None:

@@ -57,6 +57,7 @@ def samples(pattern: str, anything: tuple[str, ...] = _ANYTHING) -> list[str]:
     """Names that a pattern is made for; none where it is too intricate to tell. `anything` is put for `.*`."""
     found: list[str] = []
     plain = re.sub(r"^\(\?[a-z]+\)", "", pattern).removeprefix("^").removesuffix("$")
+    plain = re.sub(r"\(\?P<\w+>", "(?:", plain)
     for branch in _branches(plain):
         parts = _WILD.split(branch)
         fillings = [

@@ -80,7 +80,8 @@ class Pattern(Section):
 
     pattern: Expression = needed(
         "Regular expression that has to match the whole name, like `llama.*`. Of the backends or kinds given here, those "
-        "get it that serve a model of exactly that name, else of a name that matches too, else one model alone."
+        "get it that serve a model of exactly that name, else of a name that matches too, else one model alone. A group named "
+        "model is the name there: `openai/(?P<model>.+)` leaves the prefix out."
     )
     backends: Names | None = option(None, "Backends that get it. Either this or kinds.")
     kinds: Kinds | None = option(None, "Kinds that get it. Either this or backends.")

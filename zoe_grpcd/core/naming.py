@@ -18,7 +18,10 @@ Models = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Names that match as a whole, where they go, and what they get when nobody there can serve."""
+    """Names that match as a whole, where they go, and what they get when nobody there can serve.
+
+    What a group named `model` matches is the name there: `openai/(?P<model>.+)` has the prefix left out.
+    """
 
     expression: re.Pattern[str]
     backends: frozenset[str] = frozenset()
@@ -139,9 +142,11 @@ def _tiers_of(name: str, pattern: Pattern) -> tuple[Tier, ...]:
     that has no other.
     """
     where: dict[str, Any] = {"backends": pattern.backends, "kinds": pattern.kinds}
+    match = pattern.expression.fullmatch(name)
+    own = (match and match.groupdict().get("model")) or name
     tiers = [
         Tier(only=Selection(**where, named=is_meant), reason=Reason.PATTERN)
-        for is_meant in (name.__eq__, pattern.expression.fullmatch)
+        for is_meant in (own.__eq__, pattern.expression.fullmatch)
     ]
     why = "the only model of its backend"
     return (*tiers, Tier(only=Selection(**where), alone=True, reason=Reason.PATTERN, why=why))

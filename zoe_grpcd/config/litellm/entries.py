@@ -4,6 +4,7 @@ Rule: an entry is a deployment; what it says of a server, of a model and of itse
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,12 @@ _OF_THE_ROUTER = {
     "use_in_pass_through", "mock_response", "input_cost_per_second", "use_litellm_proxy", "max_file_size_mb",
     "guardrails", "auto_router_config", "auto_router_config_path", "auto_router_default_model", "id",
 }  # fmt: skip
+_OF_LITELLM = re.compile(
+    "cost|pricing|uplift|_router_|identity|federation|^(itpm|otpm|region_name|tag_regex|litellm_.*|keepalive_seconds|"
+    "default_api_key_.*|configurable_clientside_auth_params|provider_affinity_header|output_vector_size|"
+    "(s3|gcs|milvus|valkey|vector_store)_.*|.*timeout_by_service_tier)$"
+)
+"""More of that sort, which a server of one's own would refuse."""
 _PRICES = {
     "input_cost_per_token": "input_per_mtok_usd",
     "output_cost_per_token": "output_per_mtok_usd",
@@ -173,7 +180,7 @@ class Reader:
             self._litellm(entry, params, base_model)
             return
         theirs = params.values.keys() - _OF_THE_ROUTER - _LITELLM_ALONE
-        for key in sorted(theirs):
+        for key in sorted(key for key in theirs if not _OF_LITELLM.search(str(key))):
             value = self._references.plain(params.take(key))
             entry.bundle |= value if key == "extra_body" and isinstance(value, dict) else {key: value}
 

@@ -4,6 +4,7 @@ Rule: entries of one name are deployments of one model, unless two of them are d
 the name is an alias for a model each.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ class Catalogue:
     backends: list[dict[str, Any]] = field(default_factory=list)
     models: list[dict[str, Any]] = field(default_factory=list)
     groups: dict[str, list[str]] = field(default_factory=dict)  # aliases
+    patterns: list[dict[str, Any]] = field(default_factory=list)
     origins: dict[Path, Path] = field(default_factory=dict)
 
 
@@ -37,11 +39,17 @@ def catalogue(entries: list[Entry], findings: Findings, default_timeout: Any = N
     _models([entry for entry in entries if not entry.wildcard], names, made, findings)
     for entry in entries:
         if entry.wildcard:
-            where = names[entry.server]
-            findings.note(
-                entry.path, f"stands for all models of backend {where}, which callers name without a prefix"
-            )
+            _wildcard(entry, names[entry.server], made, findings)
     return made
+
+
+def _wildcard(entry: Entry, where: str, made: Catalogue, findings: Findings) -> None:
+    """All models of a server, which callers name as the server does, and with the prefix as well."""
+    prefix, star, rest = entry.model_name.partition("/*")
+    if star and not rest and "*" not in prefix:
+        pattern = {"pattern": f"{re.escape(prefix)}/(?P<model>.+)", "backends": [where]}
+        made.patterns += [pattern] if pattern not in made.patterns else []
+    findings.note(entry.path, f"stands for all models that backend {where} lists")
 
 
 def _backend(name: str, members: list[Entry], findings: Findings, default_timeout: Any) -> dict[str, Any]:

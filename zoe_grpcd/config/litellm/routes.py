@@ -6,7 +6,7 @@ Rule: LiteLLM reads most of them in several sections; the router's own section c
 from dataclasses import dataclass
 from typing import Any
 
-from zoe_grpcd.config.litellm.models import public_name
+from zoe_grpcd.config.litellm.models import Catalogue, public_name
 from zoe_grpcd.config.litellm.references import References, seconds
 from zoe_grpcd.config.litellm.source import Findings, Part
 from zoe_grpcd.config.problem import Path
@@ -65,17 +65,20 @@ def reliability_of(settings: Settings) -> dict[str, Any]:
     return section
 
 
-def routing_of(settings: Settings, groups: dict[str, list[str]], models: set[str]) -> dict[str, Any]:
-    """Strategy, aliases and fallback chains. `groups` are names that stand for several models already."""
+def routing_of(settings: Settings, found: Catalogue) -> dict[str, Any]:
+    """Strategy, aliases, patterns and fallback chains."""
     section: dict[str, Any] = {}
     strategy, path = settings.first("routing_strategy")
     if known := STRATEGIES.get(str(strategy)):
         section["strategy"] = known
     elif strategy is not None:
         settings.findings.note(path, f"is none of {', '.join(STRATEGIES)}: usage_based is used")
-    aliases = {**groups, **_aliases(settings, models | groups.keys())}
+    taken = {model["name"] for model in found.models} | found.groups.keys()
+    aliases = {**found.groups, **_aliases(settings, taken)}
     if aliases:
         section["aliases"] = aliases
+    if found.patterns:
+        section["patterns"] = found.patterns
     if chains := _chains(settings):
         section["fallback_chains"] = chains
     return section

@@ -50,7 +50,7 @@ def translate(data: dict[str, Any]) -> Translation:
     sections = {
         "backends": found.backends,
         "models": found.models,
-        "routing": routing_of(settings, found.groups, {model["name"] for model in found.models}),
+        "routing": routing_of(settings, found),
         "reliability": reliability_of(settings),
         "cache": _cache(settings, references),
         "state": _state(settings, references),
