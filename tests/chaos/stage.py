@@ -89,7 +89,7 @@ class Stage:
     async def refused(self, model: str, *, streamed: bool) -> tuple[ZoeError, int]:
         """The error of a request for two attempts, made once by its caller, and the tokens that came before it."""
         spec, sent = build_spec(PROMPT, {"model": model, "temperature": 0, "max_attempts": 2}), 0
-        async with grpc.aio.insecure_channel(self.daemon.target, [("grpc.enable_retries", 0)]) as channel:
+        async with grpc.aio.insecure_channel(self.daemon.target) as channel:
             stub = InferenceServiceStub(channel)
             try:
                 if streamed:

@@ -478,7 +478,7 @@ async def test_when_all_are_dead_the_caller_knows_at_once_when_to_come_back(hous
     await house.daemon.becomes("changing", "DOWN")
     spec = build_spec(PROMPT, {"model": "big"})
     requests = {"Route": pb.RouteRequest(spec=spec), "Complete": pb.CompleteRequest(spec=spec)}
-    with grpc.insecure_channel(house.daemon.target, [("grpc.enable_retries", 0)]) as channel:
+    with grpc.insecure_channel(house.daemon.target) as channel:
         stub = InferenceServiceStub(channel)
         stub.Route(pb.RouteRequest(spec=build_spec(PROMPT, {"model": "endless"})), timeout=30)  # connects
         for method, request in requests.items():

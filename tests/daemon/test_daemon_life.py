@@ -64,11 +64,11 @@ def test_ready_comes_after_the_first_look_at_all_backends(
 
 async def test_sigterm_lets_streams_end_and_turns_new_calls_away(llama: Server, serve: Any) -> None:
     daemon: Daemon = serve(backends=[entry("llama", llama, probe_timeout="60s")])
-    once = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+    apart = [("grpc.use_local_subchannel_pool", 1)]
     async with (
         daemon.aclient() as client,
-        grpc.aio.insecure_channel(daemon.target, once) as known,
-        grpc.aio.insecure_channel(daemon.target, once) as new,
+        grpc.aio.insecure_channel(daemon.target, apart) as known,
+        grpc.aio.insecure_channel(daemon.target, apart) as new,
     ):
         health = health_pb2_grpc.HealthStub(known)
         watch = health.Watch(health_pb2.HealthCheckRequest())

@@ -132,9 +132,13 @@ def test_an_unknown_strategy_is_told_with_all_that_is_wrong(house: House) -> Non
 
 def looked_at(daemon: Daemon, name: str, times: int) -> None:
     """Returns when the daemon has looked at a backend so many times more."""
-    for _ in range(times):
-        before = daemon.backends()[name].last_probe.time
-        wait_until(lambda at=before: daemon.backends()[name].last_probe.time != at)  # type: ignore[misc]
+    seen = {daemon.backends()[name].last_probe.time.ToNanoseconds()}
+
+    def enough() -> bool:
+        seen.add(daemon.backends()[name].last_probe.time.ToNanoseconds())
+        return len(seen) > times
+
+    wait_until(enough)
 
 
 def test_turns_load_no_model_while_another_backend_has_it_but_shares_do(house: House) -> None:

@@ -29,7 +29,7 @@ LEAK = re.compile(
 )
 MOST_READ = 40  # messages of a stream
 WATCHED = 0.2  # seconds: what watches has no end, and no news either
-OPTIONS = (("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1))
+OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 
 
 @dataclass
