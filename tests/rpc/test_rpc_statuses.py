@@ -234,6 +234,13 @@ def test_the_last_attempts_are_kept() -> None:
     assert [attempt.number for attempt in kept] == list(range(50 - len(kept), 50))
 
 
+def test_no_space_is_around_a_message_as_http_allows_none_around_a_header() -> None:
+    error = errors.BackendRejected(f" {'word ' * 1000}", metadata={})
+
+    assert message_of(error).startswith("word word")
+    assert message_of(error).endswith("word")
+
+
 def test_half_a_surrogate_pair_does_not_break_an_error() -> None:
     text = "it said \ud800"
     error = errors.InvalidRequest(text, metadata={"a": text}, violations=(Violation(text, text),))

@@ -69,8 +69,8 @@ def is_late(time_remaining: float | None) -> bool:
 
 
 def message_of(error: ZoeError) -> str:
-    """The error's text, bounded."""
-    return _bounded(error.message, MAX_MESSAGE)
+    """The error's text, bounded, without spaces around it: Node drops a header that has some."""
+    return _bounded(error.message, MAX_MESSAGE).strip()
 
 
 def trailers_of(error: ZoeError) -> Trailers:
