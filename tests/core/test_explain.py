@@ -381,6 +381,14 @@ def test_the_incapable_are_told_with_what_is_missing() -> None:
     assert [(v.field, v.description) for v in error.violations] == [("x @ a", "MISSING_CAPABILITY")]
 
 
+def test_whoever_misses_a_backend_among_the_incapable_is_told_that_it_is_down() -> None:
+    seen = snapshot_of(A)
+    snapshot = replace(seen, backends={**seen.backends, "desk": backend("desk", Phase.DOWN)})
+    assert refusal(snapshot, VISION).message.endswith(
+        "(it needs vision): MISSING_CAPABILITY; desk is down, and what it serves is not known"
+    )
+
+
 # -------------------------------------------------------------------------------------------------------------- waiting
 
 FULL = pair(backend("full", in_flight=1, max_in_flight=1))

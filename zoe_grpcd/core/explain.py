@@ -10,7 +10,7 @@ from zoe_grpcd.core.grounds import place_of, reason_of, words_of
 from zoe_grpcd.core.merge import stands_in
 from zoe_grpcd.core.obstacles import aside, hopes
 from zoe_grpcd.core.quantities import Situation
-from zoe_grpcd.core.refusal import NOT_UP
+from zoe_grpcd.core.refusal import unknown
 from zoe_grpcd.core.resolve import Policy
 from zoe_grpcd.core.scoring import Choice, candidate_of, ineligible, passed_over, ranking
 from zoe_grpcd.core.strategies import DEFAULT
@@ -43,7 +43,7 @@ def decision_of(
         situation = Situation(question, snapshot, policy)
         changes = [in_words(flip, choice) for flip in flips(situation, choice)]
         would = [*changes, *aside(situation, chosen, passed), *hopes(situation, rest)]
-        explanation = "; ".join([explanation, *would, *_unknown(snapshot)])
+        explanation = "; ".join([explanation, *would, *unknown(snapshot)])
     return Decision(
         chosen,
         candidates,
@@ -105,13 +105,3 @@ def _considered(question: Question, choice: Choice, snapshot: Snapshot) -> Quest
         if tier.when is None or is_open(question, step, snapshot)
     )
     return replace(question, resolution=replace(resolution, tiers=tiers))
-
-
-def _unknown(snapshot: Snapshot) -> list[str]:
-    """`jetson is down, and what it serves is not known`, for whoever misses it among the candidates."""
-    told = {view.deployment.backend for views in snapshot.by_model.values() for view in views}
-    return [
-        f"{name} is {view.phase.lower()}, and what it serves is not known"
-        for name, view in snapshot.backends.items()
-        if name not in told and view.phase in NOT_UP
-    ]

@@ -52,7 +52,7 @@ def refusal_of(question: Question, snapshot: Snapshot, retry_after: float) -> Zo
                 for name in refused
             ),
         )
-    return _incapable(question, candidates, lasting)
+    return _incapable(question, candidates, lasting, unknown(snapshot))
 
 
 def late_of(question: Question, snapshot: Snapshot) -> Exhausted | None:
@@ -183,8 +183,21 @@ def _refused_features(question: Question, snapshot: Snapshot) -> list[str]:
     return sorted(refused)
 
 
+def unknown(snapshot: Snapshot) -> list[str]:
+    """`jetson is down, and what it serves is not known`, for whoever misses it among the candidates."""
+    told = {view.deployment.backend for views in snapshot.by_model.values() for view in views}
+    return [
+        f"{name} is {view.phase.lower()}, and what it serves is not known"
+        for name, view in snapshot.backends.items()
+        if name not in told and view.phase in NOT_UP
+    ]
+
+
 def _incapable(
-    question: Question, candidates: tuple[Candidate, ...], lasting: list[frozenset[Reason]]
+    question: Question,
+    candidates: tuple[Candidate, ...],
+    lasting: list[frozenset[Reason]],
+    silent: list[str],
 ) -> NoCapableBackend:
     required = sorted(question.ask.needs | question.resolution.required)
     reasons = sorted({reason for some in lasting for reason in some})
@@ -193,7 +206,7 @@ def _incapable(
         for c in candidates[:16]
     )
     wanted = f" (it needs {', '.join(required)})" if required else ""
-    rules = f"; {question.resolution.rules}" if question.resolution.rules else ""
+    rules = "".join(f"; {text}" for text in (question.resolution.rules, *silent) if text)
     return NoCapableBackend(
         f"no deployment can serve this request{wanted}: {', '.join(reasons)}{rules}",
         metadata={"required": ",".join(required), "reasons": ",".join(reasons)},
