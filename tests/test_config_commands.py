@@ -63,6 +63,27 @@ def test_check_tells_the_same_as_json(facts: str, capsys: Capture) -> None:
     assert other["facts"]["context_tokens"]["source"] == "LiteLLM's price list"
 
 
+ROUTING = """
+routing:
+  aliases: {fast: small, gpt-4: gone, raw: m}
+  default_model: elsewhere
+  intents: {code: {model: big}}
+  patterns: [{pattern: "x.*", backends: box, fallback: spare}, {pattern: "y.*", backends: box, fallback: nowhere}]
+  fallback_chains: {spare: [{models: [gpt-4o, absent]}]}
+"""
+
+
+def test_check_tells_which_names_only_a_backend_can_turn_out_to_serve(facts: str, capsys: Capture) -> None:
+    with Path(facts).open("a", encoding="utf-8") as file:
+        file.write(ROUTING)
+    names = ["absent", "elsewhere", "gone", "nowhere"]
+    lines = [
+        line for line in told(capsys, "check", "--config", facts)[0].splitlines() if "not stated" in line
+    ]
+    assert [line.split()[2] for line in lines] == [f"{name}:" for name in names]
+    assert json.loads(told(capsys, "check", "--json", "--config", facts)[0])["unstated"] == names
+
+
 @pytest.mark.parametrize("name", examples.NAMES)
 def test_an_example_is_printed(name: str, capsys: Capture) -> None:
     out, _ = told(capsys, "config", "example", name)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from zoe_grpcd.adapters.listed import listed_for
-from zoe_grpcd.config import Config, Problem
+from zoe_grpcd.config import Config, Problem, reach
 from zoe_grpcd.config.backends import Backend, Cost, Deployment, Model
 from zoe_grpcd.config.keys import Key
 from zoe_grpcd.config.model import Tls
@@ -37,6 +37,7 @@ def summary(loaded: Config, source: str, warnings: tuple[Problem, ...]) -> dict[
         "models": [_model(model, loaded) for model in loaded.models],
         "keys": [key.model_dump(mode="json", exclude=_SECRET) for key in loaded.auth.everyone],
         "aliases": {name: list(members) for name, members in loaded.routing.aliases.items()},
+        "unstated": _unstated(loaded),
         "prompts": str(loaded.log.prompts) if loaded.log.prompts else "never",
         "warnings": [str(warning) for warning in warnings],
     }
@@ -80,12 +81,20 @@ def told(loaded: Config, source: str) -> str:
     lines += [
         f"alias        {name}: {', '.join(members)}" for name, members in loaded.routing.aliases.items()
     ]
+    lines += [
+        f"not stated   {name}: routing names it, and it is served if a backend turns out to have it"
+        for name in _unstated(loaded)
+    ]
     lines += [f"key          {_key(key)}" for key in loaded.auth.everyone] or [
         "keys         none: only this machine can call"
     ]
     if loaded.log.prompts:
         lines.append(f"prompts      are written to {loaded.log.prompts}, with the answers")
     return "\n".join(lines)
+
+
+def _unstated(loaded: Config) -> list[str]:
+    return reach.unstated(loaded.model_dump(mode="json", include={"models", "routing"}))
 
 
 def _ends(given: Tls | None) -> dict[str, datetime]:

@@ -237,6 +237,21 @@ def _names(data: Any) -> Iterator[Finding]:
                     yield Finding(path, f"names {name!r}, which nothing in this file serves{hint}")
 
 
+def unstated(data: Any) -> list[str]:
+    """The names in `routing` that nothing in the file serves: right only if a backend turns out to have them."""
+    models = {name for _, name in _known(data)}
+    models |= {name for _, value in find(data, "models.[].deployments.[].model") for name in _texts(value)}
+    chains = {str(path[-1]) for path, _ in find(data, "routing.fallback_chains.*")}
+    named = (
+        (name, models | chains if pattern in _FALLBACKS else models)
+        for pattern in _NAMES
+        for _, value in find(data, pattern)
+        if value
+        for name in _texts(value)
+    )
+    return sorted({name for name, defined in named if name not in defined})
+
+
 def _chains(data: Any) -> Iterator[Finding]:
     """A chain of no name that anybody has or calls; capabilities are too many to know."""
     called = {name for pattern in _FALLBACKS for _, value in find(data, pattern) for name in _texts(value)}
