@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -13,7 +16,7 @@ from typing import Any, TypeVar
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from serving import Daemon, entry, serving
+from serving import Daemon, entry, environment, serving
 from waiting import eventually, wait_until
 
 from zoe.admin.v1.admin_service_pb2 import WatchBackendsRequest
@@ -188,6 +191,26 @@ async def test_a_backend_killed_before_the_first_token_is_followed_by_the_next(
         answer = await asking
     assert [backend for backend, _ in tried(answer)] == ["first", "second"]
     assert answer.text == house.text(30)
+
+
+@pytest.mark.parametrize("command", ["complete", "stream"])
+def test_a_command_tells_who_failed_before_another_one_answered(house: House, command: str) -> None:
+    argv = [command, PROMPT, "--model", "endless", "--max-tokens", "30", "--temperature", "0"]
+    house.first.freeze()
+    with subprocess.Popen(
+        [sys.executable, "-m", "zoe_grpcd", *argv, "--target", house.daemon.target],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as asking:
+        wait_until(lambda: house.daemon.backends()["first"].load.in_flight == 1)
+        house.first.crash()
+        answer, told = asking.communicate(timeout=60)
+    assert answer.rstrip("\n") == house.text(30)
+    failed, answered = told.splitlines()[-2:]
+    assert re.fullmatch(r"  endless @ first: (failed|timeout), backend \w+, \d+\.\d\d s", failed)
+    assert re.fullmatch(r"  endless @ second: ok, 30 tokens, \d+\.\d\d s", answered)
 
 
 async def test_a_request_leaves_a_backend_that_hangs_as_soon_as_the_probes_know(house: House) -> None:

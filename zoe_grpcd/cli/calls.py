@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from google.protobuf.json_format import MessageToDict, MessageToJson
 from google.protobuf.message import Message
 
 from zoe.admin.v1 import admin_service_pb2
+from zoe.inference.v1.decision_pb2 import Attempt
 from zoe_client import Client, Completed, Delta, RouteDecision, ZoeError, from_rpc_error
 from zoe_grpcd.cli import BAD_CONFIG, keys, tables
 from zoe_grpcd.cli.draining import drain, undrain
-from zoe_grpcd.cli.explained import decided, explained
+from zoe_grpcd.cli.explained import decided, explained, tried
 from zoe_grpcd.cli.figures import stats
 from zoe_grpcd.cli.reloading import reload, show, told
 from zoe_grpcd.cli.waiting import tell_as
@@ -133,6 +134,8 @@ def _complete(client: Client, options: argparse.Namespace) -> None:
     print(answer.text)
     for call in answer.tool_calls:
         print(f"{call.name}({call.arguments_json})")
+    for line in _tries(answer.response.attempts):
+        print(line, file=sys.stderr)
 
 
 def _stream(client: Client, options: argparse.Namespace) -> None:
@@ -158,10 +161,16 @@ def _tell(decision: RouteDecision, options: argparse.Namespace) -> None:
 
 def _summary(end: Completed) -> str:
     first, total = tables.seconds(end.timings.time_to_first_token), tables.seconds(end.timings.total)
-    return (
+    line = (
         f"[{end.model}: {end.usage.completion_tokens} tokens in {total:.2f} s, first after {first:.2f} s,"
         f" {end.timings.tokens_per_second:.0f} tokens/s, attempts {len(end.attempts)}]"
     )
+    return "\n".join((line, *_tries(end.attempts)))
+
+
+def _tries(attempts: Sequence[Attempt]) -> list[str]:
+    """Who was asked and failed, and who answered; nothing if one did so at once."""
+    return [f"  {tried(attempt)}" for attempt in attempts] if len(attempts) > 1 else []
 
 
 def _backends(client: Client, options: argparse.Namespace) -> None:

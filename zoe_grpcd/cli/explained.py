@@ -38,6 +38,15 @@ def decided(decision: decision_pb2.RouteDecision) -> str:
     )
 
 
+def tried(attempt: decision_pb2.Attempt) -> str:
+    """What became of one attempt, in one line."""
+    at = f"{attempt.backend.model} @ {attempt.backend.backend}: " if attempt.backend.backend else ""
+    why = f", {attempt.error_reason.replace('_', ' ').lower()}" if attempt.error_reason else ""
+    tokens = f", {attempt.output_tokens} tokens" if attempt.output_tokens else ""
+    what = word(decision_pb2.Attempt.Outcome.Name(attempt.outcome))
+    return f"{at}{what}{why}{tokens}, {seconds(attempt.duration):.2f} s"
+
+
 def explained(decision: decision_pb2.RouteDecision, columns: int | None = None) -> str:
     """A decision in one line, in sentences, and as tables of so many columns; None: those of the terminal."""
     columns = columns or width()

@@ -11,6 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from zoe.admin.v1 import admin_service_pb2, backend_pb2, stats_pb2
 from zoe.inference.v1 import decision_pb2
 from zoe_grpcd.cli import tables
+from zoe_grpcd.cli.explained import tried
 from zoe_grpcd.cli.top.cells import clean
 from zoe_grpcd.cli.top.picture import Choice, Model, Picture, Row, Tone, Totals, Verdict, brief
 
@@ -168,10 +169,7 @@ def _outcome(record: stats_pb2.DecisionRecord) -> tuple[str, Tone]:
 
 
 def _tries(record: stats_pb2.DecisionRecord) -> Iterable[str]:
-    for attempt in record.attempts:
-        words = tables.word(decision_pb2.Attempt.Outcome.Name(attempt.outcome))
-        why = f", {clean(attempt.error_reason).replace('_', ' ').lower()}" if attempt.error_reason else ""
-        yield f"{_place(attempt.backend)}: {words}{why}, {tables.seconds(attempt.duration):.2f} s"
+    return (clean(tried(attempt)) for attempt in record.attempts)
 
 
 def _choice(candidate: decision_pb2.Candidate) -> Choice:
