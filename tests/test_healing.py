@@ -1,5 +1,6 @@
 """A model that has stopped answering, though its server lists it as loaded: when it is unloaded, and when never."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from waiting import eventually
 from zoe_grpcd.core.errors import BackendFailed, Fault, UpstreamError, ZoeError
 from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.fleet.stalls import ENOUGH
-from zoe_grpcd.healing import LOOKS, REST, Healing
+from zoe_grpcd.healing import AGAIN, LOOKS, REST, Healing, Times
 from zoe_grpcd.run import Around, Reliability
 
 SILENT = 0.001  # s; all that a first token may take
@@ -32,7 +33,7 @@ class Ward(World):
         self.looks = 0
         self.seen: Callable[[], Observation] = self._as_loaded
         around = Around(self.clock, self.nudged.append, look=self.see)
-        self.healing = Healing(self.fleet, self.warmers, around, pause=0.0)
+        self.healing = Healing(self.fleet, self.dispatchers, self.warmers, around, Times(0.0, SILENT))
 
     def ailing(self, name: str = "a", *, keeps: bool = True, **fields: Any) -> "Unloader":
         """A backend that says nothing from now on."""
@@ -53,6 +54,16 @@ class Ward(World):
         """A request that nobody answers."""
         with pytest.raises(ZoeError):
             await self.run(an_ask(model=model))
+
+    async def leave(self, after: float = 5.0) -> None:
+        """A request whose caller leaves before it has anything, after so many seconds."""
+        dispatcher = self.dispatchers["a"]
+        before = len(dispatcher.calls)
+        task = asyncio.create_task(self.run(an_ask(model="m")))
+        await eventually(lambda: len(dispatcher.calls) > before)
+        self.clock.advance(after)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     async def looked(self) -> None:
         """Returns when it has looked often enough to act."""
@@ -121,6 +132,49 @@ async def test_an_answer_in_between_shows_that_it_is_only_slow() -> None:
     assert ward.fleet.health.stalled("a") is None
     await ward.stall()
     await eventually(lambda: unloader.asked)
+
+
+async def test_whoever_has_no_patience_is_followed_by_one_who_has() -> None:
+    ward = Ward()
+    unloader = ward.ailing(first_token_timeout=None)
+    for _ in TWICE:
+        assert unloader.asked == []
+        await ward.leave()
+    await eventually(lambda: unloader.asked)
+    assert [len(call.generation.messages) for call in ward.dispatchers["a"].calls] == [1] * 4
+    assert ward.dispatchers["a"].calls[-1].generation.options == {"max_output_tokens": 1}
+    await eventually(lambda: not ward.left_behind)
+
+
+async def test_a_model_that_only_its_callers_had_no_time_for_is_left_alone() -> None:
+    ward = Ward()
+    unloader = ward.ailing(first_token_timeout=None)
+    ward.dispatchers["a"].scripts = [[Hang()], [Hang()], ANSWER, [Hang()]]
+    for _ in TWICE:
+        await ward.leave()
+    await eventually(lambda: len(ward.dispatchers["a"].calls) == 3)
+    await eventually(lambda: not ward.healing._tasks)
+    for _ in range(4):
+        await ward.leave()
+    assert not ward.healing._tasks, "it is asked again too soon"
+    ward.clock.advance(AGAIN)
+    await ward.leave()
+    assert ward.healing._tasks
+    assert unloader.asked == []
+    await ward.healing.close()
+    assert ward.left_behind == 0
+
+
+@pytest.mark.parametrize("waits", [0.5, 30.0])
+async def test_whoever_leaves_at_once_or_during_a_load_says_nothing_of_a_model(waits: float) -> None:
+    ward = Ward()
+    cold = waits > 1.0
+    ward.ailing(seen_as=seen(a_status(state=COLD if cold else LoadState.LOADED)), first_token_timeout=None)
+    for _ in range(3):
+        await ward.leave(waits)
+    ward.observe("a", seen("m"))
+    assert ward.fleet.health.doubtful("a") is None
+    assert not ward.healing._tasks
 
 
 async def test_what_is_still_being_loaded_has_not_stalled() -> None:

@@ -92,7 +92,9 @@ class Daemon:
         self._roster = Roster(settings, self._fleet, self._monitor, self._resources)
         self._router = self._router_of(settings)
         self._warming = Warming(self._fleet, settings.rules, self._roster.warmers, self._around)
-        self._healing = Healing(self._fleet, self._roster.warmers, self._around)
+        self._healing = Healing(
+            self._fleet, self._roster.dispatchers, self._roster.warmers, self._around
+        )
         self._vacancies = Vacancies(self._fleet, settings.rules.policy, settings.intents)
         self._settings = settings
         self._embeddings = embeddings_of(config, settings)

@@ -96,6 +96,9 @@ class Opening:
             if (why := self._fleet.health.why_down(lease)) is not None:
                 text = f"given up before the first token: {why}"
             raise UpstreamError(Fault.TIMEOUT, text) from None
+        except asyncio.CancelledError:
+            self._fleet.health.departed(lease, self._clock())
+            raise
         finally:
             lease.abandon = lease.go_on = None
         raise UpstreamError(Fault.CUT, "the answer ended before its first token")

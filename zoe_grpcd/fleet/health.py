@@ -21,7 +21,7 @@ from zoe_grpcd.fleet.lease import Lease
 from zoe_grpcd.fleet.memory import Memory
 from zoe_grpcd.fleet.picture import Picture
 from zoe_grpcd.fleet.probes import foreign_of, signal_of
-from zoe_grpcd.fleet.stalls import note_silence, stalled_on
+from zoe_grpcd.fleet.stalls import doubtful_on, note_departure, note_silence, stalled_on
 from zoe_grpcd.fleet.trouble import Trouble
 
 
@@ -154,13 +154,19 @@ class Health:
             self._picture.changed(host)
         return not excused
 
+    def departed(self, lease: Lease, now: float) -> None:
+        """Nobody waits any longer for the first token of an attempt. To be told before the lease is released."""
+        host = host_of(self._hosts, lease)
+        if host is not None and note_departure(host, lease, now):
+            self._picture.changed(host)
+
     def unloaded(self, deployment: Deployment, now: float) -> None:
         """It had stopped answering, and was dropped from memory: another process will load it."""
         host = self._hosts.get(deployment.backend)
         served = host.served.get(deployment.model) if host else None
         if host is None or served is None:
             return
-        served.stalls, served.unloaded_at = 0, now
+        served.stalls, served.left, served.unloaded_at = 0, 0, now
         if host.trouble is not None:
             host.trouble.restarted(deployment.model, now)
             self.move(host, "", now, *self._held(host, now))
@@ -251,6 +257,11 @@ class Health:
         """A model there that is in memory and has stopped answering; None: there is none."""
         host = self._hosts.get(name)
         return None if host is None or host.phase is Phase.DOWN else stalled_on(host)
+
+    def doubtful(self, name: str) -> Deployment | None:
+        """A model there that is in memory and that callers wait for in vain; None: there is none."""
+        host = self._hosts.get(name)
+        return None if host is None or host.phase is Phase.DOWN else doubtful_on(host)
 
     def changes_in(self, name: str, now: float) -> float:
         """Seconds until something that is held against it ends or changes by itself; inf: not with time."""

@@ -102,7 +102,7 @@ class Leases:
             self._picture.current = None
         served = host.served.get(lease.deployment.model) if host else None
         if served is not None:
-            served.stalls = 0
+            served.stalls = served.left = 0
         if host and served is not None and served.loading_since is not None:
             served.loading_since = None
             if served.status:

@@ -27,6 +27,7 @@ class Served:
         "deployment",
         "facts",
         "learned",
+        "left",
         "loading_since",
         "prefill",
         "served",
@@ -49,6 +50,7 @@ class Served:
         self.asked = Decayed(DEMAND_HALF_LIFE)
         self.used_at = 0.0
         self.stalls = 0  # in a row; see `fleet.stalls`
+        self.left = 0  # callers in a row who waited in vain
         self.unloaded_at: float | None = None  # for those
 
     def succeed(self, former: "Served") -> None:
@@ -57,7 +59,7 @@ class Served:
             return
         self.status = self.status or former.status
         self.served, self.used_at = former.served, former.used_at
-        self.stalls, self.unloaded_at = former.stalls, former.unloaded_at
+        self.stalls, self.left, self.unloaded_at = former.stalls, former.left, former.unloaded_at
         self.loading_since, self.prefill = former.loading_since, former.prefill
 
     def has_begun(self, now: float) -> bool:
