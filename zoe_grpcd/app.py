@@ -195,7 +195,7 @@ class Daemon:
         shown = reflection.handlers((inference.SERVICE, health.SERVICE))
         shown_there = reflection.handlers((admin.SERVICE, health.SERVICE))
         self._entrance.make(
-            counted(self._calls, self._inference.handlers(), healthy, *shown),
+            (self._gate.together, *counted(self._calls, self._inference.handlers(), healthy, *shown)),
             counted(self._calls, self._admin.handlers(), trusted, *shown_there),
             None if trusting else AdminDoor(self._access),
         )

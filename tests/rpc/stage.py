@@ -181,14 +181,15 @@ async def staged(setting: Setting | None = None) -> AsyncIterator[Stage]:
     warmers = {b.name: FakeWarmer(keeps=b.kind == "ollama") for b in setting.backends if b.local}
     warming = Warming(fleet, rules, warmers, around)
     further = {**figures.handlers(), **Warmups(warming, fleet).handlers()}
+    handlers = counted(
+        calls,
+        inference.InferenceServicer(router, gate, **setting.servicer).handlers(),
+        admin.AdminServicer(fleet, watchers, around, setting.policy.aliases, further).handlers(),
+        health.HealthServicer(fleet, watchers, around).handlers(),
+        *reflection.handlers((inference.SERVICE, admin.SERVICE, health.SERVICE)),
+    )
     server = make_server(
-        counted(
-            calls,
-            inference.InferenceServicer(router, gate, **setting.servicer).handlers(),
-            admin.AdminServicer(fleet, watchers, around, setting.policy.aliases, further).handlers(),
-            health.HealthServicer(fleet, watchers, around).handlers(),
-            *reflection.handlers((inference.SERVICE, admin.SERVICE, health.SERVICE)),
-        ),
+        (gate.together, *handlers),
         max_streams=100,
         max_receive_bytes=4 * 1024 * 1024,
     )

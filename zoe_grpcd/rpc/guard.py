@@ -22,6 +22,7 @@ from zoe_grpcd.decisions import DecisionLog, Entry
 from zoe_grpcd.patience import Patience
 from zoe_grpcd.rpc.callers import Callers
 from zoe_grpcd.rpc.statuses import code_of, message_of, outcome_of, trailers_of
+from zoe_grpcd.rpc.together import Together
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Gate:
         self.log = log or DecisionLog()
         self.traces: Begin | None = None  # None: nobody wants to see any
         self.callers = Callers()
+        self.together = Together()
         self.draining = False
         self.access: Access | None = None  # None: no keys are asked for
         self.running = 0
@@ -172,6 +174,7 @@ async def _read(handler: Handler, request: Any, context: Context) -> Any:
 
 async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, context: Context) -> Any:
     """The answer of a handler behind the gate, noted in the decision log if it decides anything."""
+    gate.together.arrive()
     if not gate.ready.is_set():
         await gate.ready.wait()
     caller = _caller_of(gate.access, gate.callers, context) if gate.access else None
@@ -184,6 +187,7 @@ async def _admitted(handler: Handler, gate: Gate, method: str, request: Any, con
     elif gate.callers:
         entry.key_name = gate.callers.certificate_name(context.peer())
     try:
+        await gate.together.turn()
         call = handler(request, context, entry)
         answer = await (_in_time(call, gate) if context.time_remaining() is None else call)
         entry.ended("OK")
