@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import random
-import resource
-import signal
 import time
 from collections.abc import Coroutine
 from contextlib import AbstractContextManager, AsyncExitStack, nullcontext, suppress
@@ -92,9 +90,7 @@ class Daemon:
         self._roster = Roster(settings, self._fleet, self._monitor, self._resources)
         self._router = self._router_of(settings)
         self._warming = Warming(self._fleet, settings.rules, self._roster.warmers, self._around)
-        self._healing = Healing(
-            self._fleet, self._roster.dispatchers, self._roster.warmers, self._around
-        )
+        self._healing = Healing(self._fleet, self._roster.dispatchers, self._roster.warmers, self._around)
         self._vacancies = Vacancies(self._fleet, settings.rules.policy, settings.intents)
         self._settings = settings
         self._embeddings = embeddings_of(config, settings)
@@ -307,19 +303,3 @@ class Daemon:
         ready = f"{usable} of {len(snapshot.backends)} backends ready, {self._running()} running"
         ending = self._certificates.ending() if self._certificates else ()
         return "; ".join([ready, *self._vacancies.in_words(), *ending])
-
-
-def serve(source: Source, loaded: Loaded) -> None:
-    """Runs a daemon to its end, on uvloop if that is installed."""
-
-    async def main() -> None:
-        await Daemon(source, loaded).run()
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would have keys and prompts in it
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main())
-    else:
-        uvloop.run(main())

@@ -34,8 +34,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _serve(source: config.Source, loaded: config.Loaded) -> int:
-    from zoe_grpcd.app import serve
     from zoe_grpcd.logs import set_up
+    from zoe_grpcd.process import serve
     from zoe_grpcd.rpc.doors import CannotListen
     from zoe_grpcd.tls import Unusable
 
