@@ -272,12 +272,36 @@ def test_strategies(file: Path, theirs: str, strategy: str) -> None:
     assert data["routing"]["strategy"] == strategy
 
 
+def steps_of(path: Path) -> dict[str, Any]:
+    return {name: chain["steps"] for name, chain in ours(path)["routing"]["fallback_chains"].items()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "attempts"), [("num_retries: 0, ", 3), ("num_retries: 4, ", 7), ("", 5)]
+)
+def test_a_fallback_is_tried_however_few_the_retries_are(file: Path, settings: str, attempts: int) -> None:
+    """There they are those of one model; here attempts are all that a request gets."""
+    router = f"router_settings: {{{settings}fallbacks: [{{m: [n, o]}}]}}"
+    assert (
+        made(file, f"{entry('ollama/m')}\n{router}")["routing"]["fallback_chains"]["m"]["max_attempts"]
+        == attempts
+    )
+
+
+@pytest.mark.parametrize(
+    "model", ["dall-e-3", "ollama/nomic-embed-text", "azure/my-whisper", "jina_ai/my-reranker"]
+)
+def test_a_model_whose_name_says_that_it_does_not_chat_is_left_out(file: Path, model: str) -> None:
+    assert not made(file, entry(model))
+    assert "is no chat model but for" in notes(file)["model_list[0]"]
+
+
 def test_fallbacks_are_chains() -> None:
-    assert ours(FOLDER / "home.yaml")["routing"]["fallback_chains"] == {
+    assert steps_of(FOLDER / "home.yaml") == {
         "chat": [{"models": ["big"], "when": "context_too_long"}, {"models": ["big"]}],
         "coder": [{"models": ["chat"]}, {"models": ["big"]}],
     }
-    assert ours(FOLDER / "anchors.yaml")["routing"]["fallback_chains"] == {
+    assert steps_of(FOLDER / "anchors.yaml") == {
         "smart": [{"models": ["fast"]}],
         "default": [{"models": ["fast"]}],
     }

@@ -29,6 +29,11 @@ _OF_THE_ROUTER = {
     "use_in_pass_through", "mock_response", "input_cost_per_second", "use_litellm_proxy", "max_file_size_mb",
     "guardrails", "auto_router_config", "auto_router_config_path", "auto_router_default_model", "id",
 }  # fmt: skip
+# The list of models lacks some.
+_PURPOSES = re.compile(
+    r"(?P<image_generation>dall-e|gpt-image|stable-diffusion)|(?P<embedding>embed)|(?P<rerank>rerank)"
+    r"|(?P<audio_transcription>whisper)|(?P<audio_speech>(?:^|[/-])tts-\d)"
+)
 _OF_LITELLM = re.compile(
     "cost|pricing|uplift|_router_|identity|federation|^(itpm|otpm|region_name|tag_regex|litellm_.*|keepalive_seconds|"
     "default_api_key_.*|configurable_clientside_auth_params|provider_affinity_header|output_vector_size|"
@@ -91,7 +96,7 @@ class Reader:
             self._findings.mistake(path, "needs a model_name, and litellm_params with a model")
             return None
         self._spread(params)
-        if (mode := info.text("mode") or "chat") not in _CHATS:
+        if (mode := info.text("mode") or _purpose(params.values["model"]) or "chat") not in _CHATS:
             self._findings.note(path, f"is no chat model but for {mode}: left out")
             return None
         entry = self._entry(path, name, params, info)
@@ -198,6 +203,12 @@ class Reader:
             rest["base_model"] = self._references.plain(base_model)
         entry.litellm_params = rest
         entry.place = Place("litellm", "", "", place.model, place.provider)
+
+
+def _purpose(model: str) -> str:
+    """What a model is for by its name; empty: it tells nothing, as those of chat models do."""
+    found = _PURPOSES.search(model.lower())
+    return next((name for name, part in found.groupdict().items() if part), "") if found else ""
 
 
 def _number(value: Any) -> float | None:

@@ -11,6 +11,7 @@ from zoe_grpcd.config.litellm.models import catalogue
 from zoe_grpcd.config.litellm.references import References, in_use, seconds
 from zoe_grpcd.config.litellm.routes import Settings, reliability_of, routing_of
 from zoe_grpcd.config.litellm.source import Findings, Note, Part
+from zoe_grpcd.config.model import Reliability
 from zoe_grpcd.config.problem import Path
 
 
@@ -47,7 +48,7 @@ def translate(data: dict[str, Any]) -> Translation:
     found = catalogue(entries, findings, seconds(settings.first("stream_timeout")[0]))
     made.origins |= found.origins
     _server(made, settings, general, references)
-    sections = {
+    sections: dict[str, Any] = {
         "backends": found.backends,
         "models": found.models,
         "routing": routing_of(settings, found),
@@ -57,11 +58,19 @@ def translate(data: dict[str, Any]) -> Translation:
         "log": _log(settings),
         "drop_params": settings.first("drop_params")[0],
     }
+    _attempts(sections["routing"].get("fallback_chains", {}), sections["reliability"])
     made.data |= {name: section for name, section in sections.items() if section not in ({}, [], None)}
     _origins(made.origins)
     for part in (whole, router, module, general):
         findings.notes += part.left()
     return made
+
+
+def _attempts(chains: dict[str, Any], reliability: dict[str, Any]) -> None:
+    """LiteLLM's retries are those of one model: each of its fallbacks is tried besides."""
+    retried = reliability.get("max_attempts", Reliability().max_attempts)
+    for name, steps in chains.items():
+        chains[name] = {"steps": steps, "max_attempts": retried + len(steps)}
 
 
 def _entries(whole: Part, settings: Settings, references: References) -> list[Entry]:
