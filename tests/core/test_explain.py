@@ -128,6 +128,11 @@ def test_it_says_what_is_waited_for() -> None:
     assert "2.0 s of it to wait" in decision.explanation
 
 
+def test_a_wait_or_a_load_that_reads_as_nothing_is_not_said() -> None:
+    busy = BackendView(a_backend("a"), Phase.READY, 1, service=0.02)
+    assert "of it to" not in decide(snapshot_of((busy, a_view("a", load_seconds=0.04)))).explanation
+
+
 def test_it_says_who_is_at_work_beside_it() -> None:
     beside = replace(backend("a"), neighbours=2)
     said = decide(snapshot_of((beside, a_view("a", overhead_seconds=1.0)))).explanation

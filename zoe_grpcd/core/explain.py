@@ -16,6 +16,8 @@ from zoe_grpcd.core.scoring import Choice, candidate_of, ineligible, passed_over
 from zoe_grpcd.core.strategies import DEFAULT
 from zoe_grpcd.core.views import Snapshot
 
+SAID = 0.05  # a shorter wait or load reads 0.0 s (seconds)
+
 
 def decision_of(
     question: Question, choice: Choice, snapshot: Snapshot, policy: Policy, *, explain: bool
@@ -71,8 +73,8 @@ def _sentence(
     by = "" if choice.strategy == DEFAULT else f" by {choice.strategy}"
     name = f"{chosen.deployment.model} @ {chosen.deployment.backend}"
     parts = [f"{name}: {words_of(question, choice, snapshot)}; {place_of(choice, by)}"]
-    load = f", {expected.load:.1f} s of it to load" if expected.load > 0 else ""
-    wait = f", {expected.queue:.1f} s of it to wait" if expected.queue > 0 else ""
+    load = f", {expected.load:.1f} s of it to load" if expected.load >= SAID else ""
+    wait = f", {expected.queue:.1f} s of it to wait" if expected.queue >= SAID else ""
     count = choice.options[choice.best].gate.view.neighbours
     beside = f", beside {count} at work on other servers of its machine" if count else ""
     price = f", {max(expected.cost_usd, 1e-6):.6f} USD" if expected.cost_usd > 0 else ""
