@@ -15,6 +15,18 @@ async def never() -> None:
     await asyncio.Event().wait()
 
 
+async def waiting_with(patience: Patience) -> asyncio.Task[None]:
+    """A wait that has begun, and that nothing ends."""
+
+    async def wait() -> None:
+        with patience(LONG):
+            await never()
+
+    task = asyncio.create_task(wait())
+    await eventually(lambda: patience.deadline != NEVER)
+    return task
+
+
 async def test_a_wait_that_takes_too_long_ends() -> None:
     patience = Patience()
     with pytest.raises(TimeoutError), patience(SHORT):
@@ -125,13 +137,7 @@ async def test_after_a_time_out_the_task_is_not_cancelled() -> None:
 
 async def test_a_cancel_from_outside_stays_a_cancel() -> None:
     patience = Patience()
-
-    async def wait() -> None:
-        with patience(LONG):
-            await never()
-
-    task = asyncio.create_task(wait())
-    await eventually(lambda: patience.deadline != NEVER)
+    task = await waiting_with(patience)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -140,13 +146,7 @@ async def test_a_cancel_from_outside_stays_a_cancel() -> None:
 
 async def test_a_cancel_from_outside_in_the_very_moment_of_the_limit_wins() -> None:
     patience = Patience()
-
-    async def wait() -> None:
-        with patience(LONG):
-            await never()
-
-    task = asyncio.create_task(wait())
-    await eventually(lambda: patience.deadline != NEVER)
+    task = await waiting_with(patience)
     patience.deadline = 0.0
     patience._timer.fire()
     task.cancel()
@@ -157,13 +157,7 @@ async def test_a_cancel_from_outside_in_the_very_moment_of_the_limit_wins() -> N
 
 async def test_a_lost_wait_ends_at_once_and_may_be_lost_twice() -> None:
     patience = Patience()
-
-    async def wait() -> None:
-        with patience(LONG):
-            await never()
-
-    task = asyncio.create_task(wait())
-    await eventually(lambda: patience.deadline != NEVER)
+    task = await waiting_with(patience)
     patience.lose()
     patience.lose()
     with pytest.raises(TimeoutError):

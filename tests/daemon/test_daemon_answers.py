@@ -13,6 +13,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from serving import Daemon, entry, serving
+from shapes import VERDICT, WEATHER
 from waiting import wait_until
 
 from zoe.inference.v1 import inference_service_pb2 as pb
@@ -35,32 +36,6 @@ from zoe_grpcd.localbackends.templates import OLLAMA_REASONING_TEMPLATE, OLLAMA_
 
 PROMPT = "tell me of the river and the clock"
 MODELS = ("quick", "endless", "quick:1b")  # on the llama-server, the router, the Ollama
-TOOLS = [
-    {
-        "type": "function",
-        "function": {
-            "name": "get_weather",
-            "description": "the weather of a city",
-            "parameters": {
-                "type": "object",
-                "properties": {"city": {"type": "string"}},
-                "required": ["city"],
-            },
-        },
-    }
-]
-SCHEMA = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "verdict",
-        "schema": {
-            "type": "object",
-            "properties": {"good": {"type": "boolean"}, "colour": {"enum": ["red", "blue"]}},
-            "required": ["good", "colour"],
-            "additionalProperties": False,
-        },
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -200,20 +175,22 @@ def test_a_client_without_stubs_learns_everything_by_reflection(house: House) ->
 @pytest.mark.parametrize(("model", "backend"), [("tool", "router"), ("tool:1b", "ollama")])
 def test_a_tool_is_called_streamed_and_its_result_answered(house: House, model: str, backend: str) -> None:
     question: list[Any] = [{"role": "user", "content": "what is the weather in Paris"}]
-    with house.client.stream(question, model=model, tools=TOOLS, temperature=0) as stream:
+    with house.client.stream(question, model=model, tools=[WEATHER], temperature=0) as stream:
         events = list(stream)
     deltas = [event for event in events if isinstance(event, ToolCallDelta)]
     assert deltas[0].name == "get_weather"
     assert deltas[0].id
     assert deltas[-1].done
     assert json.loads("".join(d.arguments_json_fragment for d in deltas)) == {"city": "Paris"}
-    whole = house.client.complete(question, model=model, tools=TOOLS, temperature=0)
+    whole = house.client.complete(question, model=model, tools=[WEATHER], temperature=0)
     assert whole.finish_reason == "tool_calls"
     assert whole.decision.chosen.backend == backend
     call = whole.tool_calls[0]
     assert (call.name, json.loads(call.arguments_json)) == ("get_weather", {"city": "Paris"})
     result = {"role": "tool", "tool_call_id": call.id, "content": "rain"}
-    after = house.client.complete([*question, whole.message, result], model=model, tools=TOOLS, temperature=0)
+    after = house.client.complete(
+        [*question, whole.message, result], model=model, tools=[WEATHER], temperature=0
+    )
     assert after.usage.prompt_tokens > whole.usage.prompt_tokens
 
 
@@ -249,7 +226,7 @@ def test_what_has_no_time_yet_is_unimplemented(house: House) -> None:
 @pytest.mark.parametrize("model", ["quick", "quick:1b"])
 def test_a_json_schema_binds_the_answer(house: House, model: str) -> None:
     answer = house.client.complete(
-        PROMPT, model=model, response_format=SCHEMA, max_output_tokens=200, temperature=0
+        PROMPT, model=model, response_format=VERDICT, max_output_tokens=200, temperature=0
     )
     told = json.loads(answer.text)
     assert set(told) == {"good", "colour"}

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,16 +168,20 @@ def test_a_wrong_command_line_ends_with_2(house: House, argv: tuple[str, ...]) -
     assert done.stderr
 
 
-def test_ctrl_c_cancels_a_stream(house: House) -> None:
+@contextmanager
+def streaming(house: House, tokens: int) -> Iterator[subprocess.Popen[str]]:
+    """The command while it prints an answer of that many."""
+    argv = [*COMMAND, "stream", PROMPT, "--max-tokens", str(tokens)]
     with subprocess.Popen(
-        [*COMMAND, "stream", PROMPT, "--max-tokens", "3000"],
-        env=house.env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        argv, env=house.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.read(1)
+        yield process
+
+
+def test_ctrl_c_cancels_a_stream(house: House) -> None:
+    with streaming(house, 3000) as process:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -200,15 +204,8 @@ def test_watch_prints_changes_until_ctrl_c(house: House) -> None:
 
 
 def test_a_reader_that_leaves_is_no_error(house: House) -> None:
-    with subprocess.Popen(
-        [*COMMAND, "stream", PROMPT, "--max-tokens", "200"],
-        env=house.env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with streaming(house, 200) as process:
         assert process.stdout is not None
-        assert process.stdout.read(1)
         process.stdout.close()
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()

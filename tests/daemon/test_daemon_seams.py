@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from faultproxy import Fault, FaultProxy, How
 from serving import Daemon, entry, serving
+from shapes import VERDICT, WEATHER
 from waiting import eventually, wait_until
 
 from zoe.inference.v1.decision_pb2 import Attempt
@@ -25,26 +26,6 @@ PROMPT = "tell me of the river and the clock"
 CLOSING = OLLAMA_TEMPLATE.replace(
     "{{ if not $last }}</s>{{ end }}", "</s>{{ if $last }}<|assistant|>{{ end }}"
 )
-TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Tells the weather.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
-SCHEMA = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "verdict",
-        "schema": {
-            "type": "object",
-            "properties": {"good": {"type": "boolean"}, "colour": {"enum": ["red", "blue"]}},
-            "required": ["good", "colour"],
-            "additionalProperties": False,
-        },
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -258,7 +239,7 @@ async def test_a_stop_text_stops_wherever_the_cut_is(house: House, model: str, s
 @pytest.mark.parametrize("after", [1, 2, 3])
 @pytest.mark.parametrize("worst", ["text_prefill", "restart"])
 async def test_a_tool_call_that_was_cut_comes_whole(house: House, after: int, worst: str) -> None:
-    events = await house.events("tools", after, {"tools": [TOOL], "minimum_seam": worst})
+    events = await house.events("tools", after, {"tools": [WEATHER], "minimum_seam": worst})
     switches = [event for event in events if isinstance(event, BackendSwitched)]
     valid = events[events.index(switches[-1]) :] if switches else events
     pieces = [event for event in valid if isinstance(event, ToolCallDelta)]
@@ -272,7 +253,7 @@ async def test_a_tool_call_that_was_cut_comes_whole(house: House, after: int, wo
 
 @GOES_ON
 async def test_an_object_that_was_cut_comes_whole(house: House, model: str, seam: str) -> None:
-    how = {"response_format": SCHEMA, "max_output_tokens": 200}
+    how = {"response_format": VERDICT, "max_output_tokens": 200}
     events = await house.events(model, 5, how)
     assert set(json.loads(text_of(events))) == {"good", "colour"}
     assert tried(the(Completed, events)) == [("cut", "LOST"), (model, "OK")]
