@@ -7,6 +7,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 import pytest
@@ -72,3 +73,14 @@ async def test_a_wait_that_nobody_notices_is_not_told(daemon: Daemon) -> None:
         said, told = await asyncio.wait_for(process.communicate(), LONG)
     assert said.decode() == "four\n"
     assert "trying again" not in told.decode()
+
+
+async def test_where_no_daemon_answers_it_is_told_how_to_start_one(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "zoe_grpcd", "route", "2+2?", "--target", f"unix:{tmp_path}/none")
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+    _, told = await asyncio.wait_for(process.communicate(), LONG)
+
+    assert process.returncode == 1
+    assert told.decode().startswith("zoe-grpcd: no daemon answers, zoe-grpcd serve starts one: ")
+    assert f"{tmp_path}/none" in told.decode()
+    assert "backends" not in told.decode()
