@@ -65,7 +65,7 @@ def test_check_tells_the_same_as_json(facts: str, capsys: Capture) -> None:
 
 ROUTING = """
 routing:
-  aliases: {fast: small, gpt-4: gone, raw: m}
+  aliases: {fast: small, gpt-4: gone, raw: m, known: x-large}
   default_model: elsewhere
   intents: {code: {model: big}}
   patterns: [{pattern: "x.*", backends: box, fallback: spare}, {pattern: "y.*", backends: box, fallback: nowhere}]

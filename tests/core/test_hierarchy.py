@@ -145,6 +145,18 @@ def test_an_alias_comes_before_a_pattern() -> None:
     assert (chosen(decision), decision.reason) == ("mistral @ solo", Reason.ALIAS)
 
 
+@pytest.mark.parametrize("alias", ["house", "home"])
+def test_an_alias_may_stand_for_a_name_that_only_a_pattern_knows(alias: str) -> None:
+    pattern = a_pattern("llama-.*", "qwen2.5:3b", kinds=["llamacpp"])
+    aliases = {"house": ("nobody", "llama-9"), "home": ("house",)}
+    decision = decide(an_ask(model=alias), aliases=aliases, patterns=(pattern,))
+    assert chosen(decision) == "mistral @ solo"
+    assert decision.reason is Reason.PATTERN
+    assert f"alias {'house'!r}" in decision.explanation
+    down = decide(an_ask(model=alias), house("solo"), aliases=aliases, patterns=(pattern,))
+    assert chosen(down) == "qwen2.5:3b @ box"
+
+
 def test_a_pattern_that_leads_to_nobody_says_so() -> None:
     with pytest.raises(ModelNotFound, match=r"model 'x-1' by pattern 'x-\.\*' \(kinds triton\)"):
         decide(an_ask(model="x-1"), patterns=(a_pattern("x-.*", kinds=["triton"]),))

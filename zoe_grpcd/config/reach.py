@@ -18,9 +18,9 @@ from zoe_grpcd.config.routing import Kind
 
 # Places of names of models and aliases; in these, and there alone, a name may be that of a chain, too.
 _FALLBACKS = ("routing.patterns.[].fallback", "routing.rules.[].fallback")
+_MAY_MATCH = ("routing.aliases.*", *_FALLBACKS)  # a name there may be one that only a pattern knows
 _NAMES = (
-    *_FALLBACKS,
-    "routing.aliases.*",
+    *_MAY_MATCH,
     "routing.default_model",
     "routing.intents.*.model",
     "routing.capabilities.*.preferred_models",
@@ -242,14 +242,14 @@ def unstated(data: Any) -> list[str]:
     models = {name for _, name in _known(data)}
     models |= {name for _, value in find(data, "models.[].deployments.[].model") for name in _texts(value)}
     chains = {str(path[-1]) for path, _ in find(data, "routing.fallback_chains.*")}
-    named = (
-        (name, models | chains if pattern in _FALLBACKS else models)
-        for pattern in _NAMES
-        for _, value in find(data, pattern)
-        if value
-        for name in _texts(value)
-    )
-    return sorted({name for name, defined in named if name not in defined})
+    patterns = [own for _, _, own in _usable(data)]
+
+    def is_defined(name: str, place: str) -> bool:
+        may_match = place in _MAY_MATCH and any(own.fullmatch(name) for own in patterns)
+        return name in models or may_match or (place in _FALLBACKS and name in chains)
+
+    named = ((place, value) for place in _NAMES for _, value in find(data, place) if value)
+    return sorted({name for place, value in named for name in _texts(value) if not is_defined(name, place)})
 
 
 def _chains(data: Any) -> Iterator[Finding]:

@@ -72,6 +72,16 @@ class Names:
         if pattern := self.pattern(name):
             why = f"model {name!r} by {pattern}"
             return Found(_tiers_of(name, pattern), Reason.PATTERN, why, pattern.fallback)
+        return self._alias_of_pattern(name)
+
+    def _alias_of_pattern(self, name: str, seen: frozenset[str] = frozenset()) -> Found | None:
+        """An alias of which no member is a model, for the first member that a pattern matches."""
+        for member in self.aliases.get(name, ()):
+            if pattern := self.pattern(member):
+                why = f"alias {name!r} for {member!r} by {pattern}"
+                return Found(_tiers_of(member, pattern), Reason.PATTERN, why, pattern.fallback)
+            if member not in seen and (found := self._alias_of_pattern(member, seen | {name})):
+                return found
         return None
 
     def model(self, name: str, models: Models) -> str:
