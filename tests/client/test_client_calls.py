@@ -77,6 +77,11 @@ async def test_the_timeout_of_a_call_is_its_deadline(asker: Any, daemon: Daemon)
     assert all(2 < seconds < 7.5 for seconds in daemon.seconds)
 
 
+async def test_a_timeout_of_ages_is_none_that_has_passed(asker: Any, daemon: Daemon) -> None:
+    daemon.script.append(answer("four"))
+    assert (await asker.complete("2+2?", timeout=1e30)).text == "four"
+
+
 async def test_the_timeout_of_a_client_holds_for_its_calls(connect: Connect, daemon: Daemon) -> None:
     daemon.script.append(answer("four"))
     await connect(daemon.target, timeout=9).complete("2+2?")

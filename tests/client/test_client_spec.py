@@ -196,6 +196,10 @@ def test_arguments_that_share_a_message_do_not_disturb_each_other() -> None:
         ({"response_format": {"type": "text", "schema": 1}}, ValueError, ["response_format.schema"]),
         ({"response_format": {"type": "json_schema"}}, TypeError, ["response_format.json_schema"]),
         ({"system": 3}, TypeError, ["system"]),
+        ({"system": "\ud800"}, ValueError, ["system", "half of a surrogate pair"]),
+        ({"model": "\ud800"}, ValueError, ["model", "does not fit"]),
+        ({"stop": ["a", "b\ud800"]}, ValueError, ["stop[1]", "half of a surrogate pair, at 1"]),
+        ({"metadata": {"a": "\ud800"}}, ValueError, ["metadata"]),
     ],
     ids=str,
 )

@@ -19,6 +19,7 @@ from zoe_client.spec import build_spec
 from zoe_client.values import duration, expect, seconds, text
 
 Headers = tuple[tuple[str, str], ...]
+LONGEST = 1e9  # seconds of a timeout: 30 years
 HOW = ("timeout", "request_id", "explain", "headers", "max_coalesce", "progress")
 
 
@@ -102,10 +103,10 @@ def prepare(messages: Messages | None, options: Mapping[str, Any], defaults: Def
 
 
 def positive_timeout(value: Any) -> float:
-    """Returns the timeout if it is a positive number of seconds."""
+    """Returns the timeout if it is a positive number of seconds; gRPC takes one of 280 years for one that has passed."""
     if seconds(value, "timeout") <= 0:
         raise ValueError("timeout: has to be more than 0 seconds")
-    return float(value)
+    return min(float(value), LONGEST)
 
 
 def _spec(messages: Messages | None, options: dict[str, Any]) -> InferenceSpec:

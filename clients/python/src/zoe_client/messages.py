@@ -50,7 +50,7 @@ def _message(value: str | pb.Message | Json, place: str) -> pb.Message:
     if isinstance(value, pb.Message):
         return value
     if isinstance(value, str):
-        return pb.Message(role=pb.ROLE_USER, parts=[pb.ContentPart(text=value)])
+        return pb.Message(role=pb.ROLE_USER, parts=[pb.ContentPart(text=text(value, place))])
     expect(value, dict, place, "a string, a dict or a Message")
     allow_keys(value, MESSAGE_KEYS, place)
     role = choice(pb.Role, value.get("role"), f"{place}.role")
@@ -70,7 +70,7 @@ def _parts(value: Json, place: str) -> Iterator[pb.ContentPart]:
 
 def _content(content: Any, place: str) -> Iterator[pb.ContentPart]:
     if isinstance(content, str):
-        yield pb.ContentPart(text=content)
+        yield pb.ContentPart(text=text(content, place))
         return
     for index, part in enumerate(expect(content or [], list | tuple, place, "a string or a list of parts")):
         yield _part(part, f"{place}[{index}]")
@@ -80,7 +80,7 @@ def _part(part: Any, place: str) -> pb.ContentPart:
     if isinstance(part, pb.ContentPart):
         return part
     if isinstance(part, str):
-        return pb.ContentPart(text=part)
+        return pb.ContentPart(text=text(part, place))
     expect(part, dict, place, "a string, a dict or a ContentPart")
     kind = part.get("type")
     if kind not in PART_KINDS:

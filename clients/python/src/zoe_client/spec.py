@@ -51,6 +51,12 @@ def _check_names(given: Mapping[str, Any]) -> None:
         raise ValueError(f"profile and {selectors[0]}: a profile is for automatic selection")
 
 
+def _misfit(name: str, value: Any, error: TypeError | ValueError) -> TypeError | ValueError:
+    """The error with its place; one of Unicode, which is a ValueError, would take no text alone."""
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    return kind(f"{name}: {value!r} does not fit: {error}")
+
+
 def _field(path: str, convert: Callable[[Any, str], Any] = lambda value, _: value) -> Setter:
     """Sets a scalar at a path, or copies a message to it."""
 
@@ -63,7 +69,7 @@ def _field(path: str, convert: Callable[[Any, str], Any] = lambda value, _: valu
             else:
                 setattr(owner, field, converted)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{name}: {value!r} does not fit: {error}") from None
+            raise _misfit(name, value, error) from None
 
     return set_field
 
@@ -78,7 +84,7 @@ def _collection(path: str, convert: Callable[[Any, str], Any]) -> Setter:
         try:
             (container.update if isinstance(converted, Mapping) else container.extend)(converted)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{name}: {value!r} does not fit: {error}") from None
+            raise _misfit(name, value, error) from None
 
     return fill
 

@@ -27,8 +27,12 @@ def expect(value: Any, kind: Any, place: str, what: str) -> Any:
 
 
 def text(value: Any, place: str) -> str:
-    """Returns the value if it is a string."""
+    """Returns the value if it is a string, of whole characters."""
     checked: str = expect(value, str, place, "a string")
+    try:
+        checked.isascii() or checked.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{place}: half of a surrogate pair, at {error.start}, is no character") from None
     return checked
 
 
