@@ -1,6 +1,7 @@
 """The whole hierarchy, from the request to the chosen deployment: patterns, capabilities, rules, sizes, chains."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -162,6 +163,16 @@ def test_a_pattern_that_leads_to_nobody_says_so() -> None:
         decide(an_ask(model="x-1"), patterns=(a_pattern("x-.*", kinds=["triton"]),))
     with pytest.raises(NoHealthyBackend, match="gpu"):
         decide(an_ask(model="llama-1"), house("gpu"), patterns=(a_pattern("llama.*", kinds=["vllm"]),))
+
+
+def test_a_pattern_that_leads_to_nobody_does_not_wait_for_a_backend_that_it_does_not_mean() -> None:
+    away = BackendView(a_backend("away", kind="llamacpp"), Phase.DOWN)
+    seen = house()
+    snapshot = replace(seen, backends={**seen.backends, "away": away})
+    with pytest.raises(ModelNotFound):
+        decide(an_ask(model="x-1"), snapshot, patterns=(a_pattern("x-.*", backends=["gpu"]),))
+    with pytest.raises(NoHealthyBackend, match="away is not up"):
+        decide(an_ask(model="x-1"), snapshot, patterns=(a_pattern("x-.*", backends=["away"]),))
 
 
 # -------------------------------------------------------------------------------------------------------- capabilities

@@ -98,8 +98,13 @@ def _late(limits: Limits, best: Estimate, who: str) -> Exhausted:
 
 def _nobody(question: Question, snapshot: Snapshot, retry_after: float) -> ZoeError:
     """No deployment was even considered: nothing is served, or not where a pattern or a demand leads."""
-    silent = [view.backend.name for view in snapshot.backends.values() if view.phase in NOT_UP]
     resolution = question.resolution
+    places = [tier.only for tier in resolution.tiers]
+    silent = [
+        view.backend.name
+        for view in snapshot.backends.values()
+        if view.phase in NOT_UP and any(place is None or place.has(view.backend) for place in places)
+    ]
     if not snapshot.by_model:
         return NoHealthyBackend("no backend serves any model yet", retry_after=retry_after)
     if resolution.reason is not Reason.PATTERN:  # who served it was taken away while it waited, say
