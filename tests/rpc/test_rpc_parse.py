@@ -75,6 +75,21 @@ def test_whole_numbers_among_the_options_are_integers_again() -> None:
     assert isinstance(ask.generation.backend_options["num_ctx"], int)
 
 
+@pytest.mark.parametrize("name", ["num_predict", "n_predict", "max_tokens", "max_completion_tokens"])
+def test_how_long_an_answer_may_be_is_understood_by_whatever_name_a_server_has_for_it(name: str) -> None:
+    generation = ask_of(spec_of({"backend_options": {name: 7, "top_k": 3}})).generation
+
+    assert generation.options == {"max_output_tokens": 7}
+    assert generation.backend_options == {"top_k": 3}
+
+
+def test_a_length_that_is_none_is_the_servers_business() -> None:
+    generation = ask_of(spec_of({"backend_options": {"num_predict": -1}})).generation
+
+    assert generation.options == {}
+    assert generation.backend_options == {"num_predict": -1}
+
+
 def test_tools_that_are_not_to_be_called_need_no_backend_that_can() -> None:
     tools = [{"name": "f"}]
 

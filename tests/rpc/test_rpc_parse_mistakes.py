@@ -322,6 +322,15 @@ def test_what_is_said_twice_is_refused_as_each_server_would_heed_another_one(
     assert violations(spec_of({"backend_options": own})) == []
 
 
+def test_an_answer_has_one_length() -> None:
+    own = {"num_predict": 2, "max_tokens": 3, "n_predict": -1}
+    description = "must be left out: another option says how long an answer may be"
+
+    assert violations(spec_of({"backend_options": own})) == [
+        (f"spec.backend_options.{key}", description) for key in ("n_predict", "num_predict")
+    ]
+
+
 @pytest.mark.parametrize("window", [0, -1, 0.5, "many", True])
 def test_a_window_that_is_none_is_refused(window: object) -> None:
     assert violations(spec_of({"backend_options": {"num_ctx": window}})) == [

@@ -16,6 +16,8 @@ ALIASES: Final[Mapping[str, str]] = {
     "repeat_penalty": "repetition_penalty",
 }
 
+LENGTHS: Final = frozenset(key for key, name in ALIASES.items() if name == "max_output_tokens")
+
 CONTRACT: Final = frozenset(
     {
         "temperature",
@@ -97,6 +99,18 @@ def normalise(bundle: Mapping[str, Any]) -> tuple[Json, Json]:
 def forbidden(backend_options: Mapping[str, Any]) -> list[str]:
     """The keys that may not be set this way, sorted: they would change what is called, or how."""
     return sorted(k for k in backend_options if k in HIJACKING or k.startswith(("extra_", "_", "litellm_")))
+
+
+def length_in(backend_options: Json) -> int | None:
+    """Takes out how long an answer may be, by whatever name: no two kinds of servers call it the same. None: unsaid.
+
+    What is no number of tokens stays: -1 or a word may mean something to a server.
+    """
+    for key in sorted(backend_options.keys() & LENGTHS):
+        if type(length := backend_options[key]) is int and length > 0:
+            del backend_options[key]
+            return length
+    return None
 
 
 def repeated(backend_options: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, str]:

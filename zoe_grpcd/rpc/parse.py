@@ -13,7 +13,7 @@ from zoe_grpcd.core.ask import NO_LIMITS, Ask, Limits, Target
 from zoe_grpcd.core.errors import Violation
 from zoe_grpcd.core.generation import Generation, Json
 from zoe_grpcd.core.licence import Locality
-from zoe_grpcd.core.options import forbidden, repeated
+from zoe_grpcd.core.options import LENGTHS, forbidden, length_in, repeated
 from zoe_grpcd.core.strategies import STRATEGIES
 from zoe_grpcd.rpc import endless
 from zoe_grpcd.rpc.fields import Violations, plain
@@ -261,6 +261,10 @@ def _backend_options(
         notes.add(f"{path}.{key}", "is not an option of a backend; the daemon decides it")
     for key, name in repeated(own, options).items():
         notes.add(f"{path}.{key}", f"must be left out: {_field_of(name)} says it")
+    for key in sorted(own.keys() & LENGTHS)[1:]:
+        notes.add(f"{path}.{key}", "must be left out: another option says how long an answer may be")
+    if (length := length_in(own)) is not None:
+        options["max_output_tokens"] = length
     if isinstance(grammar := own.get("grammar"), str) and (problem := endless.of_grammar(grammar)):
         notes.add(f"{path}.grammar", problem)
     if isinstance(schema := own.get("json_schema"), dict) and (problem := endless.of_schema(schema)):

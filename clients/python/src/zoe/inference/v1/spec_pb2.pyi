@@ -135,7 +135,7 @@ class InferenceSpec(_message.Message):
     @_builtins.property
     def backend_options(self) -> _struct_pb2.Struct:
         """Options in the backend's own words, for example num_ctx, keep_alive, top_k. Outrank the deployment's `params`. Refused
-        where another field says the same.
+        where another field says the same. How long an answer may be is understood by the name that any server has for it.
         """
 
     def __init__(

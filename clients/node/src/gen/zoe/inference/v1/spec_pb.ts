@@ -153,7 +153,7 @@ export type InferenceSpec = Message<"zoe.inference.v1.InferenceSpec"> & {
 
   /**
    * Options in the backend's own words, for example num_ctx, keep_alive, top_k. Outrank the deployment's `params`. Refused
-   * where another field says the same.
+   * where another field says the same. How long an answer may be is understood by the name that any server has for it.
    *
    * @generated from field: google.protobuf.Struct backend_options = 18;
    */
