@@ -144,3 +144,12 @@ async def test_grpc_takes_up_the_next_call_while_one_waits(
     runs = [len(list(run)) for what, run in groupby(seen) if what == "decided"]
     assert sum(runs) == 40
     assert 2 <= max(runs) <= MOST
+
+
+async def test_a_caller_who_sends_no_message_keeps_nobody_waiting(stage: Stage) -> None:
+    silent = stage.channel.stream_unary(ROUTE, request_serializer=pb.RouteRequest.SerializeToString)()
+    for _ in range(3):
+        answer = await stage.inference.Route(pb.RouteRequest(spec=asked()), timeout=30)
+        assert answer.decision.chosen.backend == "one"
+    assert not silent.done()
+    silent.cancel()
