@@ -1,12 +1,14 @@
 """Names that the configuration sends requests to, while servers that have such models come and go."""
 
 import logging
+import re
 
 import pytest
 from fakes import World, a_backend, a_status, seen
 
 from zoe_grpcd.core.backend import Deployment
 from zoe_grpcd.core.intents import configured
+from zoe_grpcd.core.naming import Pattern
 from zoe_grpcd.core.policy import Policy
 from zoe_grpcd.vacancies import Vacancies, vacant
 
@@ -27,6 +29,12 @@ def test_a_name_is_vacant_if_none_of_those_it_stands_for_is_served(
 ) -> None:
     found = vacant(POLICY, INTENTS, dict.fromkeys(served))
     assert [option for option, _ in found] == [f"routing.{name}" for name in expected]
+
+
+def test_an_alias_for_a_name_that_a_pattern_knows_is_not_vacant() -> None:
+    pattern = Pattern(re.compile("gpt-.*"), kinds=frozenset({"openai"}))
+    policy = Policy(aliases={"big": ("gpt-5",), "small": ("tiny",)}, patterns=(pattern,))
+    assert list(vacant(policy, (), {})) == [("routing.aliases.small", "tiny")]
 
 
 def test_nothing_is_vacant_where_nothing_is_named() -> None:

@@ -56,10 +56,12 @@ class Vacancies:
 
 def vacant(policy: Policy, intents: Sequence[Intent], models: Models) -> Iterator[tuple[str, str]]:
     """The options with names that stand for none of these models, and what is in them."""
-    names = Names(policy.aliases)
-    asked: dict[str, tuple[str, ...]] = {"routing.default_model": tuple(filter(None, [policy.default_model]))}
-    asked |= {f"routing.aliases.{name}": members for name, members in policy.aliases.items()}
-    asked |= {f"routing.intents.{one.name}.model": (one.model,) for one in intents if one.model}
-    for option, wanted in asked.items():
-        if wanted and not names.group(wanted, models):
-            yield option, ", ".join(wanted)
+    names = Names(policy.aliases, policy.patterns)
+    if policy.default_model and not names.group((policy.default_model,), models):
+        yield "routing.default_model", policy.default_model
+    for alias, members in policy.aliases.items():
+        if names.find(alias, models) is None:
+            yield f"routing.aliases.{alias}", ", ".join(members)
+    for intent in intents:
+        if intent.model and not names.group((intent.model,), models):
+            yield f"routing.intents.{intent.name}.model", intent.model
