@@ -12,7 +12,7 @@ What is equal then goes to whoever is expected to end first (a term of weight TI
 and then by name. Turns and luck have no such term.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import mul
 
 from zoe_grpcd.core.contest import (
@@ -239,7 +239,13 @@ def _cheapness(options: list[Option]) -> list[float]:
 
 
 def _quality(options: list[Option], resolution: Resolution) -> list[float]:
-    qualities = [quality_of(option, resolution) for option in options]
+    stated: dict[int, float | None] = {}  # by the mapping, which the deployments of a model share
+    qualities = []
+    for option in options:
+        given = option.view.quality
+        if given and id(given) not in stated:
+            stated[id(given)] = _stated(given, resolution)
+        qualities.append((stated[id(given)] if given else None) or _by_size(option))
     best = max(qualities)
     return [quality / best for quality in qualities]
 
@@ -249,16 +255,21 @@ def quality_of(option: Option, resolution: Resolution) -> float:
     mean of the rest but `CRAFTS`; without any, size / (size + 7B), of an unknown size `UNKNOWN_SIZE` or, not in house,
     `UNKNOWN_ELSEWHERE`.
     """
-    view = option.view
-    if stated := view.quality:
-        if resolution.intent in stated:
-            return max(stated[resolution.intent], 0.01)
-        wanted = resolution.preferred | resolution.required
-        found = [stated[name] for name in wanted & stated.keys()]
-        found = found or [value for name, value in stated.items() if name not in CRAFTS]
-        if found:
-            return max(sum(found) / len(found), 0.01)
-    size = view.parameters or (UNKNOWN_SIZE if option.gate.view.backend.local else UNKNOWN_ELSEWHERE)
+    return _stated(option.view.quality, resolution) or _by_size(option)
+
+
+def _stated(stated: Mapping[str, float], resolution: Resolution) -> float | None:
+    if not stated:
+        return None
+    if resolution.intent in stated:
+        return max(stated[resolution.intent], 0.01)
+    found = [stated[name] for name in (resolution.preferred | resolution.required) & stated.keys()]
+    found = found or [value for name, value in stated.items() if name not in CRAFTS]
+    return max(sum(found) / len(found), 0.01) if found else None
+
+
+def _by_size(option: Option) -> float:
+    size = option.view.parameters or (UNKNOWN_SIZE if option.gate.view.backend.local else UNKNOWN_ELSEWHERE)
     return size / (size + 7.0)
 
 
