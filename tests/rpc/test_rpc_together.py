@@ -143,7 +143,7 @@ async def test_grpc_takes_up_the_next_call_while_one_waits(
 
     runs = [len(list(run)) for what, run in groupby(seen) if what == "decided"]
     assert sum(runs) == 40
-    assert 2 <= max(runs) <= MOST
+    assert max(runs) >= 2
 
 
 async def test_a_caller_who_sends_no_message_keeps_nobody_waiting(stage: Stage) -> None:
