@@ -12,6 +12,7 @@ from rpc.stage import Stage, asked
 from zoe.inference.v1 import inference_service_pb2 as pb
 from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.statistics import Statistics
+from zoe_grpcd.rpc import together
 from zoe_grpcd.rpc.together import MOST, PATHS, TURNS, Together
 
 ROUTE = "/zoe.inference.v1.InferenceService/Route"
@@ -54,7 +55,9 @@ class Calls:
 
 
 @pytest.fixture
-async def calls() -> Calls:
+async def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """Nobody is given up, however slow the machine is."""
+    monkeypatch.setattr(together, "PATIENCE", 600.0)
     return Calls()
 
 
@@ -83,7 +86,10 @@ async def test_no_more_than_so_many_wait_for_one_another(calls: Calls) -> None:
     assert calls.begun == names
 
 
-async def test_a_call_whose_message_does_not_come_is_given_up_once(calls: Calls) -> None:
+async def test_a_call_whose_message_does_not_come_is_given_up_once(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "PATIENCE", 0.005)
     calls.taken_up(2)
     await calls.here("a")
     await calls.all_begun()
