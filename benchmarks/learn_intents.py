@@ -7,6 +7,7 @@ Softmax regression: minimise sum of -log p(intent | prompt) + |w|^2 / 2C over th
 """
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -23,8 +24,10 @@ ROOT = Path(__file__).parents[1]
 TRAINING = ROOT / "tests" / "data" / "intents" / "training.jsonl"
 WORDS = ROOT / "zoe_grpcd" / "core" / "words.tsv"
 SEEN = 3  # prompts that a word has to be in
-NOTEWORTHY = 20  # hundredths: a word with no weight of that size is left out
+NOTEWORTHY = 10  # hundredths: a word with no weight of that size is left out
 CERTAINTY = {"words": 1.0, "meanings": 10.0}  # C of the formula
+
+_MARKS = re.compile(r"[.!?,;:]+(?=\s|$)")
 
 Matrix = NDArray[np.float32]
 
@@ -54,6 +57,11 @@ def known_words(described: list[dict[str, float]]) -> list[str]:
     return sorted(name for name, count in counts.items() if count >= SEEN or name.startswith("@"))
 
 
+def bare(text: str) -> str:
+    """The text as somebody in a hurry types it: no capital letters, no punctuation at the end of a word."""
+    return _MARKS.sub("", text).lower()
+
+
 def described(classifier: KeywordClassifier, text: str) -> dict[str, float]:
     """The features of a prompt with their values."""
     words, signs = classifier.evidence(text, Shape())
@@ -68,16 +76,20 @@ def main() -> None:
     intents = sorted({prompt["intent"] for prompt in prompts})
     labels = np.array([intents.index(prompt["intent"]) for prompt in prompts])
     classifier = KeywordClassifier(SHIPPED)
-    given = [described(classifier, prompt["text"]) for prompt in prompts]
+    texts = [prompt["text"] for prompt in prompts]
+    hurried = [place for place, text in enumerate(texts) if bare(text) != text]
+    read = [*texts, *(bare(texts[place]) for place in hurried)]
+    given = [described(classifier, text) for text in read]
     names = known_words(given)
     rows = np.array([[each.get(name, 0.0) for name in names] for each in given], dtype=np.float32)
-    weights = np.rint(regression(rows, labels, CERTAINTY["words"]) * 100).astype(int)
+    read_as = np.concatenate((labels, labels[hurried]))
+    weights = np.rint(regression(rows, read_as, CERTAINTY["words"]) * 100).astype(int)
     lines = ["\t".join(("feature", *intents))]
     for name, row in zip(names, weights, strict=True):
         if name.startswith("@") or abs(row).max() >= NOTEWORTHY:
             lines.append("\t".join((name, *map(str, row))))
     WORDS.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    vectors = Encoder().encode([prompt["text"] for prompt in prompts])
+    vectors = Encoder().encode(texts)
     meanings = regression(np.pad(vectors, ((0, 0), (0, 1)), constant_values=1), labels, CERTAINTY["meanings"])
     np.save(WEIGHTS, meanings.astype(np.float16))
     print(f"{len(prompts)} prompts, {len(lines) - 1} features")

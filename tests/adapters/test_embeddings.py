@@ -55,7 +55,7 @@ def test_a_text_has_the_same_vector_alone_and_in_a_batch(encoder: Encoder) -> No
         ("beethoven, fifth, loudly", "action"),
         ("our server room machines: alive?", "status"),
         ("gloomy sonnet", "creative"),
-        ("get the gist across from that lengthy memo", "summarize"),
+        ("whittle that endless memo down", "summarize"),
         ("recursion in lisp", "code"),
     ],
 )

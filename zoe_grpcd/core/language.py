@@ -44,7 +44,7 @@ _FUNCTION_WORDS: Mapping[str, frozenset[str]] = {
             vielen spät uhr jetzt immer nichts etwas langweilig müde sag zeig wohnst tschüss auf wiedersehen genau stimmt los""",
         "it": """il lo la i gli le di del della dei delle che e è un una uno per con non in sono sei come cosa quale quali dove
             quando perché chi mi ti si ci vi mio mia tuo tua questo questa quello al alla nel nella da più anche ciao grazie
-            buongiorno buonasera puoi posso fare voglio ho hai ha stai sta qual favore oggi domani scrivi spiegami molto
+            buongiorno buonasera puoi posso fare voglio ho hai ha stai sta qual favore oggi domani scrivi spiegami spiega funziona molto
             metti aggiungi quanto quanti accendi spegni dimmi buona buono notte sera giorno dove abiti capisco fame tempo piace
             luce musica raccontami barzelletta mille sempre adesso ora niente qualcosa arrivederci bene anch'io stasera""",
         "pt": """o a os as de do da dos das que e é um uma em no na nos nas por para com não se como mais mas eu tu ele ela você
@@ -93,6 +93,9 @@ for _code, _words in _FUNCTION_WORDS.items():
         _LANGUAGES_OF[_word] = (*_LANGUAGES_OF.get(_word, ()), _code)
 
 _TELLING = _LANGUAGES_OF.keys() - COMMON
+_OPENINGS = (
+    frozenset("what who whose how why when where which tell play call add".split()) - _LANGUAGES_OF.keys()
+)
 _TELLTALE = frozenset("ışğłżźśąęćńőűřěůčžďťňșțăđ")  # letters that English does not even borrow
 _ENOUGH = 40  # words that settle it
 
@@ -140,7 +143,7 @@ def _by_words(words: Sequence[str]) -> str:
         for code in _LANGUAGES_OF[word]:
             hits[code] = hits.get(code, 0) + 1
     foreign, code = max((count, code) for code, count in hits.items())
-    english = sum(word in COMMON for word in letters)
+    english = sum(word in COMMON for word in letters) + (letters[0] in _OPENINGS)
     strength = foreign + accented / 2  # a letter that English does not write is half a word
     certain = strength > english and strength > 0.22 * len(letters) and not _TELLING.isdisjoint(known)
     return code if certain else "en"

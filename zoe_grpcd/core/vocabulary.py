@@ -47,11 +47,12 @@ CLASSES: Mapping[str, frozenset[str]] = {
         "tech": """
             python python3 javascript typescript java kotlin golang c++ c# cpp perl php haskell scala lua
             matlab bash powershell sql mysql postgres postgresql sqlite mongodb html css vue angular django
-            fastapi nodejs npm pip git github gitlab docker kubernetes kubectl linux ubuntu regex regexp json yaml xml
-            csv pandas numpy pytorch tensorflow matplotlib dataframe jquery ajax http api graphql webpack cmake
+            fastapi nodejs npm pip git github gitlab docker kubernetes kubectl linux ubuntu regex regexp
+            pandas numpy pytorch tensorflow matplotlib dataframe jquery ajax http api graphql webpack cmake
             makefile vim emacs terraform ansible nginx apache redis selenium pytest unittest cron crontab dockerfile
             asyncio tkinter sqlalchemy hibernate vba hadoop aws flexbox bootstrap
             intellij xcode android ios laravel wordpress jvm maven gradle jupyter conda virtualenv opencv""",
+        "format": "json yaml xml csv markdown",
         "structure": """
             array arrays string strings integer integers int dict dictionary dictionaries tuple tuples hashmap hash boolean
             char byte bytes pointer pointers variable variables loop loops iterator recursion recursive function functions

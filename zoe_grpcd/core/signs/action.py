@@ -7,6 +7,13 @@ SIGNS: Table = {
     2.4: """
         ^add|put|write|note|append|jot .. to|on|onto|in|down|into .. {agenda}
         ^remind me & !^remind me what|who|where|how|why|which|again
+        ^add|put|include|save & my|the|to|on|onto & playlist|playlists & !write
+        ^rate|give & stars|star|points|point|rating & @short & !write & !review
+        ^rate|give & out of 5|6|five|six|ten & @short & !@question & !review
+        i would|will rate|give & stars|star|points|point|out & @short
+        ^find|search|locate|show|look|get|want|need & song|album|novel|saga|trailer|soundtrack|showtimes|painting|tv & @short & !write & !{tech} & !@question & !about
+        movie|movies|film|films & times|schedule|schedules|showtimes|nearby|theatre|theater|theatres|theaters|cinema|cinemas & @short & !write & !why & !explain & !history
+        want|would|like .. eat|dine at|in|near|by|somewhere & @short & !how & !what
         ^insert|place|put|add|drop|include|strike|scratch .. list|calendar|agenda|cart|basket
         ^transfer|move|send .. from|to .. account|accounts|savings|checking
         ^book|reserve|order|get|find|call|grab|fetch|rent|hire|hail .. {errand}|van|boat|bike

@@ -32,7 +32,7 @@ SIGNS: Table = {
         part|parts of speech
         {label} or {label}|not
         assign .. to|one|category|label|score
-        into|of|to|to one|these|the|following|two|three of? .. categories|classes|groups|labels|buckets
+        into|to|to one|these|the|following|two|three of? .. categories|classes|groups|labels|buckets
         ^pick|choose|select .. right|correct|best|appropriate|most label|category|class|option|tag|answer
         ^rate|score|grade .. from|on|scale|out|between
         scale of|from 1|one|0|zero

@@ -19,6 +19,8 @@ SIGNS: Table = {
         {trouble} & @question & !margin & !human
         in|using|with rust|swift|ruby|go|r|excel|react|flask|spring|spark|node
         rust|swift|ruby|go|react|flask|spring|node function|functions|code|program|app|script|component|hook|struct|macro|native|js|boot|server
+        parse|parsing|parser|validate|serialize|deserialize|load|loading|read|decode|import|export|merge|flatten|query|pretty .. {format} & !@foreign
+        {format} file|files|schema|parser|string|strings|object|objects|array|column|columns|key|keys|library|to|into & !in|as|to {format} file
         pull request|requests
         fix|find|spot .. bug|bugs
         bug|bugs in

@@ -30,6 +30,7 @@ SIGNS: Table = {
         look|search|check in|through|inside|up the|this|my|our|all? {source}|docs|documents|documentation
         from the|this .. {reference} .. what|who|when|where|how|which""",
     2.0: """
+        @closing & !{tech}
         in|from|of the|this {reference} & {ask} & @question""",
     0.5: """
         document|documents|passage|pdf|attached|uploaded|excerpt|handbook""",
