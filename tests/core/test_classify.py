@@ -121,6 +121,9 @@ PAGE = (
         ("Who wrote the code of Hammurabi?", "explain"),
         ("what do pythons eat", "explain"),
         ("write a poem about a python", "creative"),
+        ("What are the benefits of walking? Format your answer as JSON.", "explain"),
+        ("I'd give The Long Road Home: A Life in Letters two out of five stars", "action"),
+        ("Hi there, I have been wondering: why do owls turn their heads?", "explain"),
     ],
 )
 def test_long_messages_code_slips_of_the_pen_and_follow_ups(text: str, intent: str) -> None:
@@ -186,6 +189,7 @@ def test_other_languages_go_to_a_multilingual_model(text: str) -> None:
         "recipe for crème brûlée",
         "who is Jürgen",
         "call José",
+        "Who wrote Les Misérables?",
         "weather in Los Gatos",
         "is Die Hard a Christmas movie",
         "c'est la vie, she said",
