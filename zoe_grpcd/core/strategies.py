@@ -34,10 +34,8 @@ from zoe_grpcd.core.resolve import Resolution
 DEFAULT = "usage_based"
 CRAFTS = frozenset("action audio code multilingual tools translate vision".split())
 """Intents and capabilities of which the quality says nothing of any other: who codes well need not tell stories well."""
-UNKNOWN_SIZE, UNKNOWN_ELSEWHERE = (
-    3.0,
-    70.0,
-)  # billions; services that do not tell the size of a model have large ones
+# Billions; services that do not tell the size of a model have large ones.
+UNKNOWN_SIZE, UNKNOWN_ELSEWHERE = 3.0, 70.0
 LEAN = 1.0  # weight of what an intent favours, beside weights that usually add up to 1
 
 

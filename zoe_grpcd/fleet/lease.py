@@ -58,10 +58,8 @@ class Lease:
         self.before = Reading()  # what the crowd had done when it got its first token
         self.said = 0  # tokens of its answer at the last probe
         self.pulse = (started, 0)  # when its tokens were counted last, and how many there were
-        self.company = (
-            1,
-            0,
-        )  # answers of its model under way since the last of them began, and its own tokens then
+        # answers of its model under way since the last of them began, and its own tokens then
+        self.company = (1, 0)
         # Tokens of its answer so far; None: nobody counts them.
         self.written: Callable[[], int] | None = None
         # Called when the backend is found dead before the first token, and when it is seen to be at work.
