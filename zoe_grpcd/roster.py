@@ -91,6 +91,7 @@ class Roster:
             self._direct["llama-cpp-python"] = LlamaCppPythonDispatcher(calls, streams)
         gc.collect()
         gc.freeze()  # LiteLLM leaves half a million objects: a full collection over them takes 200 ms
+        gc.set_threshold(10_000)  # by default after 700 new objects, which one request in flight makes
         await self.search()
 
     async def search(self) -> bool:
