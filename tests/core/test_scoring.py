@@ -17,7 +17,7 @@ from zoe_grpcd.core.resolve import Policy, Resolution
 from zoe_grpcd.core.rules import SizeRule
 from zoe_grpcd.core.scoring import Choice, candidate_of, choose, ineligible, passed_over, ranking
 from zoe_grpcd.core.sizes import size_bounds
-from zoe_grpcd.core.strategies import quality_of
+from zoe_grpcd.core.strategies import qualities_of
 from zoe_grpcd.core.tiers import ANY, Selection, Tier
 from zoe_grpcd.core.timetable import Sharing, Shop, Task
 from zoe_grpcd.core.views import BackendView, DeploymentView, Known, Snapshot
@@ -415,7 +415,7 @@ def test_what_is_known_of_quality(fields: dict[str, Any], asked: dict[str, Any],
     resolution = open_to(favours="quality", **{**asked, **sets})
     choice = decide(a_snapshot([backend("a")], [a_view("a", **fields)]), resolution=resolution)
     assert choice is not None
-    assert quality_of(choice.options[0], resolution) == pytest.approx(expected)
+    assert qualities_of(choice.options[:1], resolution) == pytest.approx([expected])
 
 
 def test_a_model_of_unknown_size_is_large_at_a_service_and_small_at_home() -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from zoe_grpcd.core.eligible import Option, Question
 from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.resolve import Policy
-from zoe_grpcd.core.strategies import quality_of
+from zoe_grpcd.core.strategies import qualities_of
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
 COST = "weight of cost"
@@ -150,7 +150,7 @@ OF_DEPLOYMENT: tuple[Quantity, ...] = (
     ),
     Quantity(
         "quality",
-        lambda option, question: quality_of(option, question.resolution),
+        lambda option, question: qualities_of([option], question.resolution)[0],
         _write_quality,
         good=True,
         unit="{}",

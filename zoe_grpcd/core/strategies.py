@@ -12,7 +12,7 @@ What is equal then goes to whoever is expected to end first (a term of weight TI
 and then by name. Turns and luck have no such term.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import mul
 
 from zoe_grpcd.core.contest import (
@@ -237,6 +237,16 @@ def _cheapness(options: list[Option]) -> list[float]:
 
 
 def _quality(options: list[Option], resolution: Resolution) -> list[float]:
+    qualities = qualities_of(options, resolution)
+    best = max(qualities)
+    return [quality / best for quality in qualities]
+
+
+def qualities_of(options: Iterable[Option], resolution: Resolution) -> list[float]:
+    """What the operator states for this intent, else the mean of that for the capabilities that it asks for, else the
+    mean of the rest but `CRAFTS`; without any, size / (size + 7B), of an unknown size `UNKNOWN_SIZE` or, not in house,
+    `UNKNOWN_ELSEWHERE`.
+    """
     stated: dict[int, float | None] = {}  # by the mapping, which the deployments of a model share
     qualities = []
     for option in options:
@@ -244,21 +254,10 @@ def _quality(options: list[Option], resolution: Resolution) -> list[float]:
         if given and id(given) not in stated:
             stated[id(given)] = _stated(given, resolution)
         qualities.append((stated[id(given)] if given else None) or _by_size(option))
-    best = max(qualities)
-    return [quality / best for quality in qualities]
-
-
-def quality_of(option: Option, resolution: Resolution) -> float:
-    """What the operator states for this intent, else the mean of that for the capabilities that it asks for, else the
-    mean of the rest but `CRAFTS`; without any, size / (size + 7B), of an unknown size `UNKNOWN_SIZE` or, not in house,
-    `UNKNOWN_ELSEWHERE`.
-    """
-    return _stated(option.view.quality, resolution) or _by_size(option)
+    return qualities
 
 
 def _stated(stated: Mapping[str, float], resolution: Resolution) -> float | None:
-    if not stated:
-        return None
     if resolution.intent in stated:
         return max(stated[resolution.intent], 0.01)
     found = [stated[name] for name in (resolution.preferred | resolution.required) & stated.keys()]
