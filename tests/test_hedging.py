@@ -10,9 +10,10 @@ from waiting import eventually
 
 from zoe_grpcd import opening
 from zoe_grpcd.core.ask import Ask, Target
-from zoe_grpcd.core.backend import Deployment, Price
+from zoe_grpcd.core.backend import Deployment, Prefill, Price
 from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.errors import BackendLost, Fault, ZoeError
+from zoe_grpcd.core.generation import Generation
 from zoe_grpcd.core.learning import ENOUGH_RESPONSES
 from zoe_grpcd.core.observation import LoadState, Observation
 from zoe_grpcd.core.outcome import Completed, Moved, Outcome
@@ -96,6 +97,14 @@ async def test_what_the_slower_one_read_is_paid_for() -> None:
     (end,) = [item for item in await world.run(hedged()) if isinstance(item, Completed)]
     assert end.cost_usd > 5.0
     assert end.usage.prompt_tokens == 5
+
+
+async def test_what_the_caller_has_begun_is_dropped_from_the_second_one_that_repeats_it() -> None:
+    begun = ({"role": "user", "content": "count"}, {"role": "assistant", "content": "one "})
+    world = World()
+    world.add("a", [Hang()], prefill=Prefill.CLOSES)
+    world.add("b", (said("one two"), finished(3, 1)), weight=0.5, prefill=Prefill.REPEATS)
+    assert text_of(await world.run(Ask(Generation(begun), hedge_after=SOON))) == "two"
 
 
 # ------------------------------------------------------------------------------------------------------- who fails

@@ -441,6 +441,57 @@ async def test_a_stream_whose_backend_dies_is_gone_on_with_elsewhere() -> None:
     assert world.left_behind == 0
 
 
+BEGUN = [{"role": "user", "content": "count"}, {"role": "assistant", "content": "one "}]
+
+
+def begun_ask(*messages: dict[str, Any], **fields: Any) -> Ask:
+    return Ask(Generation(messages or tuple(BEGUN)), **fields)
+
+
+@pytest.mark.parametrize("prefill", list(Prefill))
+async def test_what_the_caller_has_begun_is_not_said_once_more(prefill: Prefill) -> None:
+    world = World()
+    again = "one " if prefill is Prefill.REPEATS else ""
+    a = world.add("a", (said(again + "two "), said("three"), finished(3, 2)), prefill=prefill)
+    items = await world.run(begun_ask())
+    assert text_of(items) == "two three"
+    assert list(a.calls[0].generation.messages) == BEGUN
+    goes_on = a.calls[0].continues is not None
+    assert goes_on is (prefill is not Prefill.CLOSES)  # whoever begins another answer is not told to go on
+
+
+async def test_who_is_not_known_to_repeat_may_say_the_same_once_more() -> None:
+    world = World()
+    world.add("a", (said("one "), said("two"), finished(3, 2)), prefill=Prefill.CONTINUES)
+    assert text_of(await world.run(begun_ask())) == "one two"
+
+
+async def test_what_the_caller_has_begun_is_lost_and_gone_on_with_elsewhere() -> None:
+    world = World()
+    world.add("a", ([*said("one two ")], fault(Fault.CUT)), prefill=Prefill.REPEATS)
+    second = world.add("b", (said("one two three"), finished(4, 1)), prefill=Prefill.REPEATS)
+    assert text_of(await world.run(begun_ask())) == "two three"
+    assert second.calls[0].generation.messages[-1]["content"] == "one two "
+
+
+CALLED = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"role": "assistant", "content": ""},
+        {"role": "assistant", "content": "", "refusal": "no"},
+        {"role": "assistant", "content": "one ", "tool_calls": [CALLED]},
+    ],
+)
+async def test_what_is_no_beginning_in_plain_text_is_sent_as_it_is(last: dict[str, Any]) -> None:
+    world = World()
+    a = world.add("a", prefill=Prefill.REPEATS)
+    await world.run(begun_ask(BEGUN[0], last))
+    assert a.calls[0].continues is None
+
+
 async def test_usage_adds_up_over_the_parts() -> None:
     world = World()
     world.add("a", HALF)

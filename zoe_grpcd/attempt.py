@@ -17,7 +17,6 @@ from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.generation import Call
 from zoe_grpcd.core.hold import Hold, sift
 from zoe_grpcd.core.joint import Joint
-from zoe_grpcd.core.merge import call_of, traced
 from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.oddity import end_of, looks_wrong
 from zoe_grpcd.core.outcome import Moved, Outcome, Switched
@@ -66,13 +65,12 @@ class Attempts:
         try:
             if run.eager and not run.seen:
                 await self._announce(decision, lease, run)
-            call = call_of(question.ask, question.resolution, decision, lease.backend)
-            call = traced(call, question.ask)
+            call = self._opening.call(question, decision, lease)
             if run.kept.text:
                 call = await self._resumed(dispatcher, call, transcript, question.ask.minimum_seam, run)
             transcript.limit = call.generation.options.get("max_output_tokens")
             upstream = dispatcher.stream(call)
-            one = Try(question, decision, lease, transcript, upstream)
+            one = Try(question, decision, lease, transcript, call, upstream)
             first: Awaitable[list[Event]]
             if hedge is None and not (run.eager and not run.seen):
                 first = self._opening.first(one, run.patience)
@@ -81,7 +79,7 @@ class Attempts:
                 question, decision, lease, transcript = one.question, one.decision, one.lease, one.transcript
                 transcript.spent = run.spent
             async with aclosing(one.upstream):
-                await self._answer(one, first, _joint_of(call), run)
+                await self._answer(one, first, _joint_of(one.call), run)
             self._ended(transcript, lease)
             await self._finish(decision, transcript, run)
         except UpstreamError as error:
@@ -232,7 +230,8 @@ def _joint_of(call: Call) -> Joint | None:
     if call.continues is None:
         return None
     before: str = call.generation.messages[-1]["content"]
-    joint = Joint(before, stops_of(call.generation), repeats=call.continues.repeats)
+    stops = stops_of(call.generation) if call.continues.text else ()  # none begins before the answer does
+    joint = Joint(before, stops, repeats=call.continues.repeats)
     return None if joint.settled else joint
 
 

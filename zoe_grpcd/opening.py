@@ -13,10 +13,12 @@ from math import inf
 from zoe_grpcd.admission import LOOK_AGAIN, WaitingRoom
 from zoe_grpcd.core.answer import Event
 from zoe_grpcd.core.backend import Backend
+from zoe_grpcd.core.continuation import begun, is_begun
 from zoe_grpcd.core.decision import Candidate, Decision
 from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.firsttoken import budget_of
+from zoe_grpcd.core.generation import Call
 from zoe_grpcd.core.merge import call_of, traced
 from zoe_grpcd.core.outcome import Outcome
 from zoe_grpcd.core.progress import no_further_back
@@ -35,6 +37,7 @@ class Try:
     decision: Decision
     lease: Lease
     transcript: Transcript
+    call: Call
     upstream: AsyncGenerator[list[Event]]
 
 
@@ -75,6 +78,13 @@ class Opening:
             return backend.first_token_timeout
         timed = self._fleet.catalogue.timed(chosen.deployment, self._clock())
         return budget_of(chosen.estimate, timed, self._reliability.first_token)
+
+    def call(self, question: Question, decision: Decision, lease: Lease) -> Call:
+        """What is asked of it; from where the caller has begun the answer itself, if it can go on from there."""
+        call = traced(call_of(question.ask, question.resolution, decision, lease.backend), question.ask)
+        if not is_begun(call.generation):
+            return call
+        return begun(call, self._fleet.catalogue.prefill(lease.deployment))
 
     async def first(self, one: Try, patience: Patience) -> list[Event]:
         """The first batch with something in it, within the first-token budget.
@@ -170,11 +180,10 @@ class Opening:
             return None
         question, decision, lease = found
         transcript = transcript_of(question, decision, lease, run)
-        call = call_of(question.ask, question.resolution, decision, lease.backend)
-        call = traced(call, question.ask)
+        call = self.call(question, decision, lease)
         transcript.limit = call.generation.options.get("max_output_tokens")
         upstream = self._dispatchers[lease.backend.name].stream(call)
-        return Try(question, decision, lease, transcript, upstream)
+        return Try(question, decision, lease, transcript, call, upstream)
 
     async def _end(self, contest: Mapping[Task, Try], run: Run) -> None:
         """Ends those whom nobody waits for any longer, to the end even if the caller leaves meanwhile."""

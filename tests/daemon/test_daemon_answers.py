@@ -137,6 +137,19 @@ async def test_the_asynchronous_client_gets_the_same(house: House, model: str) -
     assert decision.chosen.backend == answer.decision.chosen.backend
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_an_answer_goes_on_from_a_beginning_and_says_only_what_is_new(house: House, model: str) -> None:
+    whole = house.client.complete(PROMPT, model=model, temperature=0, max_output_tokens=20)
+    begun = "".join(f" {word}" for word in whole.text.split()[:5])
+    asked = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": begun}]
+    rest = house.client.complete(asked, model=model, temperature=0, max_output_tokens=15)
+    assert begun + rest.text == whole.text
+    with house.client.stream(asked, model=model, temperature=0, max_output_tokens=15) as stream:
+        deltas = [event for event in stream if isinstance(event, Delta)]
+    assert "".join(delta.text for delta in deltas) == rest.text
+    assert sum(delta.token_count for delta in deltas) == rest.usage.completion_tokens == 15
+
+
 def test_over_tcp_too(house: House) -> None:
     with Client(house.daemon.address) as client:
         assert client.complete(PROMPT, model="quick", max_output_tokens=2).text
@@ -256,8 +269,13 @@ def test_a_seed_repeats_what_was_drawn(house: House, model: str) -> None:
     assert len({drawn(seed) for seed in range(4)}) > 1
 
 
-def test_log_probabilities_come_with_each_token(house: House) -> None:
-    answer = house.client.complete(PROMPT, model="quick", temperature=0, top_logprobs=3, max_output_tokens=5)
+@pytest.mark.parametrize("begun", ["", " feel for add"])
+def test_log_probabilities_come_with_each_token(house: House, begun: str) -> None:
+    asked = [
+        {"role": "user", "content": PROMPT},
+        *([{"role": "assistant", "content": begun}] if begun else []),
+    ]
+    answer = house.client.complete(asked, model="quick", temperature=0, top_logprobs=3, max_output_tokens=5)
     tokens = answer.response.logprobs
     assert "".join(token.token for token in tokens) == answer.text
     assert all(len(token.top_logprobs) == 3 for token in tokens)

@@ -175,6 +175,22 @@ def continued(call: Call, draft: Draft, seam: Seam, *, repeats: bool = True) -> 
     return replace(call, generation=generation, continues=continues)
 
 
+def is_begun(generation: Generation) -> bool:
+    """The caller has begun the answer itself: the conversation ends with what an assistant said, in plain text."""
+    last = generation.messages[-1]
+    if last["role"] != "assistant":
+        return False
+    return bool(last["content"]) and not (last.get("tool_calls") or last.get("refusal"))
+
+
+def begun(call: Call, prefill: Prefill | None) -> Call:
+    """The call that goes on from the caller's own beginning; who is not known to go on is asked as it is."""
+    if prefill in (None, Prefill.CLOSES):
+        return call
+    repeats = prefill is Prefill.REPEATS
+    return replace(call, continues=Continuation(Seam.TEXT_PREFILL, "", 0, repeats=repeats))
+
+
 def from_text(call: Call) -> Call:
     """The call for a backend that knows no tokens: an exact seam is none there."""
     assert call.continues is not None

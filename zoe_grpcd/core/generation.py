@@ -32,7 +32,8 @@ class Generation:
 class Continuation:
     """What a call goes on from: the last message of its generation is the answer so far.
 
-    `prompt`: the whole of it as text and token ids, for a backend that takes those in place of messages.
+    `text`: what of it was said by those before; the rest is the caller's own beginning. `prompt`: the whole of it as
+    text and token ids, for a backend that takes those in place of messages.
     """
 
     seam: Seam
