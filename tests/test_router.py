@@ -474,7 +474,7 @@ async def test_what_the_caller_has_begun_is_lost_and_gone_on_with_elsewhere() ->
     assert second.calls[0].generation.messages[-1]["content"] == "one two "
 
 
-CALLED = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
 @pytest.mark.parametrize(
@@ -482,7 +482,7 @@ CALLED = {"id": "c1", "type": "function", "function": {"name": "f", "arguments":
     [
         {"role": "assistant", "content": ""},
         {"role": "assistant", "content": "", "refusal": "no"},
-        {"role": "assistant", "content": "one ", "tool_calls": [CALLED]},
+        {"role": "assistant", "content": "one ", "tool_calls": [CALL]},
     ],
 )
 async def test_what_is_no_beginning_in_plain_text_is_sent_as_it_is(last: dict[str, Any]) -> None:
