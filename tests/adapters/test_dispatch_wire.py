@@ -181,6 +181,32 @@ async def test_zero_is_a_value_like_any_other(way: Way, kind: str) -> None:
     assert "repeat_penalty" not in found
 
 
+@pytest.mark.parametrize("kind", ["llamacpp", "llama-cpp-python", "ollama"])
+@pytest.mark.parametrize(
+    ("seed", "expected"),
+    [
+        (-1, -1),  # drawn anew each time, as on these servers
+        (0, 0),
+        (2**32 - 2, 2**32 - 2),
+        (2**32 - 1, 0),  # which would be drawn anew, too
+        (2**32 + 7, 8),
+        (-2, 2**32 - 3),
+        (2**63 - 1, (2**63 - 1) % (2**32 - 1)),
+        (-(2**63), -(2**63) % (2**32 - 1)),
+    ],
+)
+async def test_any_seed_is_one_of_those_that_llama_cpp_has(
+    way: Way, kind: str, seed: int, expected: int
+) -> None:
+    body = await body_of(way, kind, Generation(HELLO, options={"seed": seed}))
+    assert at(body, "options.seed" if kind == "ollama" else "seed") == expected
+
+
+@pytest.mark.parametrize("kind", ["openai", "vllm"])
+async def test_a_wide_seed_is_sent_as_it_is_where_it_fits(way: Way, kind: str) -> None:
+    assert (await body_of(way, kind, Generation(HELLO, options={"seed": 2**63 - 1})))["seed"] == 2**63 - 1
+
+
 @pytest.mark.parametrize("kind", CHATS)
 async def test_tools_and_their_history_are_sent_as_the_kind_knows_them(way: Way, kind: str) -> None:
     made = {

@@ -266,6 +266,8 @@ def test_a_seed_repeats_what_was_drawn(house: House, model: str) -> None:
         ).text
 
     assert drawn(7) == drawn(7)
+    assert drawn(2**32 - 1) == drawn(2**32 - 1)  # which llama.cpp has for "draw anew"
+    assert drawn(2**32 + 7) != drawn(7)
     assert len({drawn(seed) for seed in range(4)}) > 1
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Final
 
 from zoe_grpcd.adapters.dialects.openai import OpenAI, copied, count, parameters
 from zoe_grpcd.adapters.dialects.refusals import sign
@@ -9,6 +10,9 @@ from zoe_grpcd.core.answer import Usage
 from zoe_grpcd.core.errors import Fault
 from zoe_grpcd.core.generation import Call, Generation, Json
 from zoe_grpcd.ports import RawFacts
+
+# llama.cpp keeps 32 bits of a seed, and takes them all set for "drawn anew each time" (b10434)
+ANEW: Final = 2**32 - 1
 
 
 class LlamaCpp(OpenAI):
@@ -35,7 +39,7 @@ class LlamaCpp(OpenAI):
     def spell(self, call: Call) -> tuple[Json, Json]:
         """See `Dialect`."""
         generation = call.generation
-        found, extras = parameters(generation), self.extras(generation)
+        found, extras = seeded(parameters(generation)), self.extras(generation)
         if found.get("top_logprobs") == 0:
             found["top_logprobs"] = 1  # 0 turns them off here; the one alternative is not passed on
         named = generation.tool_choice
@@ -65,6 +69,13 @@ class LlamaCpp(OpenAI):
         )
         usage = Usage(prompt + cached, made, cached)
         return replace(facts, usage=usage)
+
+
+def seeded(found: Json) -> Json:
+    """The same with a seed that gives the same answer again; -1 stays what it is to these servers, none."""
+    if (seed := found.get("seed")) is not None and not -1 <= seed < ANEW:
+        found["seed"] = seed % ANEW
+    return found
 
 
 def known(message: Json) -> Json:

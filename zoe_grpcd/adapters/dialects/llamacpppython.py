@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from zoe_grpcd.adapters.dialects.llamacpp import LlamaCpp, known
+from zoe_grpcd.adapters.dialects.llamacpp import LlamaCpp, known, seeded
 from zoe_grpcd.adapters.dialects.openai import OpenAI, copied, parameters
 from zoe_grpcd.adapters.dialects.refusals import sign
 from zoe_grpcd.core.errors import Fault
@@ -23,7 +23,7 @@ class LlamaCppPython(OpenAI):
     def spell(self, call: Call) -> tuple[Json, Json]:
         """See `Dialect`."""
         generation = call.generation
-        found, extras = parameters(generation), self.extras(generation)
+        found, extras = seeded(parameters(generation)), self.extras(generation)
         if found.get("top_logprobs") == 0:
             found["top_logprobs"] = 1  # 0 turns them off here; the one alternative is not passed on
         wanted = found.get("response_format") or {}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from zoe_grpcd.adapters.dialects.llamacpp import known
+from zoe_grpcd.adapters.dialects.llamacpp import known, seeded
 from zoe_grpcd.adapters.dialects.openai import broken, copied, count, seconds
 from zoe_grpcd.adapters.dialects.refusals import refusal, sign
 from zoe_grpcd.core.answer import Measured, Usage
@@ -73,7 +73,7 @@ class Ollama:
         """See `Dialect`."""
         generation = call.generation
         options = generation.options
-        found: Json = {theirs: options[ours] for ours, theirs in _PARAMETERS.items() if ours in options}
+        found = seeded({theirs: options[ours] for ours, theirs in _PARAMETERS.items() if ours in options})
         if generation.tools and generation.tool_choice != "none":
             found["tools"] = list(generation.tools)
         if generation.response_format is not None:

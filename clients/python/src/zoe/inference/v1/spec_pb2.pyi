@@ -94,7 +94,11 @@ class InferenceSpec(_message.Message):
 
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Message]:
-        """The conversation so far, oldest first. At least one message; system messages come first."""
+        """The conversation so far, oldest first. At least one message; system messages come first. If the last one is text of the
+        assistant, it is the beginning of the answer: the model goes on from there, and the answer that comes back begins after
+        it. llama.cpp, Ollama (as its template has it), vLLM and servers that were seen to do so go on; to others (OpenAI's and
+        other cloud services, llama-cpp-python, a template that closes each turn) it is an earlier answer, and they begin another.
+        """
 
     @_builtins.property
     def tools(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Tool]:
@@ -136,6 +140,8 @@ class InferenceSpec(_message.Message):
     def backend_options(self) -> _struct_pb2.Struct:
         """Options in the backend's own words, for example num_ctx, keep_alive, top_k. Outrank the deployment's `params`. Refused
         where another field says the same. How long an answer may be is understood by the name that any server has for it.
+        Passed on unread: most local servers ignore a key that they do not know, so that a misspelt one has no effect and no
+        error. Cloud services get those only that are known to be the service's own business; any other one is refused by name.
         """
 
     def __init__(
@@ -335,7 +341,10 @@ class SamplingParams(_message.Message):
     top_k: _builtins.int
     """Number of likeliest tokens to draw from, 1 or more; 0 turns the limit off."""
     seed: _builtins.int
-    """Seed of the random numbers: the same seed and backend give the same answer, as far as the backend promises it."""
+    """Seed of the random numbers: the same seed and backend give the same answer, as far as the backend promises it. Any
+    number is one; llama.cpp, llama-cpp-python and Ollama know 2^32 - 1 of them, so that two far apart may be the same there.
+    -1 means none to those and to vLLM: drawn anew each time.
+    """
     @_builtins.property
     def logit_bias(self) -> _containers.ScalarMap[_builtins.int, _builtins.float]:
         """Bias by token id, -100 to 100."""

@@ -37,7 +37,10 @@ export type InferenceSpec = Message<"zoe.inference.v1.InferenceSpec"> & {
   target?: Target;
 
   /**
-   * The conversation so far, oldest first. At least one message; system messages come first.
+   * The conversation so far, oldest first. At least one message; system messages come first. If the last one is text of the
+   * assistant, it is the beginning of the answer: the model goes on from there, and the answer that comes back begins after
+   * it. llama.cpp, Ollama (as its template has it), vLLM and servers that were seen to do so go on; to others (OpenAI's and
+   * other cloud services, llama-cpp-python, a template that closes each turn) it is an earlier answer, and they begin another.
    *
    * @generated from field: repeated zoe.inference.v1.Message messages = 2;
    */
@@ -154,6 +157,8 @@ export type InferenceSpec = Message<"zoe.inference.v1.InferenceSpec"> & {
   /**
    * Options in the backend's own words, for example num_ctx, keep_alive, top_k. Outrank the deployment's `params`. Refused
    * where another field says the same. How long an answer may be is understood by the name that any server has for it.
+   * Passed on unread: most local servers ignore a key that they do not know, so that a misspelt one has no effect and no
+   * error. Cloud services get those only that are known to be the service's own business; any other one is refused by name.
    *
    * @generated from field: google.protobuf.Struct backend_options = 18;
    */
@@ -341,7 +346,9 @@ export type SamplingParams = Message<"zoe.inference.v1.SamplingParams"> & {
   topK?: number;
 
   /**
-   * Seed of the random numbers: the same seed and backend give the same answer, as far as the backend promises it.
+   * Seed of the random numbers: the same seed and backend give the same answer, as far as the backend promises it. Any
+   * number is one; llama.cpp, llama-cpp-python and Ollama know 2^32 - 1 of them, so that two far apart may be the same there.
+   * -1 means none to those and to vLLM: drawn anew each time.
    *
    * @generated from field: optional int64 seed = 8;
    */
