@@ -73,6 +73,12 @@ def test_what_the_chosen_one_has_more_of_is_named_where_the_other_lacks_too_much
     assert found == ["jetson would win if the success rate of desktop fell below 0.049"]
 
 
+def test_the_chosen_one_may_have_to_be_slower() -> None:
+    found = told(pair("desktop"), pair("jetson", load_seconds=4.0, success=0.9))
+    # 0.96 for the other one's 6 s if that is the shortest: 0.4 * 6 / t + 0.6 is as much with 6.7 s for 100 tokens
+    assert found == ["jetson would win if the speed of desktop fell below 14 tokens/s"]
+
+
 def test_a_weight_is_named_only_where_no_figure_is_enough() -> None:
     found = told(pair("desktop"), pair("jetson", success=0.0), policy=NO_HURRY)
     assert found == ["jetson would win if the weight of desktop fell below 0.33"]

@@ -333,6 +333,18 @@ def test_sizes_prefer_kinds() -> None:
     assert chosen(small) == "qwen2.5:3b @ box", "a fallback kind comes before any other"
 
 
+def test_what_a_model_can_do_counts_before_the_kind_for_its_size() -> None:
+    ask = an_ask("Write a Python function that reverses a list")
+    coder = house(box={"capabilities": frozenset({"chat", "code"})})
+    decision = decide(ask, coder, sizes=(SizeRule(size_bounds("< 13B"), frozenset({"llamacpp"})),))
+    assert {chosen_of(c) for c in decision.candidates if c.eligible} == {
+        "qwen2.5:3b @ box",
+        "llama3:8b @ box",
+    }
+    (runs_best,) = (c for c in decision.candidates if c.deployment.backend == "solo")
+    assert runs_best.reasons == (Reason.MISSING_CAPABILITY,)
+
+
 def chosen_of(candidate: Any) -> str:
     return f"{candidate.deployment.model} @ {candidate.deployment.backend}"
 

@@ -262,7 +262,7 @@ def test_who_was_passed_over_is_told_with_the_reason() -> None:
     question = a_question(an_ask(), open_to(preferred=frozenset({"code"})))
     choice = choose(question, snapshot, POLICY)
     assert choice is not None
-    aside = passed_over(question, choice, snapshot, POLICY)
+    aside = passed_over(question, choice, snapshot)
     found = {c.deployment.backend: (c.eligible, c.reasons) for c in aside}
     assert found == {
         "cloud": (False, (Reason.LOCALITY,)),
@@ -279,7 +279,7 @@ def test_whose_kind_is_none_for_its_size_is_not_told_that_it_lacks_a_capability(
     choice = choose(question, snapshot, policy)
     assert choice is not None
     assert order(choice) == ["small"]
-    (large,) = passed_over(question, choice, snapshot, policy)
+    (large,) = passed_over(question, choice, snapshot)
     assert large.reasons == (Reason.EXCLUDED,)
     explained = decision_of(question, choice, snapshot, policy, explain=True).explanation
     assert "if it could do" not in explained

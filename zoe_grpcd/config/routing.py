@@ -104,7 +104,7 @@ class Capability(Section):
 
 
 class Size(Section):
-    """Kinds by model size: a preference, and one that sends nothing out of the house.
+    """Kinds by model size: a preference among models that can do as much, and one that sends nothing out of the house.
 
     The first entry that a model's size is in counts; an unknown size is in none. The size is what is configured, else
     what the backend tells, else what the model's name tells, like qwen2.5:3b; an 8B model that has 8.03 is one of 8B.

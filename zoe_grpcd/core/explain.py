@@ -39,7 +39,7 @@ def decision_of(
     explanation = _sentence(question, choice, snapshot, defaults, dropped)
     if explain:
         others = tuple(candidate_of(choice, index) for index in ranking(choice)[1:])
-        passed = passed_over(question, choice, snapshot, policy)
+        passed = passed_over(question, choice, snapshot)
         rest = (*passed, *ineligible(_considered(question, choice, snapshot), snapshot))
         candidates = (chosen, *others, *rest)
         situation = Situation(question, snapshot, policy)

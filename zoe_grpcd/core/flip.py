@@ -26,8 +26,9 @@ from zoe_grpcd.core.scoring import Choice, choose, ranking
 
 # How many of the others are told how they would win, and among how many options the change is looked for first.
 TOLD, AMONG = 2, 8
-# A rise to ten times as much is the farthest that is worth telling; a fall may go down to nothing.
-FARTHEST_RISE = 0.9
+# A rise to ten times as much is the farthest that is worth telling; a fall may go down to nothing, but for a speed, of
+# which there is always some.
+FARTHEST_RISE, FARTHEST_FALL, SLOWEST = 0.9, 1.0, 0.99
 STEPS = 10
 DIGITS = range(2, 7)
 
@@ -58,7 +59,9 @@ class Knob(NamedTuple):
     @property
     def farthest(self) -> float:
         """The largest change that it allows."""
-        return min(FARTHEST_RISE, 1.0 - self.now / self.most) if self.rises else 1.0
+        if self.rises:
+            return min(FARTHEST_RISE, 1.0 - self.now / self.most)
+        return SLOWEST if self.quantity.endswith("speed") else FARTHEST_FALL
 
     def at(self, change: float) -> float:
         """Its value after a change."""

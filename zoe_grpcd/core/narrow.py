@@ -14,7 +14,8 @@ from zoe_grpcd.core.rules import rank
 
 def narrow(question: Question, options: list[Option], policy: Policy) -> list[Option]:
     """Keeps local ones if the caller prefers them, those that the operator's rules prefer, local ones unless the caller
-    does not mind, those of the kind for their size, and last those with most of the capabilities that are preferred.
+    does not mind, those with most of the capabilities that are preferred, and last those of the kind for their size:
+    where a model runs best is no reason to take one that can do less.
     """
     locality, resolution = question.ask.locality, question.resolution
     if locality is Locality.PREFER_LOCAL:
@@ -23,14 +24,14 @@ def narrow(question: Question, options: list[Option], policy: Policy) -> list[Op
         options = _kept(options, lambda o, wish=selection: wish.holds(o.view, o.gate.view.backend))  # type: ignore[misc]
     if locality is not Locality.ANY:  # the usual case, and the options may be many
         options = [option for option in options if option.gate.view.backend.local] or options
-    if policy.sizes:
-        options = _least(options, lambda o: _size_rank(o, policy))
     if preferred := resolution.preferred:
         options = _least(options, lambda o: -len(preferred & o.view.capabilities))
+    if policy.sizes:
+        options = _least(options, lambda o: _size_rank(o, policy))
     return options
 
 
-def why_aside(question: Question, option: Option, chosen: Option, policy: Policy) -> Reason:
+def why_aside(question: Question, option: Option, chosen: Option) -> Reason:
     """Why an option that may serve is none of those that should."""
     for selection in question.resolution.prefer:
         if not selection.holds(option.view, option.gate.view.backend) and selection.holds(
@@ -40,9 +41,10 @@ def why_aside(question: Question, option: Option, chosen: Option, policy: Policy
     away = _is_local(chosen) and not _is_local(option) and question.ask.locality is not Locality.ANY
     if away:
         return Reason.LOCALITY
-    if _size_rank(option, policy) > _size_rank(chosen, policy):  # its kind is none for its size
-        return Reason.EXCLUDED
-    return Reason.MISSING_CAPABILITY
+    preferred = question.resolution.preferred
+    if len(preferred & option.view.capabilities) < len(preferred & chosen.view.capabilities):
+        return Reason.MISSING_CAPABILITY
+    return Reason.EXCLUDED  # its kind is none for its size
 
 
 def _size_rank(option: Option, policy: Policy) -> int:

@@ -121,11 +121,9 @@ def candidate_of(choice: Choice, index: int) -> Candidate:
     )
 
 
-def passed_over(
-    question: Question, choice: Choice, snapshot: Snapshot, policy: Policy
-) -> tuple[Candidate, ...]:
-    """What could serve as well as the options, but is not local, not of the kind for its size, or has less of what is
-    preferred. For explanations.
+def passed_over(question: Question, choice: Choice, snapshot: Snapshot) -> tuple[Candidate, ...]:
+    """What could serve as well as the options, but is not local, has less of what is preferred, or is not of the kind for
+    its size. For explanations.
     """
     gates = {name: gate_of(question, view) for name, view in snapshot.backends.items()}
     able = eligible_of(question, views_of(question.resolution.tiers[choice.step], snapshot), gates)
@@ -134,7 +132,7 @@ def passed_over(
     for option in able:
         if option.view.key not in kept:
             backend = option.gate.view.backend
-            reasons = (why_aside(question, option, choice.options[0], policy),)
+            reasons = (why_aside(question, option, choice.options[0]),)
             candidates.append(
                 Candidate(
                     option.view.deployment,
