@@ -44,6 +44,9 @@ async def test_real_servers_tell_their_models_whether_the_url_ends_in_v1_or_not(
         ({"context_window": 131072}, 131072, {"chat"}),
         ({"max_context_length": 32768, "capabilities": ["tool_use"]}, 32768, {"chat", "tools"}),
         ({"capabilities": {"vision": True, "function_calling": False}}, None, {"chat", "vision"}),
+        ({"capabilities": ["embeddings"]}, None, {"embedding"}),
+        ({"capabilities": ["completion", "embeddings"]}, None, {"chat", "embedding"}),
+        ({"capabilities": {"completion_chat": False, "vision": True}}, None, {"vision"}),
         (
             {
                 "context_length": 8192,

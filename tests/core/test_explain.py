@@ -386,6 +386,22 @@ def test_the_incapable_are_told_with_what_is_missing() -> None:
     assert [(v.field, v.description) for v in error.violations] == [("x @ a", "MISSING_CAPABILITY")]
 
 
+EMBEDS = pair(backend("a"), capabilities=frozenset({"embedding"}))
+
+
+def test_who_only_embeds_is_told_to_lack_chat() -> None:
+    error = refusal(snapshot_of(EMBEDS), an_ask(model="m", needs=frozenset({"vision"})))
+    assert error.metadata == {"required": "chat,vision", "reasons": "MISSING_CAPABILITY"}
+    assert "(it needs chat, vision)" in error.message
+
+
+def test_where_nobody_chats_that_is_told() -> None:
+    error = refusal(snapshot_of(EMBEDS))
+    assert isinstance(error, NoCapableBackend)
+    assert error.message == "no model that is served here can chat"
+    assert [v.field for v in error.violations] == ["m @ a"]
+
+
 def test_whoever_misses_a_backend_among_the_incapable_is_told_that_it_is_down() -> None:
     seen = snapshot_of(A)
     snapshot = replace(seen, backends={**seen.backends, "desk": backend("desk", Phase.DOWN)})

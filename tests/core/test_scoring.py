@@ -94,6 +94,9 @@ VIEW = a_view("a", context_tokens=4096, input_usd_per_token=1e-3)
 NEEDY = open_to(required=frozenset({"tools"}))
 
 
+EMBEDS = frozenset({"embedding"})
+
+
 @pytest.mark.parametrize(
     ("reason", "backend_view", "view", "question"),
     [
@@ -112,6 +115,7 @@ NEEDY = open_to(required=frozenset({"tools"}))
         (Reason.MODEL_NOT_SERVED, BACKEND, replace(VIEW, served=False), a_question(an_ask(), open_to())),
         (Reason.MISSING_CAPABILITY, BACKEND, VIEW, a_question(an_ask(needs=frozenset({"vision"})), open_to())),
         (Reason.MISSING_CAPABILITY, BACKEND, VIEW, a_question(an_ask(), NEEDY)),
+        (Reason.MISSING_CAPABILITY, BACKEND, replace(VIEW, capabilities=EMBEDS), a_question(an_ask(), open_to())),
         (
             Reason.MISSING_CAPABILITY,
             backend("a", refuses=frozenset({"top_logprobs"})),

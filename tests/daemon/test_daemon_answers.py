@@ -29,6 +29,7 @@ from zoe_client import (
     build_spec,
 )
 from zoe_grpcd.localbackends.fetch import Tools
+from zoe_grpcd.localbackends.gguf import TinyModel, make_gguf
 from zoe_grpcd.localbackends.llamaserver import LlamaServerOptions, start_llama_server
 from zoe_grpcd.localbackends.ollama import OllamaModel, OllamaOptions, create_model, start_ollama
 from zoe_grpcd.localbackends.servers import Server
@@ -80,6 +81,8 @@ def house(tools: Tools, tmp_path_factory: pytest.TempPathFactory, files: dict[st
         router = running.enter_context(start_llama_server(tools, folder, LlamaServerOptions(shelf)))
         ollama = running.enter_context(start_ollama(tools, folder / "ollama", OllamaOptions(parallel=1)))
         create_model(ollama, OllamaModel("quick:1b", files["quick"]))
+        embeds = make_gguf(folder / "embeds.gguf", TinyModel(embeds=True))
+        create_model(ollama, OllamaModel("embeds:1b", embeds))
         create_model(ollama, OllamaModel("tool:1b", files["tool"], OLLAMA_TOOL_TEMPLATE))
         create_model(ollama, OllamaModel("reasoning:1b", files["reasoning"], OLLAMA_REASONING_TEMPLATE))
         bundles = [
@@ -291,6 +294,19 @@ def test_what_a_backend_cannot_honour_is_refused_by_name(house: House) -> None:
         house.client.complete(PROMPT, model="quick:1b", top_logprobs=3)
     assert refused.value.reason == "BAD_REQUEST"
     assert refused.value.violations[0].field == "spec.top_logprobs"
+
+
+def test_a_model_that_only_embeds_is_asked_for_no_answer(house: House) -> None:
+    assert house.ollama.request("POST", "/api/chat", {"model": "embeds:1b", "messages": []})[0] == 400
+    with pytest.raises(NoCapableBackend, match=r"needs chat.*MISSING_CAPABILITY") as refused:
+        house.client.complete(PROMPT, model="embeds:1b")
+    assert [v.field for v in refused.value.violations] == ["embeds:1b @ ollama"]
+    other = house.client.complete(PROMPT, model="embeds:1b", fallback_models=["quick"], max_output_tokens=1)
+    assert other.model == "quick"
+    auto = house.client.route(PROMPT, explain=True)
+    considered = {candidate.backend.model for candidate in auto.candidates}
+    assert "endless" in considered
+    assert "embeds:1b" not in considered
 
 
 def test_a_repeated_prompt_is_cached(house: House) -> None:

@@ -26,6 +26,8 @@ from zoe_grpcd.core.observation import ModelStatus, Observation
 _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_context_length")
 _CAPABILITIES = {
     "audio": "audio",
+    "chat": "chat",
+    "completion": "chat",
     "completion_chat": "chat",
     "embedding": "embedding",
     "embeddings": "embedding",
@@ -76,9 +78,15 @@ def _status(model: Json) -> ModelStatus:
     return ModelStatus(
         name=text(model["id"]),
         context_tokens=next((size for size in sizes if size), None),
-        capabilities=frozenset({"chat"} | told),
+        capabilities=frozenset(told if _is_for_something_else(model, told) else told | {"chat"}),
         price=_price(record(model.get("pricing"))),
     )
+
+
+def _is_for_something_else(model: Json, told: set[str]) -> bool:
+    """It says that it does not chat, or of nothing but that it embeds."""
+    chats = record(model.get("capabilities")).get("completion_chat")
+    return told == {"embedding"} or (chats is False and "chat" not in told)
 
 
 def _price(pricing: Json) -> Price | None:

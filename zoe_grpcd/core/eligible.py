@@ -33,6 +33,7 @@ from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 
 # How far a guessed or learned prompt length may exceed a window before the prompt counts as too long for it.
 GUESSED_MARGIN, LEARNED_MARGIN = 1.25, 1.05
+CHAT = frozenset({"chat"})  # without it a model embeds, say, and answers nobody
 
 _PHASE_REASONS = {
     Phase.UNKNOWN: Reason.UNHEALTHY,
@@ -69,6 +70,12 @@ class Question:
     panic: bool = False
     limits: Limits = NO_LIMITS
     budget: float | None = None
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The capabilities that whoever serves must have: those that the request, or what it resolved to, needs."""
+        more = self.ask.needs | self.resolution.required
+        return CHAT | more if more else CHAT
 
 
 def question_of(ask: Ask, resolution: Resolution, *, drop_params: bool) -> Question:
@@ -209,7 +216,7 @@ def eligible_of(
 ) -> list[Option]:
     """The hot loop of a decision: a few microseconds a deployment."""
     ask, size, excluded, only = question.ask, question.size, question.excluded, question.only
-    required = ask.needs | question.resolution.required
+    required = question.required
     features, limit, demanded = question.features, ask.max_cost_usd, question.resolution.require
     limits = None if question.limits is NO_LIMITS else question.limits
     unlimited = limit is None and question.budget is None
@@ -222,7 +229,7 @@ def eligible_of(
             gate.closed
             or not view.served
             or (view.barred and barred_of(question, view))
-            or (required and not required <= view.capabilities)
+            or not required <= view.capabilities
             or (features and features & gate.view.backend.refuses)
             or (excluded and (deployment.backend, deployment.model) in excluded)
             or (only is not None and (deployment.backend, deployment.model) not in only)
@@ -263,7 +270,7 @@ def is_dear(question: Question, view: DeploymentView) -> bool:
 
 def why_not(question: Question, view: DeploymentView, backend: BackendView) -> tuple[Reason, ...]:
     """All reasons that keep a deployment from serving; empty when it may. Says in words what `eligible_of` tests."""
-    ask, key = question.ask, (view.deployment.backend, view.deployment.model)
+    key = view.key
     reasons = [*_unwanted(question, backend.backend), *_closed(question, backend)]
     meant = all(selection.holds(view, backend.backend) for selection in question.resolution.require)
     meant = meant and (question.only is None or key in question.only)
@@ -274,10 +281,7 @@ def why_not(question: Question, view: DeploymentView, backend: BackendView) -> t
         reasons.append(barred)
     if not view.served:
         reasons.append(Reason.MODEL_NOT_SERVED)
-    if (
-        not (ask.needs | question.resolution.required) <= view.capabilities
-        or question.features & backend.backend.refuses
-    ):
+    if not question.required <= view.capabilities or question.features & backend.backend.refuses:
         reasons.append(Reason.MISSING_CAPABILITY)
     if too_long(question, view, backend):
         reasons.append(Reason.CONTEXT_TOO_LONG)

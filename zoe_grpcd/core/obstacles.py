@@ -60,8 +60,7 @@ def _with_room(obstacle: Obstacle) -> Situation:
 def _lacking(obstacle: Obstacle) -> frozenset[str]:
     """The capabilities that it must have and has not, else those that others have that it should."""
     question, able = obstacle.question, obstacle.view.capabilities
-    needed = question.ask.needs | question.resolution.required
-    return needed - able or question.resolution.preferred - able
+    return question.required - able or question.resolution.preferred - able
 
 
 def _able(obstacle: Obstacle) -> Situation:

@@ -1,12 +1,13 @@
 """No choice in the open: why nobody may serve, as the error that tells the caller what would help."""
 
+from collections.abc import Sequence
 from math import ceil
 
 from zoe_grpcd.core.ask import NO_LIMITS, Limits
 from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.deadlines import measured_part, soonest
 from zoe_grpcd.core.decision import Candidate, Estimate, Reason
-from zoe_grpcd.core.eligible import Question, gate_of, held_for, views_of
+from zoe_grpcd.core.eligible import CHAT, Question, gate_of, held_for, views_of
 from zoe_grpcd.core.errors import (
     ContextTooLong,
     Exhausted,
@@ -19,7 +20,7 @@ from zoe_grpcd.core.errors import (
 )
 from zoe_grpcd.core.estimate import estimate, prompt_tokens
 from zoe_grpcd.core.scoring import HELD, ineligible
-from zoe_grpcd.core.views import Snapshot
+from zoe_grpcd.core.views import DeploymentView, Snapshot
 
 # These pass with time; all others are there to stay, until the request or the config changes.
 PASSING = {Reason.UNHEALTHY, Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED, Reason.DRAINING, Reason.LOADING}
@@ -52,7 +53,7 @@ def refusal_of(question: Question, snapshot: Snapshot, retry_after: float) -> Zo
                 for name in refused
             ),
         )
-    return _incapable(question, candidates, lasting, unknown(snapshot))
+    return _incapable(question, candidates, lasting, snapshot)
 
 
 def late_of(question: Question, snapshot: Snapshot) -> Exhausted | None:
@@ -107,12 +108,25 @@ def _nobody(question: Question, snapshot: Snapshot, retry_after: float) -> ZoeEr
     ]
     if not snapshot.by_model:
         return NoHealthyBackend("no backend serves any model yet", retry_after=retry_after)
+    served = [view for views in snapshot.by_model.values() for view in views]
+    if not silent and not any(view.capabilities >= CHAT for view in served):
+        return _chatless(served)
     if resolution.reason is not Reason.PATTERN:  # who served it was taken away while it waited, say
         return NoHealthyBackend("no backend serves what it may go to", retry_after=retry_after)
     text = f"{resolution.why}: nothing is served there"
     if silent:
         return NoHealthyBackend(f"{text}, and {', '.join(silent)} is not up", retry_after=retry_after)
     return ModelNotFound(text, metadata={"model": resolution.requested_model})
+
+
+def _chatless(served: Sequence[DeploymentView]) -> NoCapableBackend:
+    """All that is served is good for something else."""
+    lacking = str(Reason.MISSING_CAPABILITY)
+    return NoCapableBackend(
+        "no model that is served here can chat",
+        metadata={"required": "chat", "reasons": lacking},
+        violations=tuple(Violation(f"{v.deployment.model} @ {v.key[0]}", lacking) for v in served[:16]),
+    )
 
 
 def _unhealthy(candidates: tuple[Candidate, ...], snapshot: Snapshot, retry_after: float) -> ZoeError:
@@ -179,7 +193,7 @@ def _too_long(question: Question, snapshot: Snapshot) -> ContextTooLong:
 
 def _refused_features(question: Question, snapshot: Snapshot) -> list[str]:
     """The features that keep otherwise capable deployments from serving."""
-    required = question.ask.needs | question.resolution.required
+    required = question.required
     refused: set[str] = set()
     for tier in question.resolution.tiers:
         for view in views_of(tier, snapshot):
@@ -202,16 +216,19 @@ def _incapable(
     question: Question,
     candidates: tuple[Candidate, ...],
     lasting: list[frozenset[Reason]],
-    silent: list[str],
+    snapshot: Snapshot,
 ) -> NoCapableBackend:
-    required = sorted(question.ask.needs | question.resolution.required)
+    views = [view for tier in question.resolution.tiers for view in views_of(tier, snapshot)]
+    asked = question.ask.needs | question.resolution.required
+    all_chat = all(view.capabilities >= CHAT for view in views)  # which need not be said then
+    required = sorted(asked if all_chat else question.required)
     reasons = sorted({reason for some in lasting for reason in some})
     details = tuple(
         Violation(f"{c.deployment.model} @ {c.deployment.backend}", ", ".join(c.reasons))
         for c in candidates[:16]
     )
     wanted = f" (it needs {', '.join(required)})" if required else ""
-    rules = "".join(f"; {text}" for text in (question.resolution.rules, *silent) if text)
+    rules = "".join(f"; {text}" for text in (question.resolution.rules, *unknown(snapshot)) if text)
     return NoCapableBackend(
         f"no deployment can serve this request{wanted}: {', '.join(reasons)}{rules}",
         metadata={"required": ",".join(required), "reasons": ",".join(reasons)},

@@ -23,7 +23,8 @@ class TinyModel:
     Further `layers`, `ffn` width and `experts` (one used per token) add nothing to the text: layers and width add
     time per token, experts add size and so time to load (for llama-server; Ollama 0.9.3 loads such a file and
     crashes at the first token). `reply_tokens` ends each reply after just that many tokens; None never ends one.
-    With `script` every reply is just these pieces, one token each; they must not be words of `words`.
+    With `script` every reply is just these pieces, one token each; they must not be words of `words`. One that `embeds`
+    says so, as embedding models do, and Ollama asks it for nothing else.
     """
 
     name: str = "tiny"
@@ -36,6 +37,7 @@ class TinyModel:
     words: Sequence[str] = WORDS
     script: Sequence[str] = ()
     chat_template: str = CHAT_TEMPLATE
+    embeds: bool = False
 
 
 def make_gguf(path: Path, model: TinyModel | None = None) -> Path:
@@ -64,6 +66,8 @@ def _metadata(model: TinyModel, words: Vocabulary) -> Iterator[bytes]:
     }
     if model.experts:
         numbers |= {"expert_count": model.experts, "expert_used_count": 1}
+    if model.embeds:
+        numbers["pooling_type"] = 1  # the mean
     for key, number in numbers.items():
         yield entry(f"llama.{key}", U32, number)
     yield entry("llama.attention.layer_norm_rms_epsilon", F32, 1e-5)
