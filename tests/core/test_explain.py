@@ -374,7 +374,7 @@ def test_refused_fields_are_named_all_at_once() -> None:
 def test_fields_of_the_incapable_are_not_blamed() -> None:
     snapshot = snapshot_of(
         pair(backend("a", refuses=frozenset({"top_logprobs"}))),
-        pair(backend("b", refuses=NO_TOP_K), capabilities=frozenset({"chat", "vision"})),
+        pair(backend("b", refuses=NO_TOP_K), capabilities=frozenset({"chat", "vision", "logprobs"})),
     )
     ask = an_ask(features=NO_TOP_K | {"top_logprobs"}, needs=frozenset({"vision"}))
     assert [v.field for v in refusal(snapshot, ask).violations] == ["spec.sampling.top_k"]
@@ -384,6 +384,18 @@ def test_the_incapable_are_told_with_what_is_missing() -> None:
     error = refusal(snapshot_of(A), VISION)
     assert error.metadata == {"required": "vision", "reasons": "MISSING_CAPABILITY"}
     assert [(v.field, v.description) for v in error.violations] == [("x @ a", "MISSING_CAPABILITY")]
+
+
+def test_a_field_that_a_model_cannot_honour_is_named_and_routed_around() -> None:
+    ask = an_ask(features=frozenset({"top_logprobs"}))
+    (violation,) = refusal(snapshot_of(A), ask).violations
+    assert violation.field == "spec.top_logprobs"
+    able = pair(backend("b", weight=0.1), model="y", capabilities=frozenset({"chat", "logprobs"}))
+    decision = decide(snapshot_of(A, able), ask, explain=True)
+    assert decision.chosen.deployment.backend == "b"
+    assert "x @ a would win if it honoured top_logprobs" in decision.explanation
+    assert decision.dropped == frozenset()
+    assert decide(snapshot_of(A), ask, features=frozenset()).dropped == {"top_logprobs"}
 
 
 EMBEDS = pair(backend("a"), capabilities=frozenset({"embedding"}))

@@ -122,6 +122,12 @@ EMBEDS = frozenset({"embedding"})
             VIEW,
             a_question(an_ask(features=frozenset({"top_logprobs"})), open_to()),
         ),
+        (
+            Reason.MISSING_CAPABILITY,
+            BACKEND,
+            VIEW,
+            a_question(an_ask(features=frozenset({"top_logprobs"})), open_to()),
+        ),
         (Reason.CONTEXT_TOO_LONG, BACKEND, VIEW, a_question(an_ask(prompt_bytes=30_000), open_to())),
         (Reason.CONTEXT_TOO_LONG, BACKEND, VIEW, a_question(an_ask(), open_to(), min_window=8192)),
         (Reason.TOO_EXPENSIVE, BACKEND, VIEW, a_question(an_ask(max_cost_usd=1e-6), open_to())),

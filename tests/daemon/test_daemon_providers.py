@@ -107,6 +107,11 @@ async def test_only_a_service_that_tells_how_likely_its_tokens_were_is_shown_to(
     models = await asyncio.to_thread(street.daemon.models)
     able = {name for name, model in models.items() if "logprobs" in model.deployments[0].served.capabilities}
     assert able == {"by-azure"}
+    for model in sorted(models.keys() - able):
+        with pytest.raises(ZoeError) as refused:
+            await street.client.complete("Hello.", model=model, top_logprobs=2)
+        assert [violation.field for violation in refused.value.violations] == ["spec.top_logprobs"]
+    assert not any(service.bodies for name, service in street.services.items() if name != "azure")
 
 
 @pytest.mark.parametrize("name", list(SERVICES))

@@ -34,6 +34,8 @@ from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 # How far a guessed or learned prompt length may exceed a window before the prompt counts as too long for it.
 GUESSED_MARGIN, LEARNED_MARGIN = 1.25, 1.05
 CHAT = frozenset({"chat"})  # without it a model embeds, say, and answers nobody
+# The one feature that depends on the model, and the capability of those that honour it.
+PROBABILITIES, PROBABLE = "top_logprobs", "logprobs"
 
 _PHASE_REASONS = {
     Phase.UNKNOWN: Reason.UNHEALTHY,
@@ -218,6 +220,7 @@ def eligible_of(
     ask, size, excluded, only = question.ask, question.size, question.excluded, question.only
     required = question.required
     features, limit, demanded = question.features, ask.max_cost_usd, question.resolution.require
+    probable = PROBABILITIES in features
     limits = None if question.limits is NO_LIMITS else question.limits
     unlimited = limit is None and question.budget is None
     roomy = inf if question.window else max(question.min_window, most_tokens(size))
@@ -231,6 +234,7 @@ def eligible_of(
             or (view.barred and barred_of(question, view))
             or not required <= view.capabilities
             or (features and features & gate.view.backend.refuses)
+            or (probable and PROBABLE not in view.capabilities)
             or (excluded and (deployment.backend, deployment.model) in excluded)
             or (only is not None and (deployment.backend, deployment.model) not in only)
             or (demanded and not all(selection.holds(view, gate.view.backend) for selection in demanded))
@@ -246,6 +250,14 @@ def eligible_of(
         if unlimited or not is_dear(question, view):
             options.append(_new(Option, (view, gate, expected)))
     return options
+
+
+def refused_by(view: DeploymentView, backend: Backend, features: frozenset[str]) -> frozenset[str]:
+    """Those of a request's features that a deployment cannot honour, by its kind or its model."""
+    refused = features & backend.refuses
+    if PROBABILITIES in features and PROBABLE not in view.capabilities:
+        return refused | {PROBABILITIES}
+    return refused
 
 
 def too_long(question: Question, view: DeploymentView, backend: BackendView) -> bool:
@@ -281,7 +293,7 @@ def why_not(question: Question, view: DeploymentView, backend: BackendView) -> t
         reasons.append(barred)
     if not view.served:
         reasons.append(Reason.MODEL_NOT_SERVED)
-    if not question.required <= view.capabilities or question.features & backend.backend.refuses:
+    if not question.required <= view.capabilities or refused_by(view, backend.backend, question.features):
         reasons.append(Reason.MISSING_CAPABILITY)
     if too_long(question, view, backend):
         reasons.append(Reason.CONTEXT_TOO_LONG)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from zoe_grpcd.core.decision import Candidate, Decision
-from zoe_grpcd.core.eligible import Question
+from zoe_grpcd.core.eligible import Question, refused_by
 from zoe_grpcd.core.fallback import is_open
 from zoe_grpcd.core.flip import flips, in_words
 from zoe_grpcd.core.grounds import place_of, reason_of, words_of
@@ -35,7 +35,8 @@ def decision_of(
     if resolution.defaults:
         options = {**chosen.deployment.options, **question.ask.generation.options}
         defaults = {name: value for name, value in resolution.defaults.items() if name not in options}
-    dropped = question.ask.features & snapshot.backends[chosen.deployment.backend].backend.refuses
+    view, backend = choice.options[choice.best].view, snapshot.backends[chosen.deployment.backend].backend
+    dropped = refused_by(view, backend, question.ask.features)
     explanation = _sentence(question, choice, snapshot, defaults, dropped)
     if explain:
         others = tuple(candidate_of(choice, index) for index in ranking(choice)[1:])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from zoe_grpcd.core.ask import NO_LIMITS
 from zoe_grpcd.core.backend import Backend, Phase
 from zoe_grpcd.core.decision import Candidate, Reason
-from zoe_grpcd.core.eligible import Question, held_for
+from zoe_grpcd.core.eligible import PROBABILITIES, PROBABLE, Question, held_for, refused_by
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.flip import winner_of
 from zoe_grpcd.core.key import Key
@@ -67,12 +67,13 @@ def _able(obstacle: Obstacle) -> Situation:
     view, backend = obstacle.view, obstacle.backend.backend
     honours = replace(backend, refuses=backend.refuses - obstacle.question.features)
     situation = with_backend(obstacle.situation, obstacle.key[0], backend=honours)
-    return with_view(situation, obstacle.key, capabilities=view.capabilities | _lacking(obstacle))
+    lacking = _lacking(obstacle) | ({PROBABLE} if PROBABILITIES in obstacle.question.features else set())
+    return with_view(situation, obstacle.key, capabilities=view.capabilities | lacking)
 
 
 def _lacks(obstacle: Obstacle) -> str:
     lacking = sorted(_lacking(obstacle))
-    refused = sorted(obstacle.question.features & obstacle.backend.backend.refuses)
+    refused = sorted(refused_by(obstacle.view, obstacle.backend.backend, obstacle.question.features))
     parts = [f"could do {', '.join(lacking)}"] if lacking else []
     return " and ".join([*parts, *([f"honoured {', '.join(refused)}"] if refused else [])])
 

@@ -7,7 +7,7 @@ from zoe_grpcd.core.ask import NO_LIMITS, Limits
 from zoe_grpcd.core.backend import Phase
 from zoe_grpcd.core.deadlines import measured_part, soonest
 from zoe_grpcd.core.decision import Candidate, Estimate, Reason
-from zoe_grpcd.core.eligible import CHAT, Question, gate_of, held_for, views_of
+from zoe_grpcd.core.eligible import CHAT, Question, gate_of, held_for, refused_by, views_of
 from zoe_grpcd.core.errors import (
     ContextTooLong,
     Exhausted,
@@ -198,7 +198,8 @@ def _refused_features(question: Question, snapshot: Snapshot) -> list[str]:
     for tier in question.resolution.tiers:
         for view in views_of(tier, snapshot):
             if required <= view.capabilities:
-                refused |= question.features & snapshot.backends[view.deployment.backend].backend.refuses
+                backend = snapshot.backends[view.deployment.backend].backend
+                refused |= refused_by(view, backend, question.features)
     return sorted(refused)
 
 
