@@ -256,6 +256,16 @@ async def test_a_backend_that_is_taken_back_is_used_after_its_next_probe(stage: 
 
 
 @pytest.mark.parametrize("method", ["DrainBackend", "UndrainBackend"])
+@pytest.mark.parametrize("reason", ["x" * 513, "new\ndisk", "\x1b[31mred"])
+async def test_a_reason_is_one_short_line(stage: Stage, method: str, reason: str) -> None:
+    request = getattr(pb, f"{method}Request")(name="one", reason=reason)
+    refused = await failed(getattr(stage.admin, method)(request))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.violations() == [("reason", "must be at most 512 printable characters, in one line")]
+    assert stage.fleet.health.phase("one") is Phase.READY
+
+
+@pytest.mark.parametrize("method", ["DrainBackend", "UndrainBackend"])
 async def test_an_unknown_backend_cannot_be_drained(stage: Stage, method: str) -> None:
     failure = await failed(getattr(stage.admin, method)(getattr(pb, f"{method}Request")(name="nobody")))
     assert (failure.code, failure.info.reason) == (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")

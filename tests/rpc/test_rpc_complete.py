@@ -29,6 +29,7 @@ from zoe.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 from zoe_grpcd.core.answer import Delta, Finish, FinishReason, TokenLogprob, ToolDelta
 from zoe_grpcd.core.backend import Backend, ModelFacts, Price
 from zoe_grpcd.core.errors import Fault, UpstreamError
+from zoe_grpcd.rpc.parse import REQUEST_ID_RULE
 
 
 async def test_complete_puts_the_answer_together(stage: Stage) -> None:
@@ -62,6 +63,18 @@ async def test_the_request_id_comes_from_the_field_else_from_the_metadata_else_i
     made = {(await stage.inference.Complete(whole())).id for _ in range(2)}
     assert len(made) == 2
     assert "" not in made
+
+
+@pytest.mark.parametrize("wrong", ["r" * 129, "two words"])
+@pytest.mark.parametrize("place", ["field", "metadata"])
+async def test_a_request_id_that_is_none_is_refused_wherever_it_stands(
+    stage: Stage, wrong: str, place: str
+) -> None:
+    request = pb.CompleteRequest(spec=asked(), request_id=wrong if place == "field" else "")
+    header = (("x-request-id", wrong),) if place == "metadata" else ()
+    failure = await failed(stage.inference.Complete(request, metadata=header))
+    assert (failure.code, failure.info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_REQUEST")
+    assert failure.violations() == [("request_id", REQUEST_ID_RULE)]
 
 
 async def test_parts_stay_in_the_order_in_which_they_came(stage: Stage) -> None:

@@ -134,10 +134,19 @@ async def test_a_window_covers_at_least_what_was_asked_for_or_all_there_is(stage
     assert found.totals.requests_per_second == pytest.approx(1e6 / found.window.ToMicroseconds(), rel=0.01)
 
 
-@pytest.mark.parametrize("window", [0, -1, 3601])
-async def test_no_window_is_longer_than_an_hour(stage: Stage, window: float) -> None:
+@pytest.mark.parametrize(
+    "window",
+    [
+        Duration(),
+        Duration(seconds=-1),
+        Duration(seconds=3601),
+        Duration(nanos=2_000_000_000),
+        Duration(seconds=2, nanos=-1),
+    ],
+)
+async def test_no_window_is_longer_than_an_hour(stage: Stage, window: Duration) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await stage.admin.GetStats(admin.GetStatsRequest(window=Duration(seconds=int(window))))
+        await stage.admin.GetStats(admin.GetStatsRequest(window=window))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "window" in str(refused.value.trailing_metadata())
 

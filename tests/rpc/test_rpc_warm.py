@@ -89,6 +89,7 @@ async def test_a_failed_load_says_what_the_server_said(stage: Stage) -> None:
         (wish(""), ["model"]),
         (wish("", keep_alive=Duration()), ["model", "keep_alive"]),
         (wish(keep_alive=Duration(seconds=400_000_000)), ["keep_alive"]),
+        (wish(keep_alive=Duration(nanos=2_000_000_000)), ["keep_alive"]),
         (wish(backend="gpu", keep_alive=Duration(seconds=60)), ["keep_alive"]),
     ],
 )

@@ -17,6 +17,7 @@ from zoe_grpcd.core.phases import Signal
 from zoe_grpcd.core.views import BackendReport
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.rpc import admin_encode
+from zoe_grpcd.rpc.fields import Violations
 from zoe_grpcd.rpc.guard import Context, Handler, streaming, unary
 from zoe_grpcd.rpc.notice import Notice, Watchers
 from zoe_grpcd.run import Around
@@ -30,6 +31,7 @@ LATER = (
     "ListLeases",
 )
 """Methods of the contract whose time has not come."""
+LONGEST_REASON = 512  # characters
 
 
 class AdminServicer:
@@ -96,21 +98,19 @@ class AdminServicer:
         self, request: pb.DrainBackendRequest, context: Context
     ) -> pb.DrainBackendResponse:
         """Sends a backend no new requests; the running ones go on."""
-        name = known(self._fleet, request.name)
-        self._fleet.health.signal(name, Signal.DRAIN, request.reason, self._clock())
-        log.info(
-            "backend %s drains, %d running: %s", name, self._fleet.leases.in_flight(name), request.reason
-        )
+        name, why = known(self._fleet, request.name), _reason_of(request)
+        self._fleet.health.signal(name, Signal.DRAIN, why, self._clock())
+        log.info("backend %s drains, %d running: %s", name, self._fleet.leases.in_flight(name), why)
         return pb.DrainBackendResponse(backend=self._backend(name))
 
     async def undrain_backend(
         self, request: pb.UndrainBackendRequest, context: Context
     ) -> pb.UndrainBackendResponse:
         """Takes a backend back: it gets requests from its next probe on, which is made at once."""
-        name = known(self._fleet, request.name)
+        name, why = known(self._fleet, request.name), _reason_of(request)
         if self._fleet.health.phase(name) is Phase.DRAINING:
             self._fleet.health.signal(name, Signal.UNDRAIN, "not probed since it was drained", self._clock())
-            log.info("backend %s is taken back: %s", name, request.reason)
+            log.info("backend %s is taken back: %s", name, why)
             self._nudge(name)
         return pb.UndrainBackendResponse(backend=self._backend(name))
 
@@ -167,6 +167,15 @@ def known(fleet: Fleet, name: str) -> str:
         names = ", ".join(fleet.names()) or "none"
         raise NotFound(f"no backend is named {name!r}; known: {names}", metadata={"backend": name})
     return name
+
+
+def _reason_of(request: pb.DrainBackendRequest | pb.UndrainBackendRequest) -> str:
+    """Why, as it is shown in tables and in the log; raises InvalidRequest."""
+    notes = Violations()
+    if len(request.reason) > LONGEST_REASON or not request.reason.isprintable():
+        notes.add("reason", f"must be at most {LONGEST_REASON} printable characters, in one line")
+    notes.refuse()
+    return request.reason
 
 
 def _later(name: str) -> Handler:

@@ -239,13 +239,10 @@ async def refuse(context: Context, error: ZoeError) -> None:
 def request_id_of(field: str, context: Context) -> str:
     """The caller's id for the request: the field, else the metadata `x-request-id`, else a new one.
 
-    Of a field that is too long, so much that it is refused for that: the log of decisions keeps it.
+    Of one that is too long, so much that it is refused for that: the log of decisions keeps it.
     """
-    return (
-        field[: LONGEST_ID + 1]
-        or metadata_of(context, "x-request-id")[:LONGEST_ID]
-        or f"{random.getrandbits(64):016x}"
-    )
+    told = field or metadata_of(context, "x-request-id")
+    return told[: LONGEST_ID + 1] or f"{random.getrandbits(64):016x}"
 
 
 def metadata_of(context: Context, name: str) -> str:

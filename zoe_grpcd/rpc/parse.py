@@ -45,6 +45,7 @@ LONGEST_MODEL = (
     512  # characters of a name: it is kept with the decision, and what is known of it is remembered
 )
 REQUEST_ID = re.compile(r"[\x21-\x7e]{0,128}")
+REQUEST_ID_RULE = "must be at most 128 visible ASCII characters, in the field or as x-request-id"
 LOCALITIES = {
     routing_pb2.LOCALITY_UNSPECIFIED: Locality.UNSPECIFIED,
     routing_pb2.LOCALITY_LOCAL_ONLY: Locality.LOCAL_ONLY,
@@ -107,7 +108,7 @@ def ask_of(
         conversation.instruct(f"Answer from this context:\n\n{spec.context}")
     generation = _generation(spec, present, conversation, notes)
     if request_id and not REQUEST_ID.fullmatch(request_id):
-        notes.add("request_id", "must be at most 128 visible ASCII characters")
+        notes.add("request_id", REQUEST_ID_RULE)
     if "cache" in present:
         _check_cache(spec.cache, notes)
     preferences = _preferences(spec.routing, notes) if "routing" in present else {}

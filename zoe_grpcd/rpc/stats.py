@@ -75,8 +75,9 @@ class Figures:
 
 
 def _window_of(request: pb.GetStatsRequest) -> float:
-    seconds = request.window.seconds + request.window.nanos / 1e9  # a timedelta has no room for all of them
-    if not 0 < seconds <= HOUR:
+    told = request.window
+    seconds = told.seconds + told.nanos / 1e9  # a timedelta has no room for all of them
+    if not (0 < seconds <= HOUR and 0 <= told.nanos < 1_000_000_000):
         violation = Violation("window", f"must be more than 0 and at most {HOUR:.0f} s")
         raise InvalidRequest("there are no counts of such a window", violations=(violation,))
     return seconds

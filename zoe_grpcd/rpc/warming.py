@@ -43,7 +43,9 @@ def _wish(request: pb.WarmModelRequest) -> Wish:
         notes.add("model", "must name a model, an alias or a group")
     if request.HasField("keep_alive"):
         keep_alive = request.keep_alive.seconds + request.keep_alive.nanos / 1e9
-        if keep_alive == 0:
+        if abs(request.keep_alive.nanos) >= 1_000_000_000:
+            notes.add("keep_alive", "must be a duration; less than 0 keeps it for good")
+        elif keep_alive == 0:
             notes.add("keep_alive", "must not be 0, which would unload it; less than 0 keeps it for good")
         elif keep_alive > LONGEST_STAY:
             notes.add("keep_alive", "must be at most 10 years; less than 0 keeps it for good")

@@ -620,7 +620,7 @@ class DrainBackendRequest(_message.Message):
     name: _builtins.str
     """Its name. Required."""
     reason: _builtins.str
-    """Why, for people; shown in Backend.state_detail."""
+    """Why, for people; shown in Backend.state_detail. At most 512 printable characters, in one line."""
     def __init__(
         self,
         *,
@@ -670,7 +670,7 @@ class UndrainBackendRequest(_message.Message):
     name: _builtins.str
     """Its name. Required."""
     reason: _builtins.str
-    """Why, for people; goes into the log."""
+    """Why, for people; goes into the log. At most 512 printable characters, in one line."""
     def __init__(
         self,
         *,

@@ -85,8 +85,8 @@ class CompleteRequest(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The caller's name for this request, best a UUID, at most 128 characters; goes into the log. Empty: `x-request-id`
-    of the metadata, else made by the daemon.
+    """The caller's name for this request, best a UUID, at most 128 visible ASCII characters; goes into the log. Empty:
+    `x-request-id` of the metadata, to which the same applies, else made by the daemon.
     """
     explain: _builtins.bool
     """True: every candidate is listed in the decision, not only the chosen one."""

@@ -619,7 +619,7 @@ export type DrainBackendRequest = Message<"zoe.admin.v1.DrainBackendRequest"> & 
   name: string;
 
   /**
-   * Why, for people; shown in Backend.state_detail.
+   * Why, for people; shown in Backend.state_detail. At most 512 printable characters, in one line.
    *
    * @generated from field: string reason = 2;
    */
@@ -668,7 +668,7 @@ export type UndrainBackendRequest = Message<"zoe.admin.v1.UndrainBackendRequest"
   name: string;
 
   /**
-   * Why, for people; goes into the log.
+   * Why, for people; goes into the log. At most 512 printable characters, in one line.
    *
    * @generated from field: string reason = 2;
    */

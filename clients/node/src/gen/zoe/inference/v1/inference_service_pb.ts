@@ -80,8 +80,8 @@ export const RouteResponseSchema: GenMessage<RouteResponse> = /*@__PURE__*/
  */
 export type CompleteRequest = Message<"zoe.inference.v1.CompleteRequest"> & {
   /**
-   * The caller's name for this request, best a UUID, at most 128 characters; goes into the log. Empty: `x-request-id`
-   * of the metadata, else made by the daemon.
+   * The caller's name for this request, best a UUID, at most 128 visible ASCII characters; goes into the log. Empty:
+   * `x-request-id` of the metadata, to which the same applies, else made by the daemon.
    *
    * @generated from field: string request_id = 1;
    */
