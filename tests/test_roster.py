@@ -25,3 +25,18 @@ async def test_probes_end_before_the_session_that_they_use() -> None:
         await roster.open()
         assert fleet.names() == ["a"]
     assert closed == [False]
+
+
+async def test_a_service_of_one_model_serves_it_unless_models_names_others_there() -> None:
+    def service(name: str, model: str) -> dict[str, object]:
+        return {"name": name, "kind": "litellm", "litellm_params": {"model": model}}
+
+    backends = [service("groq", "groq/llama-3.1-8b-instant"), service("gemini", "gemini/gemini-2.5-flash")]
+    named = {"name": "quick", "deployments": [{"backend": "gemini", "model": "flash"}]}
+    config = Config.model_validate({"backends": backends, "models": [named]})
+    async with AsyncExitStack() as resources:
+        roster = Roster(settings_of(Config()), Fleet(), Monitor(Fleet(), lambda: 0.0), resources)
+        await roster.open()
+        found = await roster.look_ahead(settings_of(config), 60.0)
+    served = {name: seen.seen and [m.name for m in seen.seen.models or ()] for name, seen in found.items()}
+    assert served == {"groq": ["llama-3.1-8b-instant"], "gemini": ["flash"]}

@@ -74,6 +74,11 @@ def provider_of(model: str) -> str:
     return str(_entries().get(model, {}).get("litellm_provider", "")).partition("-")[0]
 
 
+def bare(model: str) -> str:
+    """The name without LiteLLM's prefix for the provider: `llama-3.1-8b-instant` of groq/llama-3.1-8b-instant."""
+    return model.partition("/")[2] or model
+
+
 def service_of(url: str) -> str:
     """The provider, as LiteLLM calls it, whose service is at that address; empty: no known one."""
     try:

@@ -33,6 +33,7 @@ from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.kinds import KINDS, is_direct, warmer_of, with_kind
 from zoe_grpcd.monitor import Monitor
 from zoe_grpcd.ports import Dispatcher, Probe, Warmer
+from zoe_grpcd.pricelist import bare
 from zoe_grpcd.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -176,7 +177,7 @@ class Roster:
         named = [d.backend_model for d in settings.deployments if d.backend == backend.name]
         probe: Probe
         if kind.probe is None:
-            probe = PassiveProbe(named)
+            probe = PassiveProbe(named or _own_model(settings.litellm_params.get(backend.name, {})))
         else:
             probe = kind.probe(self._session, backend, backend.api_key)
             probe = NamedProbe(probe, named or [backend.name]) if kind.named else probe
@@ -255,6 +256,11 @@ def _probe_session() -> aiohttp.ClientSession:
 
 def _unused(name: str, names: set[str]) -> str:
     return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 1000))) if n not in names)
+
+
+def _own_model(params: Mapping[str, object]) -> list[str]:
+    """What a backend serves by `litellm_params` alone, if `models` names nothing there."""
+    return [bare(str(params["model"]))] if "model" in params else []
 
 
 def _server(backend: Backend) -> tuple[str, str, str]:

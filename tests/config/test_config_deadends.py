@@ -105,3 +105,17 @@ def test_a_capability_that_is_nearly_one_that_backends_tell_of(loaded: Load) -> 
     (warning,) = told(loaded, "capabilities: {vission: {min_context: 100}}")
     assert "did you mean 'vision'?" in warning
     assert told(loaded, "capabilities: {code_generation: {min_context: 100}, vision: {min_context: 1}}") == []
+
+
+def test_a_service_that_tells_no_models_and_of_which_none_is_named(loaded: Load) -> None:
+    claude = "backends: [{name: claude, kind: anthropic, api_key: none}]\n"
+    (warning,) = told(loaded, "", claude)
+    assert warning.startswith("backends[0]: serves nothing: this kind is not asked for its models")
+    assert told(loaded, "", f"{claude}models: [{{name: haiku, deployments: [{{backend: claude}}]}}]") == []
+
+
+def test_a_service_of_one_model_is_known_to_serve_it(loaded: Load) -> None:
+    groq = "backends: [{name: groq, kind: litellm, litellm_params: {model: groq/llama-8b}}]"
+    assert told(loaded, "default_model: llama-8b", groq) == []
+    (warning,) = told(loaded, "default_model: llama-70b", groq)
+    assert "names 'llama-70b', which nothing in this file serves" in warning

@@ -94,7 +94,9 @@ def told(loaded: Config, source: str) -> str:
 
 
 def _unstated(loaded: Config) -> list[str]:
-    return reach.unstated(loaded.model_dump(mode="json", include={"models", "routing"}))
+    data = loaded.model_dump(mode="json", include={"models", "routing"})
+    data["backends"] = [{"name": b.name, "litellm_params": _params(b)} for b in loaded.backends]
+    return reach.unstated(data)
 
 
 def _ends(given: Tls | None) -> dict[str, datetime]:
@@ -160,8 +162,11 @@ def facts_of(model: Model, deployment: Deployment, loaded: Config) -> list[Fact]
 
 
 def _listed(backend: Backend, deployment: Deployment) -> Listing | None:
-    params = backend.litellm_params.get_secret_value() if backend.litellm_params else None
-    return listed_for(backend.kind, backend.url or "", deployment.model or "", params)
+    return listed_for(backend.kind, backend.url or "", deployment.model or "", _params(backend))
+
+
+def _params(backend: Backend) -> dict[str, Any]:
+    return dict(backend.litellm_params.get_secret_value()) if backend.litellm_params else {}
 
 
 def _cost(stated: Cost | None, listed: Listing | None) -> Fact | None:

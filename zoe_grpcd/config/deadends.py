@@ -1,4 +1,4 @@
-"""What of rules, sizes and capabilities no request, no model or no backend can ever meet: allowed, and surely not meant.
+"""What of backends, rules, sizes and capabilities no request, no model or no backend can ever meet: allowed, and surely not meant.
 
 Rule: as in `reach`, a warning is given only for what the file itself shows; a value that is a mistake is passed over.
 """
@@ -19,8 +19,25 @@ _COUNTS = {"prompt_tokens": 0.0, "batch_size": 1.0}  # of a rule's `when`, with 
 
 def warnings(data: Any) -> Iterator[Finding]:
     """Everything of that sort."""
-    for check in (_selections, _conditions, _sizes, _capabilities):
+    for check in (_idle, _selections, _conditions, _sizes, _capabilities):
         yield from check(data)
+
+
+def without_models(data: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The backends that `models` names nothing of, each with where."""
+    named = [name for _, name in find(data, "models.[].deployments.[].backend")]
+    for path, backend in find(data, "backends.[]"):
+        if isinstance(backend, dict) and backend.get("name") not in named:
+            yield path, backend
+
+
+def _idle(data: Any) -> Iterator[Finding]:
+    """A service that is not asked for its models, and none is named."""
+    for path, backend in without_models(data):
+        if backend.get("kind") == "anthropic":
+            yield Finding(
+                path, "serves nothing: this kind is not asked for its models, and `models` names none of it"
+            )
 
 
 def _selections(data: Any) -> Iterator[Finding]:

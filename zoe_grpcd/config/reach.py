@@ -12,9 +12,10 @@ from operator import and_
 from typing import Any, get_args
 
 from zoe_grpcd.config.crosscheck import Finding, find
-from zoe_grpcd.config.deadends import meets
+from zoe_grpcd.config.deadends import meets, without_models
 from zoe_grpcd.config.problem import Path
 from zoe_grpcd.config.routing import Kind
+from zoe_grpcd.pricelist import bare
 
 # Places of names of models and aliases; in these, and there alone, a name may be that of a chain, too.
 _FALLBACKS = ("routing.patterns.[].fallback", "routing.rules.[].fallback")
@@ -142,6 +143,10 @@ def _known(data: Any) -> Iterator[tuple[str, str]]:
             yield "one of `models`", name
     for path, _ in find(data, "routing.aliases.*"):
         yield "an alias", str(path[-1])
+    for _, backend in without_models(data):
+        params = backend.get("litellm_params")
+        if isinstance(params, dict) and isinstance(params.get("model"), str):
+            yield f"backend {backend.get('name')!r}", bare(params["model"])
 
 
 # --------------------------------------------------------------------------------------------------------------- rules
