@@ -6,13 +6,13 @@ The one rule: always streamed upstream, so that closing the connection frees the
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
-from json import dumps
 from typing import Any, Final, Protocol
 
 import aiohttp
 
 from zoe_grpcd.adapters.exchange import Address, Reply, StaleConnection
 from zoe_grpcd.adapters.inquiry import in_words
+from zoe_grpcd.adapters.jsontext import encoded
 from zoe_grpcd.adapters.litellm_provider import Form, Provider
 from zoe_grpcd.adapters.reading import Reading
 from zoe_grpcd.core.answer import Event
@@ -113,7 +113,7 @@ class TransformDispatcher:
     async def _post(self, call: Call) -> Reply:
         """Sends it; again for each connection that was kept alive and turns out to be closed."""
         url, headers, body = self._provider.request(call)
-        data = dumps(body).encode()
+        data = encoded(body)
         address = self._address(call, url, headers)
         while True:
             try:

@@ -4,12 +4,12 @@ The one rule: raw objects are read before LiteLLM's parser sees them, because it
 """
 
 from collections.abc import Callable
-from json import JSONDecoder
 from typing import Any, Final
 
 from zoe_grpcd.adapters.answer import Answer
 from zoe_grpcd.adapters.dialects.refusals import scrub
 from zoe_grpcd.adapters.framing import DONE, Lines, Malformed, payload
+from zoe_grpcd.adapters.jsontext import decoded
 from zoe_grpcd.core.answer import Event, Measured, Usage
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.generation import Json
@@ -18,8 +18,6 @@ from zoe_grpcd.ports import Dialect
 MOST_TOKENS: Final = 1 << 16  # of one piece: more is no count
 # What reading raises where a field holds something else than it should.
 ODD: Final = (ValueError, RecursionError, AttributeError, TypeError, LookupError)
-# What `loads` does, without its two searches for white space around a text that has none.
-_decode = JSONDecoder().raw_decode
 
 
 class Reading:
@@ -79,10 +77,9 @@ class Reading:
         if text == DONE:
             self.over = True
             return
-        decoded = text.decode(errors="replace")
-        raw, end = _decode(decoded)
-        if end != len(decoded) or not isinstance(raw, dict):
-            raise Malformed(f"no object: {decoded[:200]}")
+        raw = decoded(text)
+        if not isinstance(raw, dict):
+            raise Malformed(f"no object: {text[:200].decode(errors='replace')}")
         self._object(raw)
 
     def _object(self, raw: Json) -> None:
