@@ -303,6 +303,16 @@ def test_a_rule_requires_whatever_is_named_and_whatever_fails() -> None:
         decide(an_ask(target=target), rules=(rule,), chains=a_chain(Step(kinds=frozenset({"ollama"}))))
 
 
+def test_whom_a_rule_would_leave_aside_is_not_told_to_be_a_candidate_with_more_room() -> None:
+    """Nor would the cloud be one, which only a request that does not mind may prefer to the house."""
+    narrow = {"context_tokens": 512}
+    rule = Rule("rule 1", prefer=Selection(kinds=frozenset({"vllm"})))
+    crowd = house(box=narrow, solo=narrow, cloud=narrow)
+    long = an_ask(prompt_bytes=8000)
+    assert "would be a candidate" not in decide(long, crowd, rules=(rule,)).explanation
+    assert "mistral @ solo would be a candidate if it had a window" in decide(long, crowd).explanation
+
+
 def test_a_required_group() -> None:
     rule = Rule("rule 1", require=Selection(models=frozenset({"small"})))
     policy: dict[str, Any] = {"rules": (rule,), "aliases": {"small": ("qwen2.5:3b", "mistral")}}

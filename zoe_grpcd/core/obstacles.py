@@ -13,10 +13,10 @@ from zoe_grpcd.core.backend import Backend, Phase
 from zoe_grpcd.core.decision import Candidate, Reason
 from zoe_grpcd.core.eligible import PROBABILITIES, PROBABLE, Question, held_for, refused_by
 from zoe_grpcd.core.estimate import prompt_tokens
-from zoe_grpcd.core.flip import winner_of
 from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.quantities import Situation, with_backend, with_view
 from zoe_grpcd.core.rules import rank, rule_for
+from zoe_grpcd.core.scoring import choose
 from zoe_grpcd.core.views import BackendView, DeploymentView
 
 # Of how many backends one deployment is looked at, and how many are told of.
@@ -133,9 +133,13 @@ def hopes(situation: Situation, candidates: tuple[Candidate, ...]) -> list[str]:
     found = []
     for candidate in list(nearest.values())[:LOOKED_AT]:
         without, ifs = lifted(situation, candidate)
-        if ifs:
-            deployment = candidate.deployment
-            wins = winner_of(without) == (deployment.backend, deployment.model)
+        deployment = candidate.deployment
+        key = (deployment.backend, deployment.model)
+        choice = choose(*without) if ifs else None
+        if choice and key in (
+            option.view.key for option in choice.options
+        ):  # not left aside for what others can do
+            wins = choice.options[choice.best].view.key == key
             name = f"{deployment.model} @ {deployment.backend}"
             text = f"{name} would {'win' if wins else 'be a candidate'} if it {' and '.join(ifs)}"
             found.append((not wins, len(candidate.reasons), text))
