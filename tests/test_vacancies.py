@@ -31,10 +31,13 @@ def test_a_name_is_vacant_if_none_of_those_it_stands_for_is_served(
     assert [option for option, _ in found] == [f"routing.{name}" for name in expected]
 
 
-def test_an_alias_for_a_name_that_a_pattern_knows_is_not_vacant() -> None:
+def test_a_name_that_a_pattern_knows_is_not_vacant() -> None:
     pattern = Pattern(re.compile("gpt-.*"), kinds=frozenset({"openai"}))
-    policy = Policy(aliases={"big": ("gpt-5",), "small": ("tiny",)}, patterns=(pattern,))
-    assert list(vacant(policy, (), {})) == [("routing.aliases.small", "tiny")]
+    aliases = {"big": ("gpt-5",), "small": ("tiny",)}
+    policy = Policy(aliases=aliases, patterns=(pattern,), default_model="gpt-5")
+    intents = configured({"code": {"model": "gpt-5"}, "chat": {"model": "coder"}})
+    expected = [("routing.aliases.small", "tiny"), ("routing.intents.chat.model", "coder")]
+    assert list(vacant(policy, intents, {})) == expected
 
 
 def test_nothing_is_vacant_where_nothing_is_named() -> None:

@@ -57,11 +57,11 @@ class Vacancies:
 def vacant(policy: Policy, intents: Sequence[Intent], models: Models) -> Iterator[tuple[str, str]]:
     """The options with names that stand for none of these models, and what is in them."""
     names = Names(policy.aliases, policy.patterns)
-    if policy.default_model and not names.group((policy.default_model,), models):
+    if policy.default_model and names.find(policy.default_model, models) is None:
         yield "routing.default_model", policy.default_model
     for alias, members in policy.aliases.items():
         if names.find(alias, models) is None:
             yield f"routing.aliases.{alias}", ", ".join(members)
     for intent in intents:
-        if intent.model and not names.group((intent.model,), models):
+        if intent.model and names.find(intent.model, models) is None:
             yield f"routing.intents.{intent.name}.model", intent.model

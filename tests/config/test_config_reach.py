@@ -145,6 +145,8 @@ def test_a_kind_that_no_backend_is_of(loaded: Load) -> None:
         ("default_model: llama", BACKENDS, None),
         ("default_model: llama", CLOUD, "names 'llama', which nothing in this file serves"),
         ("default_model: coder", CLOUD, None),
+        ("default_model: llama, patterns: [{pattern: 'llama.*', kinds: [litellm]}]", CLOUD, None),
+        ("intents: {code: {model: codr}}, patterns: [{pattern: cod.*, backends: [box]}]", BACKENDS, None),
         (
             "fallback_chains: {default: [{models: high}], high: [{models: coder}]}",
             CLOUD,

@@ -48,10 +48,12 @@ def house(*down: str, **changes: dict[str, Any]) -> Snapshot:
     return a_snapshot(backends, views)
 
 
-def decide(ask: Ask, snapshot: Snapshot | None = None, **policy: Any) -> Decision:
+def decide(
+    ask: Ask, snapshot: Snapshot | None = None, intents: dict[str, Any] | None = None, **policy: Any
+) -> Decision:
     """The decision; raises the refusal."""
     snapshot, settings = snapshot or house(), Policy(**policy)
-    resolution = a_resolver(settings).resolve(ask, snapshot.by_model)
+    resolution = a_resolver(settings, intents).resolve(ask, snapshot.by_model)
     question = a_question(ask, resolution, min_window=resolution.min_context)
     choice = choose(question, snapshot, settings)
     if choice is None:
@@ -156,6 +158,40 @@ def test_an_alias_may_stand_for_a_name_that_only_a_pattern_knows(alias: str) -> 
     assert f"alias {'house'!r}" in decision.explanation
     down = decide(an_ask(model=alias), house("solo"), aliases=aliases, patterns=(pattern,))
     assert chosen(down) == "qwen2.5:3b @ box"
+
+
+@pytest.mark.parametrize(
+    ("ask", "policy", "intents", "reason"),
+    [
+        (an_ask("hello"), {"default_model": "llama-9"}, {}, Reason.DEFAULT_MODEL),
+        (an_ask("hello"), {"default_model": "home", "aliases": {"home": ("llama-9",)}}, {}, Reason.DEFAULT_MODEL),
+        (an_ask("Write a Python function"), {}, {"code": {"model": "llama-9"}}, Reason.INTENT),
+        (
+            an_ask(target=Target(required=frozenset({"poetry"}))),
+            {"capabilities": {"poetry": CapabilityRule(("llama-9",), defined=True)}},
+            {},
+            Reason.CAPABILITY,
+        ),
+    ],
+    ids=["default model", "alias", "intent", "capability"],
+)  # fmt: skip
+def test_a_name_that_only_a_pattern_knows_may_stand_wherever_a_model_is_named(
+    ask: Ask, policy: dict[str, Any], intents: dict[str, Any], reason: Reason
+) -> None:
+    pattern = a_pattern("llama-.*", kinds=["llamacpp"])
+    decision = decide(ask, intents=intents, patterns=(pattern,), **policy)
+    assert (chosen(decision), decision.reason) == ("mistral @ solo", reason)
+    assert "'llama-9'" in decision.explanation or "'home'" in decision.explanation
+    assert (
+        chosen(decide(ask, house("solo"), intents=intents, patterns=(pattern,), **policy)) != "mistral @ solo"
+    )
+
+
+def test_models_of_a_pattern_that_are_preferred_are_as_large_as_the_capability_asks() -> None:
+    poetry = {"poetry": CapabilityRule(("llama-9",), min_size=50.0, defined=True)}
+    pattern = a_pattern("llama-.*|meta/.*", kinds=["vllm", "llamacpp"])
+    ask = an_ask(target=Target(required=frozenset({"poetry"})))
+    assert chosen(decide(ask, patterns=(pattern,), capabilities=poetry)) == "meta/Llama-3-70B @ gpu"
 
 
 def test_a_pattern_that_leads_to_nobody_says_so() -> None:

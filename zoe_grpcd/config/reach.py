@@ -19,12 +19,15 @@ from zoe_grpcd.pricelist import bare
 
 # Places of names of models and aliases; in these, and there alone, a name may be that of a chain, too.
 _FALLBACKS = ("routing.patterns.[].fallback", "routing.rules.[].fallback")
-_MAY_MATCH = ("routing.aliases.*", *_FALLBACKS)  # a name there may be one that only a pattern knows
-_NAMES = (
-    *_MAY_MATCH,
+_MAY_MATCH = (  # a name there may be one that only a pattern knows
+    "routing.aliases.*",
     "routing.default_model",
     "routing.intents.*.model",
     "routing.capabilities.*.preferred_models",
+    *_FALLBACKS,
+)
+_NAMES = (
+    *_MAY_MATCH,
     "routing.rules.[].prefer.models",
     "routing.rules.[].require.models",
     "routing.fallback_chains.*.[].models",
@@ -233,12 +236,12 @@ def _names(data: Any) -> Iterator[Finding]:
     chains = [str(path[-1]) for path, _ in find(data, "routing.fallback_chains.*")]
     kinds = _kinds_of_backends(data)
     closed = bool(kinds) and kinds <= _TELLS_NO_MODELS
-    for pattern in _NAMES:
-        defined = [*models, *chains] if pattern in _FALLBACKS else models
-        for path, value in find(data, pattern):
+    for place in _NAMES:
+        defined = [*models, *chains] if place in _FALLBACKS else models
+        for path, value in find(data, place):
             for name in sorted(_texts(value) - set(defined)) if value else ():
                 hint = _typo(name, defined)
-                if closed or hint:
+                if (closed or hint) and not _is_matched(data, name, place):
                     yield Finding(path, f"names {name!r}, which nothing in this file serves{hint}")
 
 
@@ -247,14 +250,17 @@ def unstated(data: Any) -> list[str]:
     models = {name for _, name in _known(data)}
     models |= {name for _, value in find(data, "models.[].deployments.[].model") for name in _texts(value)}
     chains = {str(path[-1]) for path, _ in find(data, "routing.fallback_chains.*")}
-    patterns = [own for _, _, own in _usable(data)]
 
     def is_defined(name: str, place: str) -> bool:
-        may_match = place in _MAY_MATCH and any(own.fullmatch(name) for own in patterns)
-        return name in models or may_match or (place in _FALLBACKS and name in chains)
+        return name in models or _is_matched(data, name, place) or (place in _FALLBACKS and name in chains)
 
     named = ((place, value) for place in _NAMES for _, value in find(data, place) if value)
     return sorted({name for place, value in named for name in _texts(value) if not is_defined(name, place)})
+
+
+def _is_matched(data: Any, name: str, place: str) -> bool:
+    """A pattern leads to somebody from there."""
+    return place in _MAY_MATCH and any(own.fullmatch(name) for _, _, own in _usable(data))
 
 
 def _chains(data: Any) -> Iterator[Finding]:

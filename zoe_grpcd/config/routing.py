@@ -70,7 +70,7 @@ class Intent(Sampling):
     favours: Literal["latency", "quality", "context"] | None = option(
         None, "What counts most among the models that can do it."
     )
-    model: Name | None = option(None, "Model or alias that gets it. Unset: the best one.")
+    model: Name | None = option(None, "Model, alias or name of a pattern that gets it. Unset: the best one.")
     strategy: Strategy | None = option(None, "Strategy for it. Unset: routing.strategy.")
     system_prompt: Text | None = option(None, "System prompt for a request that brings none.")
 
@@ -95,7 +95,9 @@ class Capability(Section):
     have the capability. One that no backend tells of, and no model is given, is defined here: whoever fits has it.
     """
 
-    preferred_models: Names | None = option(None, "Models or aliases to try first, best first.")
+    preferred_models: Names | None = option(
+        None, "Models, aliases or names of a pattern to try first, best first."
+    )
     min_model_size: Billions | None = option(
         None, "Smallest model, like 7B. A model of unknown size is taken for large."
     )
@@ -211,7 +213,8 @@ class Routing(Section):
         "others, or any name that a fallback calls.",
     )
     default_model: Name | None = option(
-        None, "Model or alias for a request that asks for nothing else (chat). Unset: the best one."
+        None,
+        "Model, alias or name of a pattern for a request that asks for nothing else (chat). Unset: the best one.",
     )
     warm: Warm = option({}, "Models that are in memory.")
     long_context_tokens: Count = option(8000, "Prompts above this count as long, which outranks the intent.")

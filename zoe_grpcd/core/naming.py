@@ -116,12 +116,15 @@ class Names:
 
     def fallback(self, name: str, models: Models) -> tuple[Tier, ...]:
         """What to try for a name that somebody gave as a fallback: what it stands for, else the chain of that name."""
+        found = self.meant(name, models, Reason.FAILOVER, f"fallback {name!r}")
+        return found or self.chain(name, models, named=True)
+
+    def meant(
+        self, name: str, models: Models, reason: Reason | None = None, why: str = ""
+    ) -> tuple[Tier, ...]:
+        """What stands for a name that the operator gives, with the reason of the place where; empty: nobody knows it."""
         found = self.find(name, models)
-        if found:
-            return tuple(
-                tier._replace(reason=Reason.FAILOVER, why=f"fallback {name!r}") for tier in found.tiers
-            )
-        return self.chain(name, models, named=True)
+        return tuple(tier._replace(reason=reason, why=why) for tier in found.tiers) if found else ()
 
     def is_chain(self, name: str, models: Models) -> bool:
         """A fallback of this name is a chain, and nothing else."""

@@ -28,6 +28,7 @@ from zoe_grpcd.core.intents import CHAT, Intent
 from zoe_grpcd.core.naming import Models, Names
 from zoe_grpcd.core.policy import Policy
 from zoe_grpcd.core.rules import applying, guessed_tokens
+from zoe_grpcd.core.sizes import Bounds
 from zoe_grpcd.core.tiers import ANY, Selection, Tier
 
 __all__ = ["AUTO", "Policy", "Resolution", "Resolver", "reads_intent", "shape_of"]
@@ -147,9 +148,9 @@ class Resolver:
         reason, tiers = Reason.INTENT, self._wanted_tiers(demand, models)
         if demand.names:
             reason, why = Reason.CAPABILITY, f"needs {', '.join(demand.names)}; {why}"
-        if intent.model and (own := self._names.group((intent.model,), models)):
+        if intent.model and (own := self._names.meant(intent.model, models)):
             rest = tiers[-1]._replace(reason=Reason.FAILOVER, why="any other, since that cannot serve it")
-            tiers, why = (*tiers[:-1], Tier(own), rest), f"{why}, whose model is {intent.model!r}"
+            tiers, why = (*tiers[:-1], *own, rest), f"{why}, whose model is {intent.model!r}"
         favours, preferred = intent.favours, intent.preferred | intent.required
         if guessed_tokens(ask) > self._policy.long_context_tokens:
             favours, preferred = "context", frozenset()
@@ -175,15 +176,17 @@ class Resolver:
 
     def _wanted_tiers(self, demand: Wanted, models: Models) -> tuple[Tier, ...]:
         """The preferred models, each in its turn, then whoever is large enough."""
-        only = Selection(sizes=demand.sizes) if demand.sizes else None
-        first = ((name, self._names.group((name,), models)) for name in demand.models)
-        tiers = [Tier(found, only, why=f"preferred model {name!r}") for name, found in first if found]
-        return (*tiers, ANY._replace(only=only) if only else ANY)
+        tiers = [
+            tier
+            for name in demand.models
+            for tier in self._names.meant(name, models, why=f"preferred model {name!r}")
+        ]
+        return tuple(_sized(tier, demand.sizes) for tier in (*tiers, ANY))
 
     def _default(self, models: Models) -> tuple[Tier, ...]:
         name = self._policy.default_model
-        found = self._names.group((name,), models) if name else None
-        return (Tier(found, reason=Reason.DEFAULT_MODEL, why=f"default model {name!r}"),) if found else ()
+        why = f"default model {name!r}"
+        return self._names.meant(name, models, Reason.DEFAULT_MODEL, why) if name else ()
 
     def _intent(self, ask: Ask) -> tuple[Intent, str]:
         if ask.target.intent:
@@ -291,6 +294,11 @@ def shape_of(ask: Ask) -> Shape:
         prompt_tokens=int(guessed_tokens(ask)),
         wants_json=ask.generation.response_format is not None,
     )
+
+
+def _sized(tier: Tier, sizes: Bounds | None) -> Tier:
+    """Those of a tier that are of such a size."""
+    return tier._replace(only=replace(tier.only or Selection(), sizes=sizes)) if sizes else tier
 
 
 def _defaults(intent: Intent) -> dict[str, Any]:
