@@ -52,6 +52,17 @@ def test_check_tells_where_each_fact_comes_from(facts: str, capsys: Capture) -> 
     assert any("$0.2 in, $0.6 out" in line and "(configuration) @ other" in line for line in lines)
 
 
+def test_check_tells_whose_price_nobody_knows(facts: str, capsys: Capture, tmp_path: Path) -> None:
+    unpriced = "             price not known: it counts as free"
+    assert unpriced not in told(capsys, "check", "--config", facts)[0]
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "backends: [{name: theirs, kind: litellm, litellm_params: {model: groq/of-our-own}}]\n"
+        "models: [{name: m, deployments: [{backend: theirs}]}]\n"
+    )
+    assert unpriced in told(capsys, "check", "--config", str(file))[0].splitlines()
+
+
 def test_check_tells_the_same_as_json(facts: str, capsys: Capture) -> None:
     data: dict[str, Any] = json.loads(told(capsys, "check", "--json", "--config", facts)[0])
     cloud, other = data["models"][1]["deployments"]

@@ -302,6 +302,13 @@ def test_the_size_that_a_probe_tells_sets_what_is_expected_of_a_model() -> None:
     assert view_of(fleet, "small").seconds_per_token == pytest.approx(0.0035)
 
 
+def test_a_services_large_model_is_not_expected_to_be_as_slow_as_one_at_home() -> None:
+    fleet = a_fleet("a", facts={"big": ModelFacts(parameters=70.0)}, local=False)
+    fleet.health.observe("a", seen(ModelStatus("big"), ModelStatus("other")), 0.0)
+    big, other = (view_of(fleet, name) for name in ("big", "other"))
+    assert (big.parameters, big.seconds_per_token) == (70.0, other.seconds_per_token)
+
+
 # -------------------------------------------------------------------------------------------------------------- warmth
 
 

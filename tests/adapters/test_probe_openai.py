@@ -69,6 +69,29 @@ async def test_what_a_server_tells_of_a_model_is_taken_in(
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "told", "chats"),
+    [
+        ("text-embedding-3-small", {}, False),
+        ("text-embedding-nomic-embed-text-v1.5", {}, False),
+        ("openai/whisper-large-v3", {}, False),
+        ("tts-1-hd", {}, False),
+        ("mxbai-embed-large", {}, False),
+        ("embedded-c-coder", {}, True),
+        ("gpt-4o", {}, True),
+        ("mattts-7b", {}, True),
+        ("embedder-chat", {"capabilities": ["completion_chat"]}, True),
+    ],
+)
+async def test_what_is_only_named_is_known_by_its_name(
+    session: aiohttp.ClientSession, puppet: Any, name: str, told: dict[str, Any], chats: bool
+) -> None:
+    server = await puppet({"/v1/models": models({"id": name, **told})})
+    seen = await probe_of(session, server.url)()
+    (model,) = seen.models or ()
+    assert ("chat" in model.capabilities) is chats
+
+
 async def test_a_wrong_key_is_told_as_such(session: aiohttp.ClientSession, puppet: Any) -> None:
     server = await puppet({"/v1/models": answer({"error": {"message": "Incorrect API key: sk-12"}}, 401)})
     seen = await probe_of(session, server.url, local=False, api_key="sk-12")()

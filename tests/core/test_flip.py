@@ -186,7 +186,7 @@ def test_the_change_that_is_named_really_makes_the_other_choice(snapshot: Snapsh
 )
 def test_what_would_let_it_in_is_named(other: dict[str, Any], ask: dict[str, Any], text: str) -> None:
     known = {"prompt_bytes": 0, "target": Target(model="m"), **ask}
-    able = frozenset({"chat", "vision"})
+    able = frozenset({"chat", "vision", "logprobs"})
     chosen = pair("slow", seconds_per_token=0.03, capabilities=able)
     rival = pair("gpu", **{"capabilities": able, **other})
     assert told(chosen, rival, ask=an_ask("", **known)) == [text]

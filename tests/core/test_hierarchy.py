@@ -121,7 +121,7 @@ def test_a_pattern_whose_fallback_serves_says_why() -> None:
     pattern = a_pattern("llama.*", "mistral", kinds=["vllm"])
     nobody = decide(an_ask(model="gpt-9"), patterns=(a_pattern("gpt-9", "mistral", kinds=["vllm"]),))
     down = decide(an_ask(model="llama-1"), house("gpu"), patterns=(pattern,))
-    assert "(kinds vllm), where nobody has such a name; fallback 'mistral'" in nobody.explanation
+    assert "(kinds vllm); nobody there has such a name; fallback 'mistral'" in nobody.explanation
     assert "(kinds vllm); fallback 'mistral'" in down.explanation
     assert "llama3:8b @ gpu would win if it were up" in down.explanation
 

@@ -40,6 +40,11 @@ _CAPABILITIES = {
     "tools": "tools",
     "vision": "vision",
 }
+# What models that do not chat are called where they are only named, as by OpenAI, LM Studio and vLLM.
+_CALLED = re.compile(
+    r"embedding|(^|[^a-z])embed([^a-z]|$)|rerank|whisper|moderation|dall-e|(^|[/_-])tts([_-]|$)",
+    re.IGNORECASE,
+)
 
 
 class OpenAIProbe:
@@ -84,7 +89,9 @@ def _status(model: Json) -> ModelStatus:
 
 
 def _is_for_something_else(model: Json, told: set[str]) -> bool:
-    """It says that it does not chat, or of nothing but that it embeds."""
+    """It says that it does not chat, or of nothing but that it embeds; or says nothing, and is called an embedder."""
+    if not any(_words(model)):
+        return bool(_CALLED.search(text(model["id"])))
     chats = record(model.get("capabilities")).get("completion_chat")
     return told == {"embedding"} or (chats is False and "chat" not in told)
 

@@ -127,10 +127,19 @@ def _facts(model: Model, loaded: Config) -> list[str]:
     for deployment in model.deployments:
         where = f" @ {deployment.backend}" if len(model.deployments) > 1 else ""
         by_source: dict[str, list[str]] = {}
-        for fact in facts_of(model, deployment, loaded):
+        facts = facts_of(model, deployment, loaded)
+        for fact in facts:
             by_source.setdefault(fact.source, []).append(_words(fact))
         lines += [f"             {'; '.join(words)} ({source}){where}" for source, words in by_source.items()]
+        if _is_unpriced(deployment, loaded) and not any(fact.name == "cost" for fact in facts):
+            lines.append(f"             price not known: it counts as free{where}")
     return lines
+
+
+def _is_unpriced(deployment: Deployment, loaded: Config) -> bool:
+    """It is a service's, which will not tell its price either."""
+    backend = next(b for b in loaded.backends if b.name == deployment.backend)
+    return not backend.local and backend.kind in ("anthropic", "litellm")
 
 
 def _words(fact: Fact) -> str:

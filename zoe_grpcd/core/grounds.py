@@ -24,7 +24,7 @@ def words_of(question: Question, choice: Choice, snapshot: Snapshot) -> str:
     why, step = resolution.why, resolution.tiers[choice.step].why
     before = [tier for tier in resolution.tiers[: choice.step] if tier.reason is Reason.PATTERN]
     if before and not any(views_of(tier, snapshot) for tier in before):
-        why = f"{why}, where nobody has such a name"
+        why = f"{why}; nobody there has such a name"
     return f"{why}; {step}" if step else why
 
 

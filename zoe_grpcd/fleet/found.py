@@ -28,12 +28,12 @@ def found_on(host: Host, observation: Observation, serve: Serve, now: float) -> 
         if served.served is not serves:
             served.served, served.view = serves, None
         if status:
-            _take_status(served, status, now, awaited=host.awaits(served))
+            _take_status(host, served, status, now)
     for status in models:
         public = status.alias or status.name
         if public not in found:
             found[public] = _listed(host, public, status, serve)
-            _take_status(found[public], status, now, awaited=host.awaits(found[public]))
+            _take_status(host, found[public], status, now)
     return found
 
 
@@ -46,13 +46,14 @@ def _listed(host: Host, public: str, status: ModelStatus, serve: Serve) -> Serve
     return known if known and known.deployment == deployment else serve(deployment)
 
 
-def _take_status(served: Served, status: ModelStatus, now: float, *, awaited: bool) -> None:
-    """`awaited`: what is listed as loaded still loads."""
-    if awaited and status.state is LoadState.LOADED and served.loading_since is not None:
+def _take_status(host: Host, served: Served, status: ModelStatus, now: float) -> None:
+    """What is awaited and listed as loaded still loads; and how large a model is says nothing of how fast a service is."""
+    if status.state is LoadState.LOADED and served.loading_since is not None and host.awaits(served):
         status = replace(status, state=LoadState.LOADING)
     if status == served.status and served.loading_since is None:
         return
-    served.learned.assume(status.size_bytes, served.facts.parameters or status.parameters)
+    size = served.facts.parameters or status.parameters
+    served.learned.assume(status.size_bytes, size if host.backend.local else None)
     if status.state is LoadState.LOADING:
         served.loading_since = now if served.loading_since is None else served.loading_since
     elif status.state is LoadState.LOADED or served.status is None or status.state is not served.status.state:
