@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Coroutine
 from contextlib import AbstractContextManager, AsyncExitStack, nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from zoe_grpcd import calllog
@@ -116,47 +117,66 @@ class Daemon:
     async def run(self) -> None:
         """Serves until the first SIGTERM or SIGINT, then drains; the second ends it at once.
 
-        Raises CannotListen before it serves, if an address is taken.
+        One that comes before anybody was let in ends it without a drain. Raises CannotListen before it serves, if an
+        address is taken.
         """
         self._make_services()
+        task = asyncio.current_task()
+        assert task is not None
+        hear = self.stop if self._entrance.is_inherited else partial(self._give_up, task)
         async with self._resources:
-            self._keeper.open()
-            self._resources.push_async_callback(self._keeper.close)
-            if self._tracer is not None:
-                self._resources.push_async_callback(self._tracer.close)
-            if self._recorder is not None:
-                self._recorder.start()
-                self._resources.push_async_callback(asyncio.to_thread, self._recorder.close)
-            self._write_prompts()
-            self._resources.push_async_callback(asyncio.to_thread, self._prompts.close)
-            self._resources.push_async_callback(self._entrance.close)
-            self._entrance.listen()
-            self._roster.own_ports |= self._entrance.ports
-            await self._open_port()
-            if self._entrance.is_inherited:  # who waits there is greeted, and would give up after 20 s
-                self._gate.ready.clear()
-                self._resources.enter_context(signals(self.stop))  # and answered before the end
-                await self._entrance.open()
-            await asyncio.gather(self._roster.open(), self._open_embeddings(self._embeddings))
-            self._resources.push_async_callback(self._close_requests)
-            await self._monitor.first_round(FIRST_ROUND)
-            self._vacancies.begin()
+            with signals(hear):
+                try:
+                    await self._start()
+                except asyncio.CancelledError:
+                    if not self._stop.is_set():
+                        raise
+                    task.uncancel()
+                    log.info("stopped before it was ready")
+                    return
+                await self._serve()
+
+    async def _start(self) -> None:
+        """All that has to be there before callers."""
+        self._keeper.open()
+        self._resources.push_async_callback(self._keeper.close)
+        if self._tracer is not None:
+            self._resources.push_async_callback(self._tracer.close)
+        if self._recorder is not None:
+            self._recorder.start()
+            self._resources.push_async_callback(asyncio.to_thread, self._recorder.close)
+        self._write_prompts()
+        self._resources.push_async_callback(asyncio.to_thread, self._prompts.close)
+        self._resources.push_async_callback(self._entrance.close)
+        self._entrance.listen()
+        self._roster.own_ports |= self._entrance.ports
+        await self._open_port()
+        if self._entrance.is_inherited:  # who waits there is greeted, and would give up after 20 s
+            self._gate.ready.clear()
+            await self._entrance.open()
+        await asyncio.gather(self._roster.open(), self._open_embeddings(self._embeddings))
+        self._resources.push_async_callback(self._close_requests)
+        await self._monitor.first_round(FIRST_ROUND)
+        self._vacancies.begin()
+
+    async def _serve(self) -> None:
+        """Lets callers in, and is there for them until the end of the drain."""
+        with signals(self.stop, self._reload):
             if not self._entrance.is_inherited:
                 await self._entrance.open()
             await self._entrance.open_administration()
             self._gate.ready.set()
-            with signals(self.stop, self._reload):
-                async with SelfCheck(self._entrance.inner) as alive:
-                    reporter = Reporter(self._status, alive)
-                    log.info("ready on %s: %s", ", ".join(self._entrance.addresses), self._status())
-                    await self._until_stopped(
-                        self._search(),
-                        reporter.serving(),
-                        watch_loop(self._lagged),
-                        self._reloading.watch(),
-                        *([self._certificates.watch()] if self._certificates else []),
-                    )
-                await self._drain(reporter)
+            async with SelfCheck(self._entrance.inner) as alive:
+                reporter = Reporter(self._status, alive)
+                log.info("ready on %s: %s", ", ".join(self._entrance.addresses), self._status())
+                await self._until_stopped(
+                    self._search(),
+                    reporter.serving(),
+                    watch_loop(self._lagged),
+                    self._reloading.watch(),
+                    *([self._certificates.watch()] if self._certificates else []),
+                )
+            await self._drain(reporter)
 
     async def _until_stopped(self, *meanwhile: Coroutine[Any, Any, None]) -> None:
         tasks = [asyncio.create_task(doing) for doing in meanwhile]
@@ -169,6 +189,11 @@ class Daemon:
     def stop(self) -> None:
         """Begins the drain, as a SIGTERM does."""
         self._stop.set()
+
+    def _give_up(self, starting: asyncio.Task[None]) -> None:
+        """The end, while nobody has been let in yet."""
+        self._stop.set()
+        starting.cancel()
 
     def _make_services(self) -> None:
         watchers, trusting = self._watchers, self._entrance.trusts_administrators

@@ -143,13 +143,19 @@ def busy(server: Server) -> bool:
     return any(slot["is_processing"] for slot in json.loads(server.request("GET", "/slots")[1]))
 
 
-def test_sigterm_before_ready_ends_it(silent_port: int) -> None:
+def test_sigterm_before_ready_ends_it_as_one_after_does(silent_port: int) -> None:
     silent = {"name": "silent", "kind": "llamacpp", "url": f"http://127.0.0.1:{silent_port}"}
+    metrics = f"127.0.0.1:{free_port()}"
     with short_folder() as folder:
-        daemon = Daemon(folder, config_of(folder, backends=[silent]), environment()).start()
+        config = config_of(folder, backends=[silent], server={"metrics_listen": metrics})
+        daemon = Daemon(folder, config, environment()).start()
         try:
+            wait_until(lambda: is_open(metrics), START)
             daemon.signal()
-            assert daemon.ended() in (0, -signal.SIGTERM)
+            assert daemon.ended() == 0
+            assert daemon.complaints() == []
+            assert "stopped before it was ready" in daemon.log
+            assert "ready on" not in daemon.log
         finally:
             daemon.kill()
 
@@ -192,6 +198,15 @@ def test_who_was_let_in_before_ready_is_answered_though_sigterm_comes(
             assert daemon.ended() == 0
         finally:
             daemon.kill()
+
+
+def is_open(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), LONG).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def seen_at(metrics: str) -> str:
