@@ -9,7 +9,7 @@ from zoe_grpcd.core.answer import FinishReason, Usage
 from zoe_grpcd.core.backend import Deployment
 from zoe_grpcd.core.decision import Candidate, Decision, Estimate, Reason, ScoreTerm
 from zoe_grpcd.core.outcome import Attempt, Completed, Outcome, Timings
-from zoe_grpcd.decisions import CANDIDATES, DecisionLog, Entry
+from zoe_grpcd.decisions import CANDIDATES, LOOSE, DecisionLog, Entry
 
 PLACE = Deployment("m", "box", "m.gguf")
 
@@ -37,12 +37,15 @@ END = Completed("m", FinishReason.LENGTH, Usage(10, 20, 3, 4), Timings(1, 2, 3, 
 
 
 @pytest.mark.parametrize("over", [False, True])
-def test_what_was_noted_comes_out_again(*, over: bool) -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_was_noted_comes_out_again(*, over: bool, packed: bool) -> None:
     entry = DecisionLog().begin("Complete")
     entry.hear(decision())
     entry.completed(END)
     if over:
         entry.ended("OK")
+    if over and packed:
+        entry.pack()
     assert entry.decision() == decision()
     assert entry.completion() == END
     assert entry.attempts() == (ATTEMPT,)
@@ -93,11 +96,14 @@ def test_the_oldest_are_forgotten_and_numbers_go_on() -> None:
     running.ended("OK")  # what is forgotten may end, too
 
 
-def test_an_entry_that_is_over_holds_nothing_that_the_collector_looks_into() -> None:
-    entry = DecisionLog().begin("Complete")
+def test_an_entry_that_is_over_soon_holds_nothing_that_the_collector_looks_into() -> None:
+    log = DecisionLog()
+    entry = log.begin("Complete")
     entry.hear(decision())
     entry.completed(END)
     entry.ended("OK")
+    for _ in range(LOOSE):
+        log.begin("Route").ended("OK")
     parts = [getattr(entry, name) for name in Entry.__slots__]
     assert [part for part in parts if gc.is_tracked(part) and part != ()] == []
     assert sum(len(part) for part in parts if isinstance(part, bytes)) < 700

@@ -1,7 +1,8 @@
 """The last requests with what was decided for each, and what became of it: a ring of fixed size.
 
 Rule: an entry keeps names and numbers, never a prompt, an answer or a key. When its request is over they are packed into
-bytes: ten thousand entries are 11 MB then, the garbage collector does not look into them, and a request pays some 20 us.
+bytes: ten thousand entries are 11 MB then, and the garbage collector does not look into them. Many are packed at once,
+which takes half of what it takes one by one: the processor has the code at hand.
 """
 
 import json
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 ROUTE = "Route"
 CAPACITY = 10_000
+# Requests that are over wait for so many others to be packed with: 0.2 ms of work.
+LOOSE = 16
 # Of a decision that was explained: the chosen one and the next best.
 CANDIDATES = 4
 LONGEST_EXPLANATION = 2000
@@ -48,12 +51,12 @@ _head = attrgetter(
 _SERVED_BY = ("deployment.model", "deployment.backend", "kind", "local")
 _candidate = attrgetter(*_SERVED_BY, "eligible", "score")
 _decision = attrgetter(
-    "requested_model", "intent", "strategy", "reason.value", "decide_seconds", "config_generation"
+    "requested_model", "intent", "strategy", "reason._value_", "decide_seconds", "config_generation"
 )
 _attempt = attrgetter(
     *_SERVED_BY,
     "number",
-    "outcome.value",
+    "outcome._value_",
     "start_offset",
     "duration",
     "error_reason",
@@ -163,7 +166,6 @@ class Entry:
                 self._attempts = (*self._attempts, self._broken_off(now))
             self._log.over(self, self._counted(), now)
             self._log = self.trace = None
-        self._pack()
 
     def _broken_off(self, now: float) -> Attempt:
         """The attempt that ran when the request was ended by something else."""
@@ -178,14 +180,17 @@ class Entry:
         series = Series(self.backend, self.model, self.key_name)
         return Ended(series, self.code, self.error_reason, self._decisions, self._attempts, self._end)
 
-    def _pack(self) -> None:
+    def pack(self) -> None:
+        """Makes bytes of what it knows; it is over."""
+        if self._packed:
+            return
         end, decided = self._end, tuple[Any, ...]()
         if self._decisions:
             latest = self._decisions[-1]
             kept = tuple([_candidate_kept(candidate) for candidate in latest.candidates[:CANDIDATES]])
             decided = (_decision(latest), latest.explanation[:LONGEST_EXPLANATION], kept)
         ending = (
-            (end.model, end.finish.value, _usage(end.usage), _timings(end.timings), end.cost_usd)
+            (end.model, end.finish._value_, _usage(end.usage), _timings(end.timings), end.cost_usd)
             if end
             else ()
         )
@@ -194,6 +199,7 @@ class Entry:
 
     def dump(self) -> str:
         """What is kept of it over a restart; it is over."""
+        self.pack()
         return _encode([_head(self), self._unpacked()])
 
     @classmethod
@@ -271,7 +277,7 @@ def _candidate_kept(candidate: Candidate) -> tuple[Any, ...]:
     return (
         _candidate(candidate),
         tuple(map(tuple, candidate.terms)),
-        tuple([reason.value for reason in candidate.reasons]),
+        tuple([reason._value_ for reason in candidate.reasons]),
         tuple(candidate.estimate) if candidate.estimate else None,
     )
 
@@ -307,6 +313,7 @@ class DecisionLog:
         self.now = now
         self.statistics = statistics or Statistics(now(), time.process_time)
         self.running: set[Entry] = set()
+        self._loose: list[Entry] = []  # that are over, and not packed yet
         self.listeners: list[Callable[[Entry], None]] = []
 
     def begin(self, method: str) -> Entry:
@@ -320,6 +327,11 @@ class DecisionLog:
     def over(self, entry: Entry, ended: Ended | None, now: float) -> None:
         """A request is over: counted, and told to the listeners, who may read it but not fail it."""
         self.running.discard(entry)
+        self._loose.append(entry)
+        if len(self._loose) >= LOOSE:
+            for loose in self._loose:
+                loose.pack()
+            self._loose.clear()
         try:
             if ended is not None:
                 self.statistics.ended(ended, now)

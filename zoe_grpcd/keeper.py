@@ -28,8 +28,8 @@ FORGOTTEN = 30 * 86400.0
 DECISION = "decision"
 # Of those that have ended since the last time, so many are kept, the latest: encoding one takes 25 us.
 AT_ONCE = 400
-# Decisions that are restored before others may run.
-AT_A_TIME = 20
+# Decisions that are kept, or restored, before others may run.
+AT_A_TIME = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ class Keeper:
                 self._put(kind, key, values)
                 await asyncio.sleep(0)
             while self._ended:
-                self._put_decision(self._ended.popleft())
+                for _ in range(min(AT_A_TIME, len(self._ended))):
+                    self._put_decision(self._ended.popleft())
                 await asyncio.sleep(0)
 
     async def close(self) -> None:
