@@ -9,6 +9,8 @@
 A backend that nobody has used yet is taken to be as fast as the others of its machine, and a machine as the mean of all.
 """
 
+from typing import NamedTuple
+
 from zoe_grpcd.core.learning import Learned, Lesson, seconds_per_token
 from zoe_grpcd.core.usage import DecayedMean
 
@@ -16,6 +18,15 @@ DAY = 86400.0
 PACE_HALF_LIFE = 120.0
 # A single answer may not say more than that.
 SLOWEST, FASTEST = 8.0, 0.125
+
+
+class Shown(NamedTuple):
+    """What an attempt tells of a machine: seconds a token that was written or read, seconds of a load; None: nothing."""
+
+    written: float | None
+    read: float | None
+    load: float | None
+    slowdown: float
 
 
 class Speed:
@@ -68,19 +79,25 @@ class Speed:
         Returns how many times slower than alone it was, given the pace; None: nothing to compare with.
         """
         written, read = seconds_per_token(lesson), learned.seconds_of_reading(lesson)
+        load = learned.seconds_of_load(lesson, learned.prefill_of(lesson))
         slower = None
-        if written is not None:
-            if learned.token.weight > 1.0:
-                slower = written / (learned.token.value * self.pace(now))
-                self._writing.add(written / lesson.slowdown / learned.usual_token, now)
-            self.feel(written / lesson.slowdown, learned, now, 1.0 / lesson.slowdown)
-        if read is not None:
-            self._reading.add(read / lesson.slowdown / learned.usual_prefill, now)
-        if (load := learned.seconds_of_load(lesson, learned.prefill_of(lesson))) is not None:
-            self._loading.add(load / learned.usual_load, now)
-        if self._others is not None:
-            self._others.learn(lesson, learned, now)
+        if written is not None and learned.token.weight > 1.0:
+            slower = written / (learned.token.value * self.pace(now))
+        self._take(Shown(written, read, load, lesson.slowdown), learned, now)
         return slower
+
+    def _take(self, shown: Shown, learned: Learned, now: float) -> None:
+        slowdown = shown.slowdown
+        if shown.written is not None:
+            if learned.token.weight > 1.0:
+                self._writing.add(shown.written / slowdown / learned.usual_token, now)
+            self.feel(shown.written / slowdown, learned, now, 1.0 / slowdown)
+        if shown.read is not None:
+            self._reading.add(shown.read / slowdown / learned.usual_prefill, now)
+        if shown.load is not None:
+            self._loading.add(shown.load / learned.usual_load, now)
+        if self._others is not None:
+            self._others._take(shown, learned, now)  # noqa: SLF001 - the same class
 
     @property
     def measures(self) -> dict[str, DecayedMean]:

@@ -62,13 +62,14 @@ class DecayedMean:
 
     def add(self, value: float, now: float, weight: float = 1.0) -> None:
         """Takes in one measurement that counts `weight` times."""
-        if self._weight:
-            keep = self._kept(now)
-            self._sum *= keep
-            self._weight *= keep
-            now = max(self._at, now)
-        self._sum += value * weight
-        self._weight += weight
+        before = self._weight
+        if before and now <= self._at:
+            self._sum += value * weight
+            self._weight += weight
+            return
+        keep = math.exp2((self._at - now) / self._half_life) if before else 1.0
+        self._sum = self._sum * keep + value * weight
+        self._weight = before * keep + weight
         self._at = now
 
     def _kept(self, now: float) -> float:
@@ -101,7 +102,8 @@ class Decayed:
 
     def at(self, now: float) -> float:
         """The sum, faded until now."""
-        return self._sum * math.exp2(-max(0.0, now - self._at) / self._half_life)
+        passed = now - self._at
+        return self._sum * math.exp2(-passed / self._half_life) if passed > 0 else self._sum
 
     def add(self, now: float) -> None:
         """It happened once more."""

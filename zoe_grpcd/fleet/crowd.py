@@ -36,7 +36,10 @@ class Crowd:
 
     def pass_time(self, now: float) -> None:
         """Counts the time until now."""
-        passed, self._at = max(0.0, now - self._at), max(now, self._at)
+        passed = now - self._at
+        if passed <= 0:  # its machine is as far
+            return
+        self._at = now
         for model, count in self._at_work.items():
             self._of_model[model] += count * passed
         self._total += self._count * passed

@@ -38,7 +38,7 @@ class Host:
         self.detail = "not probed yet"
         self.observation: Observation | None = None
         self.probed_at: float | None = None
-        self.leases: set[Lease] = set()
+        self.leases: dict[Lease, None] = {}  # in the order of their arrival
         self.ended: deque[float] = deque(maxlen=256)  # when requests of ours ended since the last probe
         self.served: dict[str, Served] = {}
         self.foreign = 0
@@ -65,8 +65,13 @@ class Host:
     @property
     def slots(self) -> int:
         """Requests that it works on at the same time."""
-        told = self.observation.slots if self.observation else None
-        return max(1, told or max(self.at_once, self.backend.max_in_flight or self.backend.usual_slots))
+        most = self.backend.max_in_flight or self.backend.usual_slots
+        return self.told_slots or max(1, self.at_once, most)
+
+    @property
+    def told_slots(self) -> int:
+        """The same as it tells itself; 0: it does not."""
+        return (self.observation.slots or 0) if self.observation else 0
 
     @property
     def model_slots(self) -> int:
@@ -108,13 +113,13 @@ class Host:
 
     def settle(self, now: float) -> None:
         """Counts the time that has passed, and who is at work from now on; after each change of that."""
-        room, models = self.model_slots, dict(self.asked)
-        for model, count in models.items():
+        room, at_work = self.model_slots, dict[str, int]()
+        for model, count in self.asked.items():
             served = self.served.get(model)
-            waits = served is not None and served.loading_since is not None
-            models[model] = 0 if waits else min(count, room)
+            if served is None or served.loading_since is None:
+                at_work[model] = min(count, room)
         self.crowd.pass_time(now)
-        self.crowd.set(models, self.foreign)
+        self.crowd.set(at_work, self.foreign)
 
     def leave(self, now: float) -> None:
         """Another one takes its place: what is in flight there is no longer counted."""
@@ -142,15 +147,19 @@ class Host:
         if lease.first_at is None or now <= lease.first_at:
             return ALONE
         self.crowd.pass_time(now)
-        seconds, reading = now - lease.first_at, self.crowd.reading(lease.deployment.model)
-        own, here, all_ = [(at - before) / seconds for at, before in zip(reading, lease.before, strict=True)]
+        seconds, before = now - lease.first_at, lease.before
+        reading = self.crowd.reading(lease.deployment.model)
+        own, here = (reading.own - before.own) / seconds, (reading.here - before.here) / seconds
+        all_ = (reading.machine - before.machine) / seconds
         return Company(max(0.0, own - 1.0), max(0.0, here - own), max(0.0, all_ - here))
 
     def begin_answer(self, lease: Lease, now: float) -> None:
         """Its first token is there: it runs at the same time as all of its model that have one and have not ended."""
-        self.settle(now)
+        self.crowd.pass_time(now)
         model = lease.deployment.model
         lease.first_at, lease.pulse, lease.before = now, (now, 0), self.crowd.reading(model)
+        if self.told_slots:  # what is seen of them does not count
+            return
         mates = [other for other in self.leases if other.written and other.deployment.model == model]
         for other in mates:
             other.company = (len(mates) + 1, other.written() if other.written else 0)
@@ -225,8 +234,9 @@ class Host:
 
     def rescale(self, *, views: bool = True) -> None:
         """What the backend showed of its speed is true of all its models."""
+        reading, writing, loading = self.speed.reading, self.speed.writing, self.speed.loading
         for served in self.served.values():
-            served.learned.scale(self.speed.reading, self.speed.writing, self.speed.loading)
+            served.learned.scale(reading, writing, loading)
             if views or not served.learned.token.weight:
                 served.view = None
 

@@ -25,6 +25,8 @@ class Lease:
     """One request's place on a deployment, from the decision to its last byte. Given back by `Leases.release`."""
 
     __slots__ = (
+        "_reading",
+        "_tokens",
         "abandon",
         "backend",
         "before",
@@ -49,6 +51,8 @@ class Lease:
         self.price = served.price
         self.started = started
         self.expected = expected
+        self._reading = expected.prefill / expected.slowdown  # seconds, alone
+        self._tokens = expected.decode * expected.tokens_per_second
         self.trials: tuple[Breaker, ...] = ()  # that it is the trial of
         self.cold = served.state in COLD
         # for a slot, or for a load that began before it
@@ -69,9 +73,9 @@ class Lease:
     def task(self, now: float, per_token: float) -> Task:
         """What is left of it; `per_token`: seconds, alone."""
         expected, model = self.expected, self.deployment.model
-        tokens = expected.decode * expected.tokens_per_second
+        tokens = self._tokens
         if self.first_at is None:
-            read = expected.prefill / expected.slowdown
+            read = self._reading
             at_it = now - self.started - expected.queue - expected.load
             return Task(model, read - min(NEARLY * read, max(0.0, at_it)) + tokens * per_token)
         if self.written is None:

@@ -58,7 +58,7 @@ class Leases:
         if host.trouble is not None and (trials := host.trouble.begin(deployment.model, now)):
             lease.trials = trials
             host.forget_views()
-        host.leases.add(lease)
+        host.leases[lease] = None
         host.asked[deployment.model] += 1
         served.asked.add(now)
         served.used_at = now
@@ -120,7 +120,7 @@ class Leases:
             breaker.trying = False
             host.forget_views()
         beside = host.beside(lease, now)
-        host.leases.discard(lease)
+        del host.leases[lease]
         host.asked[lease.deployment.model] -= 1
         host.settle(now)
         host.see_end(lease, now)

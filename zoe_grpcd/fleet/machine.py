@@ -28,8 +28,10 @@ class Machine:
 
     def pass_time(self, now: float) -> None:
         """Counts the time until now."""
-        self.total += self.at_work * max(0.0, now - self._at)
-        self._at = max(now, self._at)
+        passed = now - self._at
+        if passed > 0:
+            self.total += self.at_work * passed
+            self._at = now
 
 
 def machine_of(backend: Backend) -> str:

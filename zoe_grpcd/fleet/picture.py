@@ -70,9 +70,9 @@ class Picture:
             number=self._number,
             owing=self._owing,
         )
-        troubles = [host.trouble for host in self._hosts.values() if host.trouble is not None]
-        self._stale_at = min((trouble.changes_at(now) for trouble in troubles), default=inf)
-        if troubles:
+        self._stale_at = inf
+        if troubles := [host.trouble for host in self._hosts.values() if host.trouble is not None]:
+            self._stale_at = min(trouble.changes_at(now) for trouble in troubles)
             self.current.at = now
         return self.current
 
