@@ -1,6 +1,7 @@
 """From domain values to the messages of zoe.inference.v1.
 
-A message is filled where it stands: making its parts first and having them copied in takes twice as long.
+A message is filled where it stands: making its parts first and having them copied in takes twice as long. What is 0 or
+empty is not sent anyway, so that where it usually is it is left alone.
 """
 
 from typing import Any
@@ -39,8 +40,8 @@ def put_duration(into: Any, field: str, seconds: float) -> None:
     """Seconds into a field that is a Duration; 0 and less leave it unset, and even looking at it takes as long as this."""
     if seconds > 0:
         duration: Duration = getattr(into, field)
-        whole = int(seconds)
-        duration.seconds = whole
+        if whole := int(seconds):
+            duration.seconds = whole
         duration.nanos = int((seconds - whole) * 1e9)
 
 
@@ -94,7 +95,8 @@ def put_decision(into: decision_pb2.RouteDecision, value: Decision) -> None:
     into.decision_id = value.id
     into.chosen.CopyFrom(chosen.backend)
     into.requested_model = value.requested_model
-    into.intent = value.intent
+    if value.intent:
+        into.intent = value.intent
     into.strategy = value.strategy
     into.reason = _REASONS[value.reason]
     into.explanation = value.explanation
@@ -108,8 +110,9 @@ def put_attempt(into: decision_pb2.Attempt, value: Attempt) -> None:
     into.number = value.number
     put_backend(into.backend, value)
     into.outcome = _OUTCOMES[value.outcome]
-    into.error_reason = _error_reason(value)
-    into.http_status = value.http_status
+    if value.error_reason:
+        into.error_reason = _error_reason(value)
+        into.http_status = value.http_status
     put_duration(into, "start_offset", value.start_offset)
     put_duration(into, "duration", value.duration)
     into.output_tokens = value.output_tokens
@@ -117,8 +120,6 @@ def put_attempt(into: decision_pb2.Attempt, value: Attempt) -> None:
 
 def _error_reason(value: Attempt) -> str:
     """The ErrorReason of a failed attempt, without its prefix."""
-    if not value.error_reason:
-        return ""
     if value.outcome is Outcome.LOST:
         return "BACKEND_LOST"
     return _FAULTS.get(Fault(value.error_reason), "BACKEND_FAILED")
@@ -172,9 +173,12 @@ def put_usage(into: response_pb2.Usage, value: Usage, cost_usd: float) -> None:
     into.prompt_tokens = value.prompt_tokens
     into.completion_tokens = value.completion_tokens
     into.total_tokens = value.prompt_tokens + value.completion_tokens
-    into.cached_prompt_tokens = value.cached_prompt_tokens
-    into.reasoning_tokens = value.reasoning_tokens
-    into.estimated = value.estimated
+    if value.cached_prompt_tokens:
+        into.cached_prompt_tokens = value.cached_prompt_tokens
+    if value.reasoning_tokens:
+        into.reasoning_tokens = value.reasoning_tokens
+    if value.estimated:
+        into.estimated = True
     if cost_usd:
         into.cost_micro_usd = round(cost_usd * 1e6)
 

@@ -27,6 +27,7 @@ from zoe_grpcd.rpc.together import Together
 log = logging.getLogger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Metadata = Iterable[tuple[str, str | bytes]] | None
 Handler = Callable[..., Awaitable[Any]]
 """Takes a request and its context; one behind the gate takes its entry in the decision log, too."""
 DECIDING = {"Route", "Complete", "StreamComplete"}
@@ -158,7 +159,8 @@ def _guarded(handler: Handler, gate: Gate | None, method: str) -> Handler:
             # how a blocked write learns that the client is gone; grpc would log it as an error of ours
             raise asyncio.CancelledError from None
         except Exception:
-            request_id = request_id_of(getattr(request, "request_id", ""), context)[:LONGEST_ID]
+            field, metadata = getattr(request, "request_id", ""), context.invocation_metadata()
+            request_id = request_id_of(field, metadata)[:LONGEST_ID]
             log.exception("a bug in %s, request %s", handler.__qualname__, request_id)
             await refuse(context, ZoeError(_BUG, metadata={"request_id": request_id}))
 
@@ -236,12 +238,12 @@ async def refuse(context: Context, error: ZoeError) -> None:
     await context.abort(code_of(error), message_of(error), tuple(trailers.items()))
 
 
-def request_id_of(field: str, context: Context) -> str:
-    """The caller's id for the request: the field, else the metadata `x-request-id`, else a new one.
+def request_id_of(field: str, metadata: Metadata) -> str:
+    """The caller's id for the request: the field, else `x-request-id` of the metadata, else a new one.
 
     Of one that is too long, so much that it is refused for that: the log of decisions keeps it.
     """
-    told = field or metadata_of(context, "x-request-id")
+    told = field or first_of(metadata, "x-request-id")
     return told[: LONGEST_ID + 1] or f"{random.getrandbits(64):016x}"
 
 
@@ -250,7 +252,7 @@ def metadata_of(context: Context, name: str) -> str:
     return first_of(context.invocation_metadata(), name)
 
 
-def first_of(metadata: Iterable[tuple[str, str | bytes]] | None, name: str) -> str:
+def first_of(metadata: Metadata, name: str) -> str:
     """The first value of that name; empty if there is none."""
     for key, value in metadata or ():
         if key == name and isinstance(value, str):

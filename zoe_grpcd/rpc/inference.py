@@ -71,7 +71,7 @@ class InferenceServicer:
 
     async def route(self, request: pb.RouteRequest, context: Context, entry: Entry) -> pb.RouteResponse:
         """Decides only."""
-        ask = self._ask(request, context, entry, sends=False)
+        ask = self._ask(request, context, entry)
         if self.understanding is not None:
             await self._understand(ask, self.understanding)
         decision = self.router.route(ask, explain=request.explain)
@@ -85,7 +85,6 @@ class InferenceServicer:
         self, request: pb.CompleteRequest, context: Context, entry: Entry
     ) -> pb.CompleteResponse:
         """The whole answer at once; a backend that dies in the middle of it is never seen."""
-        entry.request_id = request_id_of(request.request_id, context)
         ask = self._ask(request, context, entry)
         if self.understanding is not None:
             await self._understand(ask, self.understanding)
@@ -103,7 +102,6 @@ class InferenceServicer:
         self, request: pb.StreamCompleteRequest, context: Context, entry: Entry
     ) -> None:
         """The answer as it comes. What arrives while a write is pending is merged upstream, in the next read."""
-        entry.request_id = request_id_of(request.request_id, context)
         notes = Violations()
         coalesce = seconds_of("options.max_coalesce", request.options, "max_coalesce", notes) or 0.0
         if coalesce > MAX_COALESCE:
@@ -134,10 +132,10 @@ class InferenceServicer:
         context: Context,
         entry: Entry,
         notes: Violations | None = None,
-        *,
-        sends: bool = True,
     ) -> Ask:
         metadata = context.invocation_metadata()  # made anew for whoever asks
+        if not isinstance(request, pb.RouteRequest):
+            entry.request_id = request_id_of(request.request_id, metadata)
         if self.gate.traces is not None:
             entry.trace = self.gate.traces(
                 first_of(metadata, "traceparent"), first_of(metadata, "tracestate")
@@ -157,7 +155,7 @@ class InferenceServicer:
             notes=notes,
         )
         if entry.visit is not None:
-            entry.visit.begin(ask, sends=sends)
+            entry.visit.begin(ask, sends=not isinstance(request, pb.RouteRequest))
         ask.observer, ask.trace = entry.hear, entry.trace
         return ask
 
