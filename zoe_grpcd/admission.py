@@ -213,7 +213,6 @@ class Seat:
         self._room = room
         self._since: float | None = None  # on the loop's clock
         self.ticket = ticket
-        self.stirred = asyncio.Event()
         self.started = False  # it leaves because it runs
         self.away = False  # it cannot look for now, and keeps its place
         self.missed = False  # it would have been its turn meanwhile
@@ -248,6 +247,7 @@ class Seat:
         if self._room.closed:
             raise ShuttingDown("the daemon is shutting down", retry_after=1.0)
         if self._since is None:
+            self.stirred = asyncio.Event()  # few ever have to wait
             self._room.enter(self)
             self._since = asyncio.get_running_loop().time()
         self.stirred.clear()

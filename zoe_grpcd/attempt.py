@@ -239,7 +239,7 @@ async def _open(decision: Decision, run: Run) -> None:
     """Tells the caller who answers, now that somebody does."""
     previous, run.announced = run.announced, decision
     decision.seam = run.seam
-    if run.seam is Seam.RESTART or (run.whole and not run.kept.begun):
+    if run.attempts and (run.seam is Seam.RESTART or (run.whole and not run.kept.begun)):
         run.drop()
     if run.whole:
         return

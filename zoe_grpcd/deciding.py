@@ -116,5 +116,7 @@ class Deciding:
         """The backends on whose memory a choice hangs, and that were not looked at just now."""
         if not self._policy.prefer_warm or not self._policy.check_timeout or not self._may_look:
             return frozenset()
-        seen = ((name, self._fleet.health.probed_at(name)) for name in in_doubt(choice))
+        if not (names := in_doubt(choice)):
+            return names
+        seen = ((name, self._fleet.health.probed_at(name)) for name in names)
         return frozenset(name for name, at in seen if at is None or now - at > FRESH)

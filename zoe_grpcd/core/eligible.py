@@ -130,8 +130,12 @@ class Option(NamedTuple):
 
 def views_of(tier: Tier, snapshot: Snapshot) -> Sequence[DeploymentView]:
     """The deployments of a tier."""
+    views: Sequence[DeploymentView]
     if tier.models is None:
-        views: Sequence[DeploymentView] = snapshot.auto
+        views = snapshot.auto
+    elif len(tier.models) == 1:
+        (model,) = tier.models
+        views = snapshot.by_model.get(model, ())
     else:
         views = [view for model in sorted(tier.models) for view in snapshot.by_model.get(model, ())]
     if tier.only is not None:

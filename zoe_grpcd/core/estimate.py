@@ -134,7 +134,7 @@ def wait_of(view: DeploymentView, backend: BackendView, work: float) -> Wait:
         and not view.load_seconds
         and (loss := loss_beside(shop, backend.tasks, Task(model, work))) is not None
     ):
-        return Wait(slowdown=1.0 + loss / work, burden=loss)
+        return _new(Wait, (0.0, 0.0, 1.0 + loss / work, loss))
     if not view.load_seconds and (left := wait_for_one(shop, backend.tasks, model)) is not None:
         return Wait(left)
     before = backend.played

@@ -6,6 +6,7 @@ Rule: the first of these that knows the name decides, in this order.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from zoe_grpcd.core.chains import Chain, Step
@@ -61,10 +62,10 @@ class Names:
     def find(self, name: str, models: Models) -> Found | None:
         """What a name stands for; None: nobody knows it."""
         if exact := self.model(name, models):
-            tier = Tier(frozenset((exact,)))
             pattern = self.pattern(name)
             if pattern is None:
-                return Found((tier,), Reason.EXACT_MODEL, f"model {name!r} by name")
+                return _exactly(name, exact)
+            tier = Tier(frozenset((exact,)))
             why = f"model {name!r} by name, preferred where {pattern} says"
             return Found((tier,), Reason.EXACT_MODEL, why, place=pattern.place)
         if members := self.members(name, models):
@@ -148,6 +149,12 @@ class Names:
             return Tier(self.group(step.models, models), only, when=when, reason=Reason.FAILOVER, why=why)
         only = Selection(step.backends, step.kinds, sizes=sizes)
         return Tier(only=only, when=when, reason=Reason.FAILOVER, why=why)
+
+
+@lru_cache(maxsize=1024)
+def _exactly(name: str, model: str) -> Found:
+    """What nearly all requests ask for; made once."""
+    return Found((Tier(frozenset((model,))),), Reason.EXACT_MODEL, f"model {name!r} by name")
 
 
 def _tiers_of(name: str, pattern: Pattern) -> tuple[Tier, ...]:

@@ -17,6 +17,8 @@ def narrow(question: Question, options: list[Option], policy: Policy) -> list[Op
     does not mind, those with most of the capabilities that are preferred, and last those of the kind for their size:
     where a model runs best is no reason to take one that can do less.
     """
+    if len(options) < 2:
+        return options
     locality, resolution = question.ask.locality, question.resolution
     if locality is Locality.PREFER_LOCAL:
         options = _kept(options, _is_local)

@@ -17,6 +17,7 @@ from zoe_grpcd.core.views import Snapshot
 
 WAITED_FOR = frozenset({Reason.LOADING, Reason.SATURATED})
 """What ends without anybody's doing, and soon."""
+_new = tuple.__new__  # of a named tuple, in half the time
 HELD = frozenset({Reason.CIRCUIT_OPEN, Reason.RATE_LIMITED})
 """What is held against those that failed."""
 
@@ -82,14 +83,15 @@ def _won(contest: Contest, strategy: str, step: int) -> Choice:
 def _totals(options: list[Option], scores: Scores) -> list[float]:
     """The weighted mean of the terms, times the standing. By column: that is twice as fast."""
     scale = 1.0 / (sum(scores.weights) or 1.0)  # nothing counts: all are equal
-    totals = [0.0] * len(options)
+    same, totals = 0.0, list[float]()  # of all, until a term tells them apart
     for weight, column in zip(scores.weights, scores.columns, strict=True):
         share = weight * scale
-        if column.count(first := column[0]) == len(column):  # as where nothing costs
-            share *= first
-            totals = [sum_ + share for sum_ in totals]
-        else:
+        if totals or column.count(first := column[0]) != len(column):
+            totals = totals or [same] * len(options)
             totals = [sum_ + share * value for sum_, value in zip(totals, column, strict=True)]
+        else:  # as where nothing costs
+            same += share * first
+    totals = totals or [same] * len(options)
     return totals if scores.standing is None else list(map(mul, totals, scores.standing))
 
 
@@ -116,7 +118,9 @@ def candidate_of(choice: Choice, index: int) -> Candidate:
         backend.local,
         eligible=True,
         score=choice.totals[index],
-        terms=tuple(map(ScoreTerm, scores.names, values, scores.weights)),
+        terms=tuple(
+            [_new(ScoreTerm, term) for term in zip(scores.names, values, scores.weights, strict=True)]
+        ),
         estimate=option.estimate,
     )
 

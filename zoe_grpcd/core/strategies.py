@@ -230,10 +230,10 @@ def strategy_of(contest: Contest) -> str:
 
 
 def _cheapness(options: list[Option]) -> list[float]:
-    highest = max(option.estimate.cost_usd for option in options)
-    if highest <= 0:
+    costs = [option.estimate.cost_usd for option in options]
+    if (highest := max(costs)) <= 0:
         return [1.0] * len(options)
-    return [1.0 - option.estimate.cost_usd / highest for option in options]
+    return [1.0 - cost / highest for cost in costs]
 
 
 def _quality(options: list[Option], resolution: Resolution) -> list[float]:
