@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoe.inference.v1 import decision_pb2 as pb
-from zoe_grpcd.cli.explained import candidates, explained
+from zoe_grpcd.cli.explained import candidates, explained, tried
 
 WIDTHS = (60, 80, 110)
 TERMS = (("latency", 0.4, 0.4), ("success_rate", 1.0, 0.4), ("cost", 1.0, 0.2), ("quality", 0.5, 1.0))
@@ -37,6 +37,31 @@ def a_candidate(
 
 def a_decision(*found: pb.Candidate) -> pb.RouteDecision:
     return pb.RouteDecision(chosen=found[0].backend, candidates=found, explanation="m @ a: model 'm' by name")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "tokens", "expected"),
+    [
+        ("OK", "", 30, "ok, 30 tokens, 1.50 s"),
+        ("FAILED", "BACKEND_FAILED", 0, "failed, 1.50 s"),
+        ("TIMEOUT", "BACKEND_TIMEOUT", 0, "timeout, 1.50 s"),
+        ("FAILED", "MODEL_LOAD_FAILED", 0, "failed, model load failed, 1.50 s"),
+        ("LOST", "BACKEND_LOST", 5, "lost after 5 tokens, 1.50 s"),
+        ("LOST", "BACKEND_TIMEOUT", 5, "lost after 5 tokens, timeout, 1.50 s"),
+        ("REJECTED", "RATE_LIMITED", 0, "rejected, rate limited, 1.50 s"),
+    ],
+)
+def test_what_became_of_an_attempt_is_said_once(
+    outcome: str, reason: str, tokens: int, expected: str
+) -> None:
+    attempt = pb.Attempt(
+        backend=pb.BackendRef(backend="desk", model="m"),
+        outcome=pb.Attempt.Outcome.Value(f"OUTCOME_{outcome}"),
+        error_reason=reason,
+        output_tokens=tokens,
+    )
+    attempt.duration.FromMilliseconds(1500)
+    assert tried(attempt) == f"m @ desk: {expected}"
 
 
 WIDE = a_decision(

@@ -41,10 +41,11 @@ def decided(decision: decision_pb2.RouteDecision) -> str:
 def tried(attempt: decision_pb2.Attempt) -> str:
     """What became of one attempt, in one line."""
     at = f"{attempt.backend.model} @ {attempt.backend.backend}: " if attempt.backend.backend else ""
-    why = f", {attempt.error_reason.replace('_', ' ').lower()}" if attempt.error_reason else ""
-    tokens = f", {attempt.output_tokens} tokens" if attempt.output_tokens else ""
     what = word(decision_pb2.Attempt.Outcome.Name(attempt.outcome))
-    return f"{at}{what}{why}{tokens}, {seconds(attempt.duration):.2f} s"
+    reason = attempt.error_reason.removeprefix("BACKEND_").replace("_", " ").lower()
+    why = f", {reason}" if reason not in ("", what) else ""
+    tokens = f"{' after' if reason else ','} {attempt.output_tokens} tokens" if attempt.output_tokens else ""
+    return f"{at}{what}{tokens}{why}, {seconds(attempt.duration):.2f} s"
 
 
 def explained(decision: decision_pb2.RouteDecision, columns: int | None = None) -> str:
