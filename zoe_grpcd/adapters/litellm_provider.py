@@ -45,14 +45,13 @@ class Provider:
         Where LiteLLM has been seen to leave the messages of a plain conversation as they are, others with the same
         roles and parameters go into the body that it made then: that saves half of the work.
         """
-        parameters, fields = self._dialect.spell(call)
         messages = self._dialect.messages(call.generation)
         roles = _roles_of(messages)
-        key = (call.backend.url, call.api_key, call.backend_model, roles, repr((parameters, fields)))
+        key = (call.backend.url, call.api_key, call.backend_model, roles, _asked(call))
         form = self._forms.get(key) if roles else None
         if form is None:
             before = [dict(message) for message in messages] if roles else None
-            form = self._transformed(call, messages, parameters, fields)
+            form = self._transformed(call, messages)
             if "messages" not in form[2]:  # a prompt in one text
                 self._dialect.amend(form[2], call)
                 return form
@@ -64,8 +63,9 @@ class Provider:
         self._dialect.amend(body, call)
         return url, headers, body
 
-    def _transformed(self, call: Call, messages: list[Json], parameters: Json, fields: Json) -> Form:
+    def _transformed(self, call: Call, messages: list[Json]) -> Form:
         """The request as LiteLLM makes it, with the fields that it has no words for."""
+        parameters, fields = self._dialect.spell(call)
         rules = self._rules(call)
         config = self._config(rules)
         base = self._dialect.base(call.backend.url, call.backend_model)
@@ -143,8 +143,20 @@ class Provider:
 
 def _roles_of(messages: list[Json]) -> str:
     """The roles of a conversation in plain text, in order; empty if there is more in it than roles and texts."""
-    plain = all(len(m) == 2 and type(m.get("content")) is str and m["content"] for m in messages)
-    return " ".join([m["role"] for m in messages]) if plain else ""
+    roles = []
+    for message in messages:
+        content = message.get("content")
+        if not content or type(content) is not str or len(message) != 2:
+            return ""
+        roles.append(message["role"])
+    return " ".join(roles)
+
+
+def _asked(call: Call) -> str:
+    """All that a dialect may spell, in one text; the messages are no part of it."""
+    g = call.generation
+    wanted = (g.options, g.backend_options, g.tools, g.tool_choice, g.response_format)
+    return repr((wanted, call.continues is None, call.priority, call.defaults))
 
 
 def _remember(memory: OrderedDict[Any, Any], key: tuple[str, ...], value: Any) -> None:
