@@ -80,9 +80,12 @@ class Answer:
         events, self._events = self._events, []
         for event in events:
             if isinstance(event, Delta):
-                for channel in ("text", "reasoning", "refusal"):
-                    if piece := getattr(event, channel):
-                        setattr(event, channel, self._whole(channel, piece))
+                if event.text:
+                    event.text = self._whole("text", event.text)
+                if event.reasoning:
+                    event.reasoning = self._whole("reasoning", event.reasoning)
+                if event.refusal:
+                    event.refusal = self._whole("refusal", event.refusal)
             elif isinstance(event, ToolDelta) and event.arguments:
                 event.arguments = self._whole(f"tool {event.index}", event.arguments)
         return events
@@ -162,7 +165,7 @@ class Answer:
 
     def _whole(self, channel: str, piece: str) -> str:
         """The piece without a trailing half of a surrogate pair, which waits for its other half."""
-        if piece.isascii() and not self._halves.get(channel):
+        if not self._halves and piece.isascii():
             return piece
         piece = self._halves.pop(channel, "") + piece
         if "\ud800" <= piece[-1] <= "\udbff":

@@ -68,17 +68,18 @@ class Address:
 
         Raises aiohttp's errors, StaleConnection, and TimeoutError where no connection was made in time.
         """
-        more = "".join(f"{name}: {value}\r\n" for name, value in further).encode()
+        more = "".join([f"{name}: {value}\r\n" for name, value in further]).encode()
         connection = await self._connector.connect(self._request, traces=[], timeout=self._timeout)
         kept = False
         try:
-            protocol, transport = connection.protocol, connection.transport
+            protocol = connection.protocol
             assert protocol is not None
-            assert transport is not None
+            assert protocol.transport is not None
             kept = protocol in _USED
-            _USED.add(protocol)
+            if not kept:
+                _USED.add(protocol)
             protocol.set_response_params(read_until_eof=True, read_bufsize=READ_AHEAD)
-            transport.writelines((b"%b%d\r\n%b\r\n" % (self._head, len(body), more), body))
+            protocol.transport.writelines((b"%b%d\r\n%b\r\n" % (self._head, len(body), more), body))
             message, content = await protocol.read()
             while message.code < 200:  # "wait a moment", in one of its forms
                 message, content = await protocol.read()

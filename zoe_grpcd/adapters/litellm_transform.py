@@ -63,15 +63,18 @@ class TransformDispatcher:
         self._addresses: dict[tuple[str, str, float], Address] = {}
 
     async def stream(self, call: Call) -> AsyncGenerator[list[Event]]:
-        """See `Dispatcher.stream`. An empty list comes first, when the backend has accepted the request."""
-        reply = await self._accepted(call)
+        """See `Dispatcher.stream`. An empty list comes first, unless the whole answer came with it."""
+        reply = await self._post(call)
+        if reply.status != 200:
+            raise await self._refusal(reply)
         reading = Reading(
             self._dialect,
             lambda: self._provider.parser(call),
             call.generation.options.get("top_logprobs"),
         )
         try:
-            yield []
+            if not reply.content.is_eof():
+                yield []
             events: list[Event] = []
             while data := await _read(reply):
                 events = reading.feed(data)
@@ -87,28 +90,11 @@ class TransformDispatcher:
             if reading.error is not None:
                 raise reading.error
         finally:
-            finished = reading.over and reading.error is None
-            if reading.error is not None:
-                reply.drop()
-            await _leave(reply, finished=finished)
+            await _leave(reply, reading)
 
     async def resumed(self, call: Call) -> Call:
         """See `Dispatcher.resumed`: from the text so far, whatever was hoped for."""
         return from_text(call)
-
-    async def _accepted(self, call: Call) -> Reply:
-        """The reply, with status 200. Raises `UpstreamError` for all else."""
-        reply = await self._post(call)
-        if reply.status == 200:
-            return reply
-        try:
-            with suppress(aiohttp.ClientError):
-                body = await reply.content.read(LONGEST_REFUSAL)
-                text = body.decode(errors="replace")
-                raise self._dialect.refusal(reply.status, text, reply.headers)
-            raise self._dialect.refusal(reply.status, "", reply.headers)
-        finally:
-            reply.close()
 
     async def _post(self, call: Call) -> Reply:
         """Sends it; again for each connection that was kept alive and turns out to be closed."""
@@ -129,6 +115,16 @@ class TransformDispatcher:
             except (aiohttp.ClientError, ValueError) as error:
                 raise UpstreamError(Fault.SERVER, in_words(error)) from error
 
+    async def _refusal(self, reply: Reply) -> UpstreamError:
+        """What a status other than 200 means."""
+        text = ""
+        try:
+            with suppress(aiohttp.ClientError):
+                text = (await reply.content.read(LONGEST_REFUSAL)).decode(errors="replace")
+            return self._dialect.refusal(reply.status, text, reply.headers)
+        finally:
+            reply.close()
+
     def _address(self, call: Call, url: str, headers: Mapping[str, str]) -> Address:
         """Where a call goes; made once, since the headers follow from the key."""
         key = (url, call.api_key, call.backend.connect_timeout)
@@ -147,10 +143,12 @@ async def _read(reply: Reply) -> bytes:
         raise UpstreamError(Fault.CUT, f"the connection broke: {in_words(error)}") from error
 
 
-async def _leave(reply: Reply, *, finished: bool) -> None:
+async def _leave(reply: Reply, reading: Reading) -> None:
     """Closes the connection, or gives it back if the answer's last byte is here or about to be."""
     try:
-        if finished and not reply.content.at_eof():
+        if reading.error is not None:
+            reply.drop()
+        elif reading.over and not reply.content.at_eof():
             with suppress(aiohttp.ClientError, OSError, TimeoutError):
                 async with asyncio.timeout(LINGER):
                     await reply.content.read(LONGEST_REFUSAL)

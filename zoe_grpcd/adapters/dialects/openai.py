@@ -158,15 +158,12 @@ def broken(error: Any, signs: tuple[Sign, ...] = ()) -> UpstreamError:
 
 def counted(usage: Json) -> Usage:
     """OpenAI's usage object."""
-    prompt, completion = (
-        usage.get("prompt_tokens_details") or {},
-        usage.get("completion_tokens_details") or {},
-    )
+    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     return Usage(
         prompt_tokens=count(usage.get("prompt_tokens")) or 0,
         completion_tokens=count(usage.get("completion_tokens")) or 0,
-        cached_prompt_tokens=count(prompt.get("cached_tokens")) or 0,
-        reasoning_tokens=count(completion.get("reasoning_tokens")) or 0,
+        cached_prompt_tokens=(prompt and count(prompt.get("cached_tokens"))) or 0,
+        reasoning_tokens=(completion and count(completion.get("reasoning_tokens"))) or 0,
     )
 
 
