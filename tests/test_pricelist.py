@@ -125,6 +125,12 @@ async def test_the_list_completes_what_a_service_tells() -> None:
     assert found["new"] == ModelStatus("new")
 
 
+async def test_what_only_completes_texts_chats_by_litellms_call() -> None:
+    model = "text-completion-openai/gpt-3.5-turbo-instruct"
+    found = await looked_at(cloud("litellm", ""), ModelStatus("m"), params={"model": model})
+    assert found["m"].capabilities >= {"chat", "completion"}
+
+
 async def test_what_a_service_tells_itself_comes_first() -> None:
     told = ModelStatus(
         "gpt-4o", context_tokens=1000, price=Price(9.0, 9.0), capabilities=frozenset({"chat", "song"})

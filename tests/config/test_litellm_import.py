@@ -215,7 +215,56 @@ def test_two_models_of_one_server_under_one_name_are_a_group(file: Path) -> None
     data = ours(FOLDER / "one_server_two_models.yaml")
     assert [model["name"] for model in data["models"]] == ["llama3.1:8b", "qwen2.5:7b"]
     assert data["routing"]["aliases"] == {"assistant": ["llama3.1:8b", "qwen2.5:7b"]}
-    assert data["models"][0]["deployments"][0]["weight"] == 0.25
+    assert "weight" not in data["models"][0]["deployments"][0], "which counts for a shuffle alone"
+    assert (
+        "simple-shuffle"
+        in notes(FOLDER / "one_server_two_models.yaml")["model_list[0].litellm_params.weight"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "weights", "of_model"),
+    [
+        ("", [0.25, None], "simple_shuffle"),
+        ("simple-shuffle", [0.25, None], None),
+        ("latency-based-routing", [None, None], None),
+    ],
+)
+def test_shares_are_those_of_a_shuffle(
+    file: Path, strategy: str, weights: list[float | None], of_model: str | None
+) -> None:
+    """Which is LiteLLM's default; by our own default the larger share would get everything."""
+    boxes = {"http://10.0.0.1:11434": 100, "http://10.0.0.2:11434": 400}
+    content = {
+        "model_list": [
+            {"model_name": "m", "litellm_params": {"model": "ollama/m", "api_base": url, "rpm": rpm}}
+            for url, rpm in boxes.items()
+        ],
+        "router_settings": {"routing_strategy": strategy} if strategy else {},
+    }
+    (model,) = made(file, yaml.safe_dump(content))["models"]
+    assert [deployment.get("weight") for deployment in model["deployments"]] == weights
+    assert model.get("strategy") == of_model
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("local-*", r"local\-(?P<model>.+)"),
+        ("my/*-eu", r"my/(?P<model>.+)\-eu"),
+        ("*", None),
+    ],
+)
+def test_names_around_a_star_lead_to_the_servers_own(file: Path, name: str, pattern: str | None) -> None:
+    star = entry("hosted_vllm/*", api_base="http://10.0.0.2:8000/v1").replace("name: m", f"name: '{name}'")
+    found = made(file, star).get("routing", {}).get("patterns", [])
+    assert [each["pattern"] for each in found] == ([pattern] if pattern else [])
+
+
+def test_of_two_times_the_one_to_the_first_token_counts(file: Path) -> None:
+    data = made(file, entry("ollama/m", timeout=300, stream_timeout=60))
+    assert data["backends"][0]["first_token_timeout"] == "60s"
+    assert "gives way" in notes(file)["model_list[0].litellm_params.timeout"]
 
 
 def test_prices_that_differ_are_those_of_the_deployments() -> None:

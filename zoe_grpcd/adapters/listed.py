@@ -14,6 +14,9 @@ from zoe_grpcd.ports import Probe
 from zoe_grpcd.pricelist import LISTED_CAPABILITIES, Listing, listing, provider_of, service_of
 
 _LOGPROBS: Final = frozenset({"logprobs"})
+_BRIDGED: Final = frozenset(
+    {"responses", "completion"}
+)  # interfaces by which LiteLLM's call for chats is answered
 
 GivesLogprobs = Callable[[str, str], bool]
 """Whether a model of a provider, both as LiteLLM calls them, does; it may block."""
@@ -71,9 +74,7 @@ class ListedProbe:
     def _capabilities(self, status: ModelStatus, listed: Listing, unlisted: frozenset[str]) -> frozenset[str]:
         """A service that only names its models is taken to tell that they chat, which the list knows better."""
         own = status.capabilities - {"chat"}
-        bridged = (
-            {"chat"} if "responses" in listed.capabilities and self._backend.kind == "litellm" else set()
-        )
+        bridged = {"chat"} if _BRIDGED & listed.capabilities and self._backend.kind == "litellm" else set()
         return own | listed.capabilities | (unlisted if "chat" in listed.capabilities else set()) | bridged
 
 

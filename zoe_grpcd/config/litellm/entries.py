@@ -152,8 +152,12 @@ class Reader:
         """What it says of its share and its limits."""
         entry.weight = _number(params.take("weight"))
         entry.rate = _number(params.values.get("rpm"))
-        entry.timeout = seconds(params.take("stream_timeout") or params.values.get("timeout"))
-        params.take("timeout")
+        whole, first = params.take("timeout"), params.take("stream_timeout")
+        if first and whole is not None:
+            self._findings.note(
+                (*params.path, "timeout"), "gives way to stream_timeout, the time to the first token"
+            )
+        entry.timeout = seconds(first or whole)
         slots = params.take("max_parallel_requests")
         entry.slots = slots if isinstance(slots, int) and slots > 0 else None
         tags = params.take("tags", [])

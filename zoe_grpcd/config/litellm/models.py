@@ -13,6 +13,8 @@ from zoe_grpcd.config.litellm.entries import Entry
 from zoe_grpcd.config.litellm.source import Findings
 from zoe_grpcd.config.problem import Path
 
+SHUFFLE = "simple_shuffle"
+
 
 @dataclass(slots=True)
 class Catalogue:
@@ -25,8 +27,12 @@ class Catalogue:
     origins: dict[Path, Path] = field(default_factory=dict)
 
 
-def catalogue(entries: list[Entry], findings: Findings, default_timeout: Any = None) -> Catalogue:
-    """All of them."""
+def catalogue(
+    entries: list[Entry], findings: Findings, strategy: str = "", default_timeout: Any = None
+) -> Catalogue:
+    """All of them. `strategy`: ours, if the file names one; only a shuffle goes by shares, which is LiteLLM's default."""
+    if strategy not in ("", SHUFFLE):
+        _without_shares(entries, findings)
     made = Catalogue()
     servers: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -37,17 +43,41 @@ def catalogue(entries: list[Entry], findings: Findings, default_timeout: Any = N
         made.origins["backends", len(made.backends)] = members[0].path
         made.backends.append(_backend(names[server], members, findings, default_timeout))
     _models([entry for entry in entries if not entry.wildcard], names, made, findings)
+    if not strategy:
+        _shuffled(made)
     for entry in entries:
         if entry.wildcard:
             _wildcard(entry, names[entry.server], made, findings)
     return made
 
 
+def _without_shares(entries: list[Entry], findings: Findings) -> None:
+    """As there: `weight` and `rpm` are shares for a shuffle alone."""
+    for entry in entries:
+        if entry.weight is not None:
+            findings.note(
+                (*entry.path, "litellm_params", "weight"), "has no effect but with simple-shuffle, as there"
+            )
+        entry.weight = entry.rate = None
+
+
+def _shuffled(made: Catalogue) -> None:
+    """Where shares are given, and no strategy is: our own default would take the largest share for the best."""
+    groups = [{name} for name in (model["name"] for model in made.models)] + [
+        set(g) for g in made.groups.values()
+    ]
+    for group in groups:
+        members = [model for model in made.models if model["name"] in group]
+        if any("weight" in deployment for model in members for deployment in model["deployments"]):
+            for model in members:
+                model["strategy"] = SHUFFLE
+
+
 def _wildcard(entry: Entry, where: str, made: Catalogue, findings: Findings) -> None:
-    """All models of a server, which callers name as the server does, and with the prefix as well."""
-    prefix, star, rest = entry.model_name.partition("/*")
-    if star and not rest and "*" not in prefix:
-        pattern = {"pattern": f"{re.escape(prefix)}/(?P<model>.+)", "backends": [where]}
+    """All models of a server, which callers name as the server does, and with what stands around the star as well."""
+    before, _, after = entry.model_name.partition("*")
+    if (before or after) and "*" not in after:
+        pattern = {"pattern": f"{re.escape(before)}(?P<model>.+){re.escape(after)}", "backends": [where]}
         made.patterns += [pattern] if pattern not in made.patterns else []
     findings.note(entry.path, f"stands for all models that backend {where} lists")
 

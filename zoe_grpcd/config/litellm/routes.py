@@ -11,11 +11,12 @@ from zoe_grpcd.config.litellm.references import References, seconds
 from zoe_grpcd.config.litellm.source import Findings, Part
 from zoe_grpcd.config.problem import Path
 
+DEFAULT = "usage_based"
 STRATEGIES = {
     "simple-shuffle": "simple_shuffle",
     "least-busy": "least_loaded",
-    "usage-based-routing": "usage_based",
-    "usage-based-routing-v2": "usage_based",
+    "usage-based-routing": DEFAULT,
+    "usage-based-routing-v2": DEFAULT,
     "latency-based-routing": "fastest_response",
     "cost-based-routing": "lowest_cost",
 }
@@ -65,14 +66,19 @@ def reliability_of(settings: Settings) -> dict[str, Any]:
     return section
 
 
-def routing_of(settings: Settings, found: Catalogue) -> dict[str, Any]:
-    """Strategy, aliases, patterns and fallback chains."""
-    section: dict[str, Any] = {}
+def strategy_of(settings: Settings) -> str:
+    """Ours; empty: the file names none."""
     strategy, path = settings.first("routing_strategy")
-    if known := STRATEGIES.get(str(strategy)):
-        section["strategy"] = known
-    elif strategy is not None:
+    known = STRATEGIES.get(str(strategy))
+    if strategy is not None and not known:
         settings.findings.note(path, f"is none of {', '.join(STRATEGIES)}: usage_based is used")
+        return DEFAULT
+    return known or ""
+
+
+def routing_of(settings: Settings, found: Catalogue, strategy: str) -> dict[str, Any]:
+    """Strategy, aliases, patterns and fallback chains."""
+    section: dict[str, Any] = {"strategy": strategy} if strategy else {}
     taken = {model["name"] for model in found.models} | found.groups.keys()
     aliases = {**found.groups, **_aliases(settings, taken)}
     if aliases:

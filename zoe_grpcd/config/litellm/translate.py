@@ -9,7 +9,7 @@ from typing import Any
 from zoe_grpcd.config.litellm.entries import Entry, Reader
 from zoe_grpcd.config.litellm.models import catalogue
 from zoe_grpcd.config.litellm.references import References, in_use, seconds
-from zoe_grpcd.config.litellm.routes import Settings, reliability_of, routing_of
+from zoe_grpcd.config.litellm.routes import Settings, reliability_of, routing_of, strategy_of
 from zoe_grpcd.config.litellm.source import Findings, Note, Part
 from zoe_grpcd.config.model import Reliability
 from zoe_grpcd.config.problem import Path
@@ -45,13 +45,14 @@ def translate(data: dict[str, Any]) -> Translation:
     settings = Settings((router, module, general), findings, references)
     _environment(whole, made, findings)
     entries = _entries(whole, settings, references)
-    found = catalogue(entries, findings, seconds(settings.first("stream_timeout")[0]))
+    strategy = strategy_of(settings)
+    found = catalogue(entries, findings, strategy, seconds(settings.first("stream_timeout")[0]))
     made.origins |= found.origins
     _server(made, settings, general, references)
     sections: dict[str, Any] = {
         "backends": found.backends,
         "models": found.models,
-        "routing": routing_of(settings, found),
+        "routing": routing_of(settings, found, strategy),
         "reliability": reliability_of(settings),
         "cache": _cache(settings, references),
         "state": _state(settings, references),
