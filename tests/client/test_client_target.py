@@ -62,3 +62,19 @@ def test_one_server_on_this_machine_is_local(target: str) -> None:
 )
 def test_anything_else_may_be_many(target: str) -> None:
     assert not is_local(target)
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("http://127.0.0.1:50051/", r"without its http://: 127\.0\.0\.1:50051$"),
+        ("HTTPS://box:50051", r"without its HTTPS://: box:50051, with TLS asked for apart"),
+    ],
+)
+def test_the_address_of_a_page_is_none(monkeypatch: pytest.MonkeyPatch, page: str, words: str) -> None:
+    for look in (inference_target, admin_target):
+        with pytest.raises(ValueError, match=words):
+            look(page)
+    monkeypatch.setenv("ZOE_GRPCD_TARGET", page)
+    with pytest.raises(ValueError, match=words):
+        inference_target()

@@ -1,6 +1,7 @@
 """What the command line accepts."""
 
 import argparse
+import math
 import re
 
 from zoe_grpcd import examples
@@ -10,13 +11,13 @@ DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 def seconds(text: str) -> float:
     """`30s`, `500ms`, `2m`, or plain seconds."""
-    for unit, factor in DURATIONS.items():
-        if text.endswith(unit) and text.removesuffix(unit).replace(".", "", 1).isdigit():
-            return float(text.removesuffix(unit)) * factor
+    unit = next((unit for unit in DURATIONS if text.endswith(unit)), "")
     try:
-        value = float(text)
+        value = float(text.removesuffix(unit)) * DURATIONS.get(unit, 1.0)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 30s or 500ms") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 30s or 500ms")
     if value <= 0:
         raise argparse.ArgumentTypeError("must be more than 0")
     return value
@@ -37,7 +38,9 @@ def key_name(text: str) -> str:
 def parser(version: str) -> argparse.ArgumentParser:
     """The whole parser."""
     root = argparse.ArgumentParser(
-        prog="zoe-grpcd", description="Routes inference requests to the language models on your own machines."
+        prog="zoe-grpcd",
+        description="Routes inference requests to the language models on your own machines.",
+        epilog="Exit status: 0 ok, 1 the call failed, 2 usage, 78 bad configuration.",
     )
     root.add_argument("--version", action="version", version=f"%(prog)s {version}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -48,7 +51,18 @@ def parser(version: str) -> argparse.ArgumentParser:
     _top(commands)
     _warm(commands)
     _drains(commands)
+    _describe(root)
     return root
+
+
+def _describe(parser: argparse.ArgumentParser) -> None:
+    """Has each command say in its own help what it does, as the list of them says it."""
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to look inside
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for choice in action._choices_actions:  # noqa: SLF001
+                inner, told = action.choices[choice.dest], choice.help or ""
+                inner.description = f"{told[:1].upper()}{told[1:]}."
+                _describe(inner)
 
 
 def _daemon(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -93,7 +107,7 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     imported.add_argument("file", metavar="FILE", help="a config.yaml of LiteLLM Proxy")
     example = tools.add_parser("example", help="print a configuration to begin with")
-    example.add_argument("name", choices=examples.NAMES)
+    example.add_argument("name", choices=examples.NAMES, help="what it is for")
     keys = commands.add_parser("keys", help="work with the keys of callers").add_subparsers(
         dest="tool", required=True, metavar="TOOL"
     )
@@ -104,7 +118,7 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "completion",
         help="print a script that completes commands and options; bash: source <(zoe-grpcd completion bash)",
     )
-    shells.add_argument("shell", choices=("bash", "zsh"))
+    shells.add_argument("shell", choices=("bash", "zsh"), help="which one reads it")
     units = commands.add_parser("systemd", help="work with the user units").add_subparsers(
         dest="tool", required=True, metavar="TOOL"
     )
@@ -133,8 +147,16 @@ def _calls(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     call.add_argument("--image", action="append", metavar="FILE", help="a picture to go along; repeatable")
     call.add_argument("--temperature", type=float, metavar="T", help="0 to 2; default: the intent's")
     call.add_argument("--max-tokens", type=int, metavar="N", help="longest answer")
-    call.add_argument("--priority", choices=("batch", "low", "normal", "high", "critical"))
-    call.add_argument("--locality", choices=("local_only", "prefer_local", "any"))
+    call.add_argument(
+        "--priority",
+        choices=("batch", "low", "normal", "high", "critical"),
+        help="who waits for whom; default: normal",
+    )
+    call.add_argument(
+        "--locality",
+        choices=("local_only", "prefer_local", "any"),
+        help="whether it may leave the house; default: as the key says, else any",
+    )
     call.add_argument("--deadline", type=seconds, metavar="DURATION", help="as 30s or 500ms; default: 600s")
     call.add_argument("--explain", action="store_true", help="show every deployment that was considered")
     call.add_argument("--json", action="store_true", help="print JSON")
@@ -164,7 +186,7 @@ def _tables(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--window",
         type=seconds,
         metavar="DURATION",
-        help="how far to look back, up to 1h; default: the start",
+        help="how far to look back, up to 1h; default: to the start",
     )
 
 

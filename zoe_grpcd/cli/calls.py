@@ -17,14 +17,13 @@ from zoe_client import Client, Completed, Delta, RouteDecision, ZoeError, from_r
 from zoe_grpcd.cli import BAD_CONFIG, keys, tables
 from zoe_grpcd.cli.draining import drain, undrain
 from zoe_grpcd.cli.explained import decided, explained, tried
+from zoe_grpcd.cli.failures import in_words
 from zoe_grpcd.cli.figures import stats
 from zoe_grpcd.cli.reloading import reload, show, told
 from zoe_grpcd.cli.waiting import tell_as
 from zoe_grpcd.cli.warming import warm
 
 ADMIN_TIMEOUT = 10.0
-# gRPC's words, 1.85 and before, where nobody is at the target.
-UNREACHED = ("connections to all backends failing", "failed to connect to all addresses")
 RETRIES = 4  # as gRPC does where nobody wants to hear of it
 
 
@@ -53,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except (ValueError, TypeError, OSError) as error:
-        print(f"zoe-grpcd: {error}", file=sys.stderr)
+        print(f"zoe-grpcd: {in_words(error)}", file=sys.stderr)
         return 2
     return 0
 
@@ -88,16 +87,9 @@ def _failed(error: ZoeError, options: argparse.Namespace) -> int:
         print(json.dumps({"error": shown}), file=sys.stderr)
     elif is_bad_config:
         told(error)
-    elif any(error.message.startswith(words) for words in UNREACHED):
-        print(f"zoe-grpcd: no daemon answers, zoe-grpcd serve starts one: {_place(error)}", file=sys.stderr)
     else:
-        print(f"zoe-grpcd: {error}", file=sys.stderr)
+        print(f"zoe-grpcd: {in_words(error)}", file=sys.stderr)
     return BAD_CONFIG if is_bad_config else 1
-
-
-def _place(error: ZoeError) -> str:
-    """Where it looked and what is there, in the words of gRPC, whose "backends" are not ours."""
-    return error.message.partition("last error: ")[2] or error.message
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import grpc
 
 from zoe_client import AsyncClient, from_rpc_error
 from zoe_grpcd.cli import keys
+from zoe_grpcd.cli.failures import in_words
 from zoe_grpcd.cli.top.daemon import Feed
 from zoe_grpcd.cli.top.session import Session
 from zoe_grpcd.cli.top.terminal import NoTerminal, opened
@@ -23,10 +24,10 @@ def run(options: argparse.Namespace) -> int:
     try:
         asyncio.run(_top(options))
     except (NoTerminal, ValueError, OSError) as error:
-        print(f"zoe-grpcd: {error}", file=sys.stderr)
+        print(f"zoe-grpcd: {in_words(error)}", file=sys.stderr)
         return 2
     except grpc.RpcError as error:
-        print(f"zoe-grpcd: {from_rpc_error(error, '')}", file=sys.stderr)
+        print(f"zoe-grpcd: {in_words(from_rpc_error(error, ''))}", file=sys.stderr)
         return 1
     return 0
 
