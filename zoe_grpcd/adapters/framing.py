@@ -38,11 +38,6 @@ class Lines:
             raise Malformed(f"a line of more than {LONGEST_LINE} bytes")
         return lines
 
-    def end(self) -> list[bytes]:
-        """What is left when the stream ends without a line break."""
-        rest, self._rest = bytes(self._rest), bytearray()
-        return [rest] if rest else []
-
 
 def payload(line: bytes) -> bytes | None:
     """The JSON text, or `DONE`, of a line; None for what carries nothing: blanks, comments, other SSE fields."""

@@ -15,6 +15,7 @@ from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.generation import Json
 from zoe_grpcd.ports import Dialect
 
+NOT_MEASURED: Final = Measured()
 MOST_TOKENS: Final = 1 << 16  # of one piece: more is no count
 # What reading raises where a field holds something else than it should.
 ODD: Final = (ValueError, RecursionError, AttributeError, TypeError, LookupError)
@@ -40,47 +41,43 @@ class Reading:
         self._usage: Usage | None = None
         self._latest: Json = {}  # a usage on the way, if that is the latest
         self._told = 0  # tokens of the answer up to the last piece, as the server counts them
-        self._measured = Measured()
+        self._measured = NOT_MEASURED
         self._model = ""
         self.over = False  # nothing more is expected
         self.error: UpstreamError | None = None
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes; what came before an error is among them."""
-        try:
-            for line in self._lines.feed(data):
-                if line:  # an empty one ends each event
-                    self._line(line)
-                    if self.over or self.error is not None:
-                        break
-        except ODD as error:
-            self.error = _broken(error)
+        self._read(data)
         return self._answer.take()
 
     def end(self) -> list[Event]:
         """The last events and the one `Finish`; `error` is set if the answer has none."""
-        try:
-            for line in () if self.over else self._lines.end():
-                self._line(line)
-        except ODD as error:
-            self.error = _broken(error)
+        if not self.over:
+            self._read(b"\n")  # the last line may have no break
         if self.error is None and self._finish is None:
             self.error = UpstreamError(Fault.CUT, "the answer ended without a finish reason")
         if self.error is not None or self._finish is None:
             return self._answer.take()
         return self._answer.end(self._finish, self._total(), self._measured, self._model)
 
-    def _line(self, line: bytes) -> None:
-        text = payload(line)
-        if text is None:
-            return
-        if text == DONE:
-            self.over = True
-            return
-        raw = decoded(text)
-        if not isinstance(raw, dict):
-            raise Malformed(f"no object: {text[:200].decode(errors='replace')}")
-        self._object(raw)
+    def _read(self, data: bytes) -> None:
+        try:
+            for line in self._lines.feed(data):
+                text = payload(line) if line else None  # an empty one ends each event
+                if text is None:
+                    continue
+                if text == DONE:
+                    self.over = True
+                    return
+                raw = decoded(text)
+                if not isinstance(raw, dict):
+                    raise Malformed(f"no object: {text[:200].decode(errors='replace')}")
+                self._object(raw)
+                if self.over or self.error is not None:
+                    return
+        except ODD as error:
+            self.error = _broken(error)
 
     def _object(self, raw: Json) -> None:
         if self._parse is None and (plain := self._dialect.piece(raw)) is not None:
