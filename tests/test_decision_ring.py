@@ -107,3 +107,15 @@ def test_an_entry_that_is_over_soon_holds_nothing_that_the_collector_looks_into(
     parts = [getattr(entry, name) for name in Entry.__slots__]
     assert [part for part in parts if gc.is_tracked(part) and part != ()] == []
     assert sum(len(part) for part in parts if isinstance(part, bytes)) < 700
+
+
+@pytest.mark.parametrize("said", ["since", "half a pair: \ud83d", "é \u2028 🙂"])
+@pytest.mark.parametrize("took", [0.25, float("inf")])
+def test_what_is_kept_over_a_restart_comes_out_again(said: str, took: float) -> None:
+    entry = DecisionLog().begin("Complete")
+    entry.hear(decision(explanation=said, decide_seconds=took))
+    entry.completed(END)
+    entry.ended("OK")
+    again = Entry.restored(1, entry.dump())
+    assert again.decision() == decision(explanation=said, decide_seconds=took)
+    assert again.completion() == END
