@@ -44,20 +44,23 @@ class Speed:
     @property
     def reading(self) -> float:
         """Times slower in reading a prompt than usual."""
-        unused = self._others is not None and not self._reading.weight
-        return self._others.reading if unused and self._others else self._reading.value
+        if self._others is None or self._reading.weight:
+            return self._reading.value
+        return self._others.reading
 
     @property
     def writing(self) -> float:
         """Times slower in writing an answer than usual."""
-        unused = self._others is not None and not self._writing.weight
-        return self._others.writing if unused and self._others else self._writing.value
+        if self._others is None or self._writing.weight:
+            return self._writing.value
+        return self._others.writing
 
     @property
     def loading(self) -> float:
         """Times slower in loading a model than usual."""
-        unused = self._others is not None and not self._loading.weight
-        return self._others.loading if unused and self._others else self._loading.value
+        if self._others is None or self._loading.weight:
+            return self._loading.value
+        return self._others.loading
 
     def pace(self, now: float) -> float:
         """Times slower than it was."""

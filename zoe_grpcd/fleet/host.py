@@ -65,8 +65,9 @@ class Host:
     @property
     def slots(self) -> int:
         """Requests that it works on at the same time."""
-        most = self.backend.max_in_flight or self.backend.usual_slots
-        return self.told_slots or max(1, self.at_once, most)
+        if told := self.told_slots:
+            return told
+        return max(1, self.at_once, self.backend.max_in_flight or self.backend.usual_slots)
 
     @property
     def told_slots(self) -> int:
@@ -76,10 +77,11 @@ class Host:
     @property
     def model_slots(self) -> int:
         """Slots of one model: a server that tells its slots tells the sum over the models that it has loaded."""
-        if len(self.served) < 2 or self.observation is None or not self.observation.slots:
-            return self.slots
+        told = self.told_slots
+        if len(self.served) < 2 or not told:
+            return told or self.slots
         loaded = {served.own_name for served in self.served.values() if served.state is LoadState.LOADED}
-        return max(1, self.slots // max(1, len(loaded)))
+        return max(1, told // max(1, len(loaded)))
 
     def has_room(self, model: str) -> bool:
         """Whether it works on one more request at once: by the operator's word, else by its own, else by what was seen.
@@ -91,7 +93,7 @@ class Host:
         limit = self.backend.max_in_flight
         if limit is not None:
             return len(self.leases) < limit
-        if self.observation is not None and self.observation.slots:
+        if self.told_slots:
             return self._under_way(model) < self.model_slots
         if not (self.backend.loads_in_turn or self.is_empty):
             return True

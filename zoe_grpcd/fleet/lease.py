@@ -17,6 +17,7 @@ from zoe_grpcd.fleet.served import COLD, Served
 LONG_TAIL = 0.5
 # Of a prompt that takes longer than expected, this share is taken to be read.
 NEARLY = 0.9
+NOTHING_DONE = Reading()
 # A wait that is shorter is none (seconds).
 AT_ONCE = 0.01
 
@@ -54,12 +55,13 @@ class Lease:
         self._reading = expected.prefill / expected.slowdown  # seconds, alone
         self._tokens = expected.decode * expected.tokens_per_second
         self.trials: tuple[Breaker, ...] = ()  # that it is the trial of
-        self.cold = served.state in COLD
+        state = served.state
+        self.cold = state in COLD
         # for a slot, or for a load that began before it
-        self.waited = view.in_flight + view.foreign >= view.slots or served.state is LoadState.LOADING
+        self.waited = view.in_flight + view.foreign >= view.slots or state is LoadState.LOADING
         self.waited = self.waited or expected.queue > AT_ONCE
         self.first_at: float | None = None
-        self.before = Reading()  # what the crowd had done when it got its first token
+        self.before = NOTHING_DONE  # what the crowd had done when it got its first token
         self.said = 0  # tokens of its answer at the last probe
         self.pulse = (started, 0)  # when its tokens were counted last, and how many there were
         # answers of its model under way since the last of them began, and its own tokens then

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import grpc
 
 from zoe.inference.v1 import inference_service_pb2 as pb
-from zoe_grpcd.core.answer import Delta, Event, ToolDelta
+from zoe_grpcd.core.answer import Delta, Event, Finish, ToolDelta
 from zoe_grpcd.core.ask import Ask
 from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.errors import Exhausted, Unimplemented
@@ -176,7 +176,7 @@ class _Whole:
             self.end = item
         elif isinstance(item, list):
             for event in item:
-                if isinstance(event, Delta | ToolDelta):
+                if not isinstance(event, Finish):
                     self.text.take(event)
 
 
