@@ -405,6 +405,18 @@ def step(when: str | list[str] = (), **place: Any) -> Step:  # type: ignore[assi
     return Step(models, when=condition_of(texts) if texts else None, **where)
 
 
+def test_a_step_of_a_chain_may_name_what_only_a_pattern_knows() -> None:
+    served = a_pattern("ours/(?P<model>.+)", kinds=["vllm"])
+    chains = a_chain(step("unavailable", models=["mistral", "ours/llama3:8b"]), step(models=["gpt-4o"]))
+    policy: dict[str, Any] = {"patterns": (served,), "chains": chains}
+    ask = an_ask(model="qwen2.5:3b")
+    assert chosen(decide(ask, house("box"), **policy)) == "mistral @ solo", "a model comes before"
+    decision = decide(ask, house("box", "solo"), **policy)
+    assert (chosen(decision), decision.reason) == ("llama3:8b @ gpu", Reason.FAILOVER)
+    assert "fallback chain 'default'" in decision.explanation
+    assert chosen(decide(ask, house("box", "solo", "gpu"), **policy)) == "gpt-4o @ cloud"
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -24,14 +24,14 @@ _MAY_MATCH = (  # a name there may be one that only a pattern knows
     "routing.default_model",
     "routing.intents.*.model",
     "routing.capabilities.*.preferred_models",
+    "routing.fallback_chains.*.[].models",
+    "routing.fallback_chains.*.steps.[].models",
     *_FALLBACKS,
 )
 _NAMES = (
     *_MAY_MATCH,
     "routing.rules.[].prefer.models",
     "routing.rules.[].require.models",
-    "routing.fallback_chains.*.[].models",
-    "routing.fallback_chains.*.steps.[].models",
 )
 _KINDS = (
     "routing.patterns.[].kinds",

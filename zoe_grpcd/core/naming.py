@@ -4,8 +4,8 @@ Rule: the first of these that knows the name decides, in this order.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -137,18 +137,27 @@ class Names:
         `named`: the request names a model, whose size conditions are about; else they are about each of a step's.
         """
         chain = self.chains.get(name)
-        return tuple(self._step(name, step, models, named=named) for step in chain.steps) if chain else ()
+        steps = (self._step(name, step, models, named=named) for step in chain.steps) if chain else ()
+        return tuple(tier for tiers in steps for tier in tiers)
 
-    def _step(self, chain: str, step: Step, models: Models, *, named: bool) -> Tier:
+    def _step(self, chain: str, step: Step, models: Models, *, named: bool) -> Iterator[Tier]:
+        """The models of a step together, then each of its names that only a pattern knows."""
         why, when = f"fallback chain {chain!r}", step.when
         sizes = when.sizes if when and not named else None
         if when and not named:
             when = when.of_causes
-        if step.models:
-            only = Selection(sizes=sizes) if sizes else None
-            return Tier(self.group(step.models, models), only, when=when, reason=Reason.FAILOVER, why=why)
-        only = Selection(step.backends, step.kinds, sizes=sizes)
-        return Tier(only=only, when=when, reason=Reason.FAILOVER, why=why)
+        to = Tier(when=when, reason=Reason.FAILOVER, why=why)
+        if not step.models:
+            yield to._replace(only=Selection(step.backends, step.kinds, sizes=sizes))
+            return
+        yield to._replace(
+            models=self.group(step.models, models), only=Selection(sizes=sizes) if sizes else None
+        )
+        for name in step.models:
+            if not self.group((name,), models):
+                for tier in self.meant(name, models):
+                    only = replace(tier.only, sizes=sizes) if tier.only else None
+                    yield to._replace(only=only, alone=tier.alone)
 
 
 @lru_cache(maxsize=1024)
