@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import aiohttp
 import pytest
 from dispatching import HELLO, WEATHER, Playback, call, hear, playing
+from waiting import eventually
 
 from zoe_grpcd.adapters.dialects import DIALECTS
 from zoe_grpcd.adapters.litellm_full import FullDispatcher
 from zoe_grpcd.adapters.litellm_transform import TransformDispatcher, open_session
 from zoe_grpcd.adapters.triton import TritonProvider
+from zoe_grpcd.core.answer import Delta
 from zoe_grpcd.core.errors import Fault, UpstreamError
 from zoe_grpcd.core.generation import Generation, Json
 from zoe_grpcd.ports import Dispatcher
@@ -420,6 +423,35 @@ async def test_an_answer_without_an_end_is_cut_either_way(way: Way, kind: str) -
     async with playing(Playback(half)) as server:
         with pytest.raises(UpstreamError) as caught:
             await hear(way(kind), call(kind, server.url))
+    assert caught.value.fault is Fault.CUT
+
+
+async def test_what_came_before_a_cut_is_not_lost_to_a_reader_that_is_slow(
+    sent: aiohttp.ClientSession,
+) -> None:
+    one, two = (
+        b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % word for word in (b"1", b"2")
+    )
+    slow = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(one), one))
+        await slow.wait()
+        writer.write(b"%x\r\n%b\r\n5\r\n" % (len(two), two))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    asked = call("llamacpp", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with server, aclosing(TransformDispatcher(sent, DIALECTS["llamacpp"]).stream(asked)) as answer:
+        assert [await anext(answer), await anext(answer)] == [[], [Delta("1", tokens=1)]]
+        slow.set()
+        assert sent.connector is not None
+        (connection,) = sent.connector._acquired
+        await eventually(lambda: not connection.is_connected())
+        assert await anext(answer) == [Delta("2", tokens=1)]
+        with pytest.raises(UpstreamError) as caught:
+            await anext(answer)
     assert caught.value.fault is Fault.CUT
 
 

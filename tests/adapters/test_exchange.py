@@ -11,6 +11,7 @@ from waiting import eventually
 from zoe_grpcd.adapters.exchange import Address, StaleConnection
 from zoe_grpcd.adapters.litellm_transform import open_session
 
+HALF = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
@@ -23,6 +24,7 @@ class Server:
         self.heads: list[str] = []
         self.bodies: list[bytes] = []
         self.left = asyncio.Event()
+        self.cuts = False  # it closes the connection behind the answer
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -37,6 +39,8 @@ class Server:
                     break
                 writer.write(self.answer)
                 await writer.drain()
+                if self.cuts:
+                    break
         except (asyncio.IncompleteReadError, ConnectionResetError):
             self.left.set()
         writer.close()
@@ -144,3 +148,14 @@ async def test_a_header_cannot_smuggle_another(session: aiohttp.ClientSession) -
     with pytest.raises(ValueError, match="control character") as caught:
         Address(session, "http://127.0.0.1/", {"Authorization": "Bearer secret\r\nX-Other: 1"}, 1.0)
     assert "secret" not in str(caught.value)
+
+
+async def test_what_came_before_the_connection_broke_is_not_lost(session: aiohttp.ClientSession) -> None:
+    async with serving(HALF) as server:
+        server.cuts = True
+        reply = await Address(session, server.url, {}, 30.0).post(b"")
+        await eventually(lambda: reply.content.exception() is not None)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await reply.content.readany()
+        assert [reply.left(), reply.left()] == [b"hello", b""]
+        reply.close()

@@ -28,6 +28,10 @@ class Reply:
     content: aiohttp.StreamReader
     _connection: aiohttp.connector.Connection
 
+    def left(self) -> bytes:
+        """What came before the connection broke and waits for its reader: aiohttp 3.14 tells of the break alone."""
+        return self.content._read_nowait(-1)  # noqa: SLF001 - all others ask for the break first
+
     def close(self) -> None:
         """Gives the connection back. The connector closes it, at once, if anything of the answer is still to come."""
         self._connection.release()

@@ -140,6 +140,8 @@ async def _read(reply: Reply) -> bytes:
     try:
         return await reply.content.readany()
     except (aiohttp.ClientError, OSError) as error:
+        if left := reply.left():
+            return left
         raise UpstreamError(Fault.CUT, f"the connection broke: {in_words(error)}") from error
 
 
