@@ -496,3 +496,109 @@ async def test_a_load_is_told_as_such() -> None:
     items: list[Item] = []
     await world.collect(items, an_ask(), eager=True)
     assert [item.state for item in items if isinstance(item, Progress)] == ["LOADING"]
+
+
+# ----------------------------------------------------------------------------------------------------------- memory
+
+ONE_OF_TWO = seen("m", a_status("n", state=LoadState.UNLOADED))
+
+
+class Memory:
+    """A server with room for one model, which is at work, and requests for the other one."""
+
+    def __init__(self, seconds: float = 20.0, **how: Any) -> None:
+        self.world = World(**how)
+        self.held = Hang()
+        self.backend = self.world.add(
+            "a", [said("he"), self.held, *ANSWER], ANSWER, seen_as=ONE_OF_TWO, loads_in_turn=True
+        )
+        self.options = {"max_output_tokens": max(1, round(seconds / 0.021))}
+        self.tasks: list[asyncio.Task[list[Item]]] = []
+
+    def send(self, model: str, **fields: Any) -> None:
+        self.tasks.append(asyncio.create_task(self.world.run(an_ask(model=model, **fields))))
+
+    async def busy(self) -> "Memory":
+        """Its model is at work, for about so long as far as anybody knows."""
+        self.send("m", options=self.options)
+        await eventually(lambda: self.backend.running == 1)
+        return self
+
+    @property
+    def asked(self) -> list[str]:
+        return [call.backend_model for call in self.backend.calls]
+
+    async def end(self) -> None:
+        self.held.over.set()
+        await asyncio.wait_for(asyncio.gather(*self.tasks), 30)
+        assert self.world.left_behind == 0
+
+
+async def test_who_would_wait_for_memory_at_a_server_waits_here_until_it_is_free() -> None:
+    memory = await Memory().busy()
+    memory.send("n")
+    await eventually(lambda: len(memory.world.waiting) == 1)
+    assert memory.asked == ["m"]
+    await memory.end()
+    assert memory.asked == ["m", "n"]
+
+
+async def test_who_waits_for_memory_takes_another_server_that_has_its_model() -> None:
+    memory = await Memory().busy()
+    memory.send("n")
+    await eventually(lambda: len(memory.world.waiting) == 1)
+    other = memory.world.add("b", seen_as=seen("n"))
+    await eventually(lambda: other.calls)
+    await memory.end()
+    assert memory.asked == ["m"]
+
+
+async def test_nobody_waits_here_for_memory_for_longer_than_it_would_have_at_the_server() -> None:
+    memory = await Memory(seconds=1.0, max_queue_time=0.001).busy()
+    memory.world.waiting.max_queue_time = 30.0
+    memory.send("n")
+    await eventually(lambda: len(memory.world.waiting) == 1)
+    await eventually(lambda: memory.asked == ["m", "n"])
+    await memory.end()
+
+
+async def test_the_wait_for_memory_is_not_counted_against_the_time_in_the_queue() -> None:
+    memory = await Memory(seconds=5.0, max_queue_time=0.8).busy()
+    memory.send("n")
+    await eventually(lambda: memory.asked == ["m", "n"])
+    await memory.end()
+
+
+async def test_who_limits_its_wait_is_sent_at_once() -> None:
+    memory = await Memory().busy()
+    memory.send("n", max_queue_time=20.0)
+    await eventually(lambda: memory.asked == ["m", "n"])
+    await memory.end()
+
+
+async def test_nobody_waits_for_memory_when_few_seats_are_left() -> None:
+    memory = await Memory(max_queue=2).busy()
+    for _ in range(3):
+        memory.send("n")
+    await eventually(lambda: memory.asked[:2] == ["m", "n"])
+    await memory.end()
+
+
+async def test_who_waits_for_memory_is_sent_when_the_daemon_drains() -> None:
+    memory = await Memory().busy()
+    memory.send("n")
+    await eventually(lambda: len(memory.world.waiting) == 1)
+    memory.world.waiting.close()
+    await eventually(lambda: memory.asked == ["m", "n"])
+    await memory.end()
+
+
+async def test_an_eager_caller_hears_that_it_waits_for_others_before_the_load() -> None:
+    memory = await Memory().busy()
+    items: list[Item] = []
+    eager = asyncio.create_task(memory.world.collect(items, an_ask(model="n"), eager=True))
+    await eventually(lambda: any(isinstance(item, Progress) for item in items))
+    memory.held.over.set()
+    await eager
+    await memory.end()
+    assert [item.state for item in items if isinstance(item, Progress)] == ["QUEUED", "LOADING"]

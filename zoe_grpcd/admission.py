@@ -204,6 +204,7 @@ class Seat:
         "options",
         "picture",
         "reach",
+        "spared",
         "started",
         "stirred",
         "ticket",
@@ -215,6 +216,7 @@ class Seat:
         self.ticket = ticket
         self.started = False  # it leaves because it runs
         self.away = False  # it cannot look for now, and keeps its place
+        self.spared = 0.0  # seconds in it that do not count: a server would have kept it waiting as long
         self.missed = False  # it would have been its turn meanwhile
         self.reach: frozenset[Key] = ANYWHERE  # the (backend, model) that would do; empty: who knows
         self.intent: Intent | None = None
@@ -229,6 +231,11 @@ class Seat:
     ) -> None:
         if self._since is not None:
             self._room.leave(self, started=self.started)
+
+    @property
+    def waited(self) -> float:
+        """Seconds in it so far."""
+        return 0.0 if self._since is None else asyncio.get_running_loop().time() - self._since
 
     def reaches(self, backend: str) -> bool:
         """A place there would do."""
@@ -270,11 +277,12 @@ class Seat:
     async def turn(self, limit: float | None = None, look_again: float | None = None) -> None:
         """Returns when it is this request's turn to look, or after `look_again` seconds.
 
-        `limit`: seconds in this seat in all, default max_queue_time; raises Exhausted (QUEUE_TIMEOUT) after them.
+        `limit`: seconds in this seat in all but those that do not count, default max_queue_time; raises Exhausted
+        (QUEUE_TIMEOUT) after them.
         """
         loop = asyncio.get_running_loop()
         limit = self._room.max_queue_time if limit is None else limit
-        end = (self._since or 0.0) + limit
+        end = (self._since or 0.0) + limit + self.spared
         again = end if look_again is None else min(end, loop.time() + look_again)
         try:
             async with asyncio.timeout_at(again):

@@ -16,12 +16,15 @@ from zoe_grpcd.core.eligible import Question
 from zoe_grpcd.core.estimate import prompt_tokens
 from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.line import BEGUN, RANKS, Ticket
+from zoe_grpcd.core.observation import LoadState
 from zoe_grpcd.core.progress import Progress, no_further_back
 from zoe_grpcd.core.timetable import Task
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.fleet import Fleet
 from zoe_grpcd.run import Around, Reliability, Run
 
+# Seconds: a load that begins as soon waits for nobody; and nobody waits here for memory for longer than that.
+SOON, LONGEST_FOR_MEMORY = 0.5, 30.0
 # So many may look again every LOOK_AGAIN seconds; of more, each does so less often.
 FEW = 32
 Blocked = Mapping[Key, tuple[Reason, ...]]
@@ -74,9 +77,30 @@ class Queueing:
         passed = self._clock() - run.started
         return Limits(*(None if limit is None else limit - passed for limit in limits))
 
-    def admits(self, seat: Seat, decision: Decision) -> bool:
+    def admits(self, question: Question, seat: Seat, decision: Decision) -> bool:
         """Whether a request may start where it was decided, now."""
-        return self._waiting.admits(seat, decision.chosen.deployment.key)
+        key = decision.chosen.deployment.key
+        return self._waiting.admits(seat, key) and not self._waits_for_memory(question, seat, decision)
+
+    def _waits_for_memory(self, question: Question, seat: Seat, decision: Decision) -> bool:
+        """Whether a request for a model that is not in memory is better off here: its load cannot begin before others are done.
+
+        At the server it would hold up who comes after it, or push out a model that is asked for again meanwhile. Here it
+        loses nothing for as long as it would have waited there, and decides anew whenever somebody is done. Whoever would
+        lose by it is sent at once: who limits its wait, all when the daemon drains, and while few seats are left.
+        """
+        expected = decision.chosen.estimate
+        if expected is None or expected.load <= 0 or expected.queue < SOON:
+            return False
+        waiting = self._waiting
+        if question.ask.max_queue_time is not None or waiting.closed or 2 * len(waiting) > waiting.max_queue:
+            return False
+        view = self._fleet.picture.view(decision.chosen.deployment, self._clock())
+        if view is None or view.state is LoadState.LOADING:
+            return False
+        if not seat.spared:
+            seat.spared = seat.waited + min(expected.queue, LONGEST_FOR_MEMORY, waiting.max_queue_time)
+        return seat.waited < seat.spared
 
     async def wait_for_room(self, question: Question, decision: Decision, run: Run, seat: Seat) -> Question:
         """Waits for a place among the options of a decision. Who would not wait takes one that is free instead."""
@@ -100,11 +124,12 @@ class Queueing:
         seat.sit()
         if run.eager and decision is not None and not run.seen:
             with seat.absent():
-                loads = all(reasons == (Reason.LOADING,) for reasons in blocked.values())
+                loads = seat.waited >= seat.spared and all(r == (Reason.LOADING,) for r in blocked.values())
                 await self._tell(decision, run, seat, "LOADING" if loads else "QUEUED")
             if seat.missed:
                 return
         curious = run.eager or len(seat.reach) > 1 or question.ask.limits.deadline is not None
+        curious = curious or seat.waited < seat.spared
         crowd = max(1.0, len(self._waiting) / FEW)  # the more look, the more each look costs
         await seat.turn(limit, LOOK_AGAIN * crowd if curious else None)
 

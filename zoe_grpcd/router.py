@@ -131,7 +131,7 @@ class Router:
                     seat.step_aside()
                     await self._look(decision.doubtful, self._policy.check_timeout)
                     continue
-                if not self._queueing.admits(seat, decision):
+                if not self._queueing.admits(question, seat, decision):
                     question = await self._queueing.wait_for_room(question, decision, run, seat)
                     continue
                 if self._succession.is_unknown(decision, run):

@@ -69,6 +69,8 @@ class Daemon:
     def __init__(self, world: World, rival: Rival) -> None:
         self.world = world
         self.calls: list[Call] = []
+        # whoever limits its wait is sent at once to a server where it waits for memory
+        self._max_queue_time = None if rival.waits else PATIENCE
         clock = asyncio.get_running_loop().time
         self._fleet = Fleet()
         self._monitor = Monitor(self._fleet, clock)
@@ -96,7 +98,7 @@ class Daemon:
         self.calls.append(call)
         with suppress(ZoeError, TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                await self._router.run(_ask(request), call.take, eager=True)
+                await self._router.run(_ask(request, self._max_queue_time), call.take, eager=True)
         call.ended = self.world.now
 
 
@@ -104,14 +106,21 @@ def _always(_key: tuple[str, str]) -> bool:
     return True
 
 
-def _ask(request: Request) -> Ask:
+def _ask(request: Request, max_queue_time: float | None) -> Ask:
     limit = request.activity.limit
     generation = Generation(
         ({"role": "user", "content": request.activity.text},),
         options={"max_output_tokens": limit} if limit else {},
     )
     target = Target(model=request.target)
-    return Ask(generation, target, text=request.activity.text, prompt_bytes=request.prompt_bytes, stream=True)
+    return Ask(
+        generation,
+        target,
+        text=request.activity.text,
+        prompt_bytes=request.prompt_bytes,
+        stream=True,
+        max_queue_time=max_queue_time,
+    )
 
 
 def _backend(world: World, name: str) -> Backend:
