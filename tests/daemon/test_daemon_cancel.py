@@ -185,6 +185,20 @@ async def test_a_deadline_in_the_middle_of_an_answer(house: House, call: Any, mo
         await house.freed(model)
 
 
+async def test_a_deadline_while_the_server_is_busy_with_a_schema(house: House) -> None:
+    """Its grammar takes llama-server b10434 seconds, in which it looks at nobody; others are answered meanwhile."""
+    optional = {"type": "object", "properties": {f"p{n}": {"type": "integer"} for n in range(1000)}}
+    form = {"type": "json_schema", "json_schema": {"name": "form", "schema": optional}}
+    async with house.daemon.aclient() as client:
+        with pytest.raises(DeadlineExceeded):
+            await client.complete(
+                PROMPT, model="endless", response_format=form, max_output_tokens=1, timeout=0.6
+            )
+        answer = await client.complete(PROMPT, model="endless", max_output_tokens=1)
+    assert answer.usage.completion_tokens == 1
+    await house.freed("endless")
+
+
 @both_servers
 async def test_leaving_a_stream_early_cancels_it(house: House, model: str) -> None:
     async with house.daemon.aclient() as client:
