@@ -349,6 +349,14 @@ def test_whom_a_rule_would_leave_aside_is_not_told_to_be_a_candidate_with_more_r
     assert "mistral @ solo would be a candidate if it had a window" in decide(long, crowd).explanation
 
 
+def test_a_refusal_names_the_rules_that_demand_something() -> None:
+    cloud = Rule("rule 1 prefers backends cloud", prefer=Selection(backends=frozenset({"cloud"})))
+    gpu = Rule("rule 2 requires backends gpu", require=Selection(backends=frozenset({"gpu"})))
+    with pytest.raises(NoCapableBackend, match="EXCLUDED; rule 2 requires backends gpu") as caught:
+        decide(an_ask(model="mistral"), rules=(cloud, gpu))
+    assert "rule 1" not in str(caught.value)
+
+
 def test_a_required_group() -> None:
     rule = Rule("rule 1", require=Selection(models=frozenset({"small"})))
     policy: dict[str, Any] = {"rules": (rule,), "aliases": {"small": ("qwen2.5:3b", "mistral")}}

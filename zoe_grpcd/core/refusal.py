@@ -229,7 +229,7 @@ def _incapable(
         for c in candidates[:16]
     )
     wanted = f" (it needs {', '.join(required)})" if required else ""
-    rules = "".join(f"; {text}" for text in (question.resolution.rules, *unknown(snapshot)) if text)
+    rules = "".join(f"; {text}" for text in (question.resolution.demands, *unknown(snapshot)) if text)
     return NoCapableBackend(
         f"no deployment can serve this request{wanted}: {', '.join(reasons)}{rules}",
         metadata={"required": ",".join(required), "reasons": ",".join(reasons)},

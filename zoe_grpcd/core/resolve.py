@@ -57,6 +57,7 @@ class Resolution:
     strategy: str = ""  # of the intent or capability; empty: the configured one
     min_context: int = 0  # of the capability, tokens
     rules: str = ""  # in words: the rules that apply
+    demands: str = ""  # in words: those of them that require something
     prefer: tuple[Selection, ...] = ()  # by the operator, in this order
     require: tuple[Selection, ...] = ()  # by the operator, whatever the tier
     chain: Chain | None = None  # whose attempts and pauses count
@@ -213,6 +214,7 @@ class Resolver:
         fallbacks = (resolution.fallback, *(rule.fallback for rule in rules))
         resolution.fallback = next(filter(None, fallbacks), "")
         resolution.rules = ", ".join(rule.name for rule in rules)
+        resolution.demands = ", ".join(rule.name for rule in rules if rule.require)
         resolution.why = f"{resolution.why}; {resolution.rules}"
 
     def _selected(self, selection: Selection, models: Models) -> Selection:
