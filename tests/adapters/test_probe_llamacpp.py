@@ -9,7 +9,8 @@ import pytest
 from waiting import LONG, eventually
 
 from zoe_grpcd.adapters import llamacpp
-from zoe_grpcd.adapters.llamacpp import LlamaCppProbe, Restraint
+from zoe_grpcd.adapters.llamacpp import LlamaCppProbe
+from zoe_grpcd.adapters.slots import Restraint
 from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.observation import LoadState, ModelStatus, Observation
 from zoe_grpcd.localbackends.gguf import TinyModel, make_gguf

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoe_grpcd.config import values
+from zoe_grpcd.config import units
 from zoe_grpcd.config.address import host_of, is_loopback, is_private
 
 
@@ -24,13 +24,13 @@ from zoe_grpcd.config.address import host_of, is_loopback, is_private
     ],
 )
 def test_a_duration_is_read_as_seconds(text: Any, seconds: float) -> None:
-    assert values.seconds(text) == pytest.approx(seconds)
+    assert units.seconds(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("number", [30, 1.5, -1, "30", "0.5"])
 def test_a_bare_number_is_told_to_add_a_unit(number: Any) -> None:
     with pytest.raises(ValueError, match="needs a unit, like 30s"):
-        values.seconds(number)
+        units.seconds(number)
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,12 @@ def test_a_bare_number_is_told_to_add_a_unit(number: Any) -> None:
 )
 def test_what_is_no_duration_is_told_how_one_looks(text: Any) -> None:
     with pytest.raises(ValueError, match="must be a duration like 30s"):
-        values.seconds(text)
+        units.seconds(text)
 
 
 @given(st.integers(0, 10**9))
 def test_a_duration_is_spelled_so_that_it_reads_back(milliseconds: int) -> None:
-    assert values.seconds(values.duration_text(milliseconds / 1000)) == pytest.approx(milliseconds / 1000)
+    assert units.seconds(units.duration_text(milliseconds / 1000)) == pytest.approx(milliseconds / 1000)
 
 
 @pytest.mark.parametrize(
@@ -58,26 +58,26 @@ def test_a_duration_is_spelled_so_that_it_reads_back(milliseconds: int) -> None:
     ],
 )
 def test_a_size_is_read_as_bytes(text: Any, size: int) -> None:
-    assert values.size_bytes(text) == size
+    assert units.size_bytes(text) == size
 
 
 @pytest.mark.parametrize("text", ["8", "8G", "GiB", "-1MiB", "9" * 400 + "GiB", True, None, {}])
 def test_what_is_no_size_is_told_how_one_looks(text: Any) -> None:
     with pytest.raises(ValueError, match="must be a size like 64MiB"):
-        values.size_bytes(text)
+        units.size_bytes(text)
 
 
 @given(st.integers(0, 2**49))
 def test_a_size_is_spelled_so_that_it_reads_back(size: int) -> None:
-    assert values.size_bytes(values.size_text(size)) == size
+    assert units.size_bytes(units.size_text(size)) == size
 
 
 @pytest.mark.parametrize(
     ("text", "billions"), [("7B", 7), ("500M", 0.5), ("1.5B", 1.5), ("8x7B", 56), ("1T", 1000)]
 )
 def test_parameters_are_read_in_billions(text: str, billions: float) -> None:
-    assert values.billions(text) == pytest.approx(billions)
-    assert values.billions(values.billions_text(billions)) == pytest.approx(billions)
+    assert units.billions(text) == pytest.approx(billions)
+    assert units.billions(units.billions_text(billions)) == pytest.approx(billions)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from zoe_grpcd.adapters.inquiry import (
     texts,
     together,
 )
+from zoe_grpcd.adapters.slots import Restraint, busy_in, reading_in
 from zoe_grpcd.adapters.warmer import LoadRequest
 from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.generation import Call, Json
@@ -44,39 +45,11 @@ _STATES = {"loaded": LoadState.LOADED, "loading": LoadState.LOADING, "sleeping":
 _SLOTS_PATIENCE = (
     0.5  # s; builds before 2026 answer /slots only between two batches, and a long prompt is one
 )
-_LONGEST_DOZE = 900.0  # s; a server that stays awake when left alone for so long does not fall asleep
 
 
 def loading(call: Call, _keep_alive: float | None) -> LoadRequest:
     """The tokens of nothing: a router loads the model for it, one that sleeps wakes up, and no slot is taken (b10434)."""
     return LoadRequest("/tokenize", {"model": call.backend_model, "content": ""}, {"autoload": "true"})
-
-
-@dataclass(slots=True)
-class Restraint:
-    """How often an idle server may be asked for its slots, given that each time puts off its sleep.
-
-    As soon as it has been idle for t, the next question waits another t. So one that sleeps after n idle seconds
-    does so within 3n in place of n, and foreign work is noticed no later than after the idle time before it.
-    """
-
-    sleepless: bool = False  # it never falls asleep: ask at every probe
-    asked: float | None = None
-    active: float = 0.0
-    traces: tuple[object, ...] = ()
-
-    def allows(self, now: float) -> bool:
-        """Whether the slots may be asked for now."""
-        return self.sleepless or self.asked is None or now - self.asked >= self.asked - self.active
-
-    def saw(self, slots: Sequence[Json], now: float) -> None:
-        """Takes note of what /slots told: work, or traces of work since the last time, begins the wait anew."""
-        traces = tuple(slot.get("id_task") for slot in slots)
-        if _busy(slots) or self.asked is None or traces != self.traces:
-            self.active = now
-        elif now - self.asked >= _LONGEST_DOZE:
-            self.sleepless = True
-        self.asked, self.traces = now, traces
 
 
 class LlamaCppProbe:
@@ -121,8 +94,8 @@ class LlamaCppProbe:
             sleeping=asleep,
             models=(replace(model, state=state, alias=_alias(model.name), sole=True),),
             slots=count(about.get("total_slots")) or None,
-            busy=_busy(slots),
-            reading=_reading(slots),
+            busy=busy_in(slots),
+            reading=reading_in(slots),
         )
 
     async def _slots(self, model: str, *, asleep: bool, sleepless: bool = False) -> Sequence[Json] | None:
@@ -171,7 +144,7 @@ class LlamaCppProbe:
             slots = await self._slots(name, asleep=asleep, sleepless=sleepless)
             state = LoadState.SLEEPING if asleep else state
             total = count(about.get("total_slots"))
-            return _Child(replace(model, state=state), total, _busy(slots), _reading(slots))
+            return _Child(replace(model, state=state), total, busy_in(slots), reading_in(slots))
         self._restraints.pop(name, None)
         if name not in self._known and "embedding" not in model.capabilities:
             model = replace(model, capabilities=model.capabilities | _DOUBTED)
@@ -198,29 +171,6 @@ class _Child:
 
 def _loading(reply: Reply) -> bool:
     return reply.status == 503 and b"Loading model" in reply.body
-
-
-def _busy(slots: Sequence[Json] | None) -> int | None:
-    """Slots taken."""
-    return None if slots is None else sum(slot.get("is_processing") is True for slot in slots)
-
-
-def _reading(slots: Sequence[Json] | None) -> tuple[tuple[int, int], ...] | None:
-    """How far the slots are that read a prompt: they have written nothing yet."""
-    if slots is None:
-        return None
-    return tuple(
-        (count(slot.get("id_task")) or 0, count(slot.get("n_prompt_tokens_processed")) or 0)
-        for slot in slots
-        if slot.get("is_processing") is True and not _written(slot)
-    )
-
-
-def _written(slot: Json) -> int:
-    """Tokens of its answer."""
-    told = slot.get("next_token")
-    first = told[0] if isinstance(told, list) and told else told
-    return count(first.get("n_decoded")) or 0 if isinstance(first, dict) else 0
 
 
 def _sum(numbers: Iterable[int | None]) -> int | None:

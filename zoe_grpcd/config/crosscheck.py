@@ -13,7 +13,7 @@ from zoe_grpcd.config.backends import CLOUD_URLS, Kind, Params
 from zoe_grpcd.config.document import UNREADABLE
 from zoe_grpcd.config.model import Config, Reliability
 from zoe_grpcd.config.problem import Path, did_you_mean
-from zoe_grpcd.config.values import seconds
+from zoe_grpcd.config.units import seconds
 from zoe_grpcd.core.intents import SHIPPED
 
 _INTENTS = [intent.name for intent in SHIPPED]
