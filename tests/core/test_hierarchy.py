@@ -413,6 +413,18 @@ def step(when: str | list[str] = (), **place: Any) -> Step:  # type: ignore[assi
     return Step(models, when=condition_of(texts) if texts else None, **where)
 
 
+def test_a_group_has_the_models_that_a_pattern_has_another_name_for() -> None:
+    aliases = {"best": ("large", "mistral", "ours/nobody"), "large": ("ours/meta/Llama-3-70B",)}
+    policy: dict[str, Any] = {
+        "patterns": (a_pattern("ours/(?P<model>.+)", kinds=["vllm"]),),
+        "aliases": aliases,
+    }
+    members = {c.deployment.model for c in decide(an_ask(model="best"), **policy).candidates if c.eligible}
+    assert members == {"meta/Llama-3-70B", "mistral"}
+    alone = decide(an_ask(model="large"), **policy)
+    assert (chosen(alone), alone.reason) == ("meta/Llama-3-70B @ gpu", Reason.PATTERN)
+
+
 def test_a_step_of_a_chain_may_name_what_only_a_pattern_knows() -> None:
     served = a_pattern("ours/(?P<model>.+)", kinds=["vllm"])
     chains = a_chain(step("unavailable", models=["mistral", "ours/llama3:8b"]), step(models=["gpt-4o"]))

@@ -91,15 +91,29 @@ class Names:
             return name
         return latest if (latest := f"{name}:latest") in models else ""
 
-    def members(self, name: str, models: Models, seen: frozenset[str] = frozenset()) -> frozenset[str]:
-        """The models behind an alias, through aliases of aliases; a circle ends where it began."""
-        members: set[str] = set()
+    def members(self, name: str, models: Models) -> frozenset[str]:
+        """The models behind an alias, through aliases of aliases; beside one that is a model's own name, also those that
+        a pattern has another name for.
+        """
+        members = {member: self.model(member, models) for member in self._behind(name, models)}
+        found = set(filter(None, members.values()))
+        if found and len(found) < len(members):
+            found |= {own for member in members if (own := self._matched(member)) in models}
+        return frozenset(found)
+
+    def _behind(self, name: str, models: Models, seen: frozenset[str] = frozenset()) -> Iterator[str]:
+        """The names behind an alias: models, and what is no alias; a circle ends where it began."""
         for member in self.aliases.get(name, ()):
-            if exact := self.model(member, models):
-                members.add(exact)
+            if member not in self.aliases or self.model(member, models):
+                yield member
             elif member not in seen:
-                members |= self.members(member, models, seen | {name})
-        return frozenset(members)
+                yield from self._behind(member, models, seen | {name})
+
+    def _matched(self, name: str) -> str:
+        """What a name is called where a pattern sends it; empty: no pattern has another name for it."""
+        pattern = self.pattern(name)
+        match = pattern.expression.fullmatch(name) if pattern else None
+        return (match and match.groupdict().get("model")) or ""
 
     def pattern(self, name: str) -> Pattern | None:
         """The first pattern that the whole of a name matches."""
