@@ -18,7 +18,8 @@ from zoe_grpcd.core.fallback import widened
 from zoe_grpcd.core.grants import catalogue, narrowed, refuse
 from zoe_grpcd.core.naming import Models
 from zoe_grpcd.core.refusal import late_of, refusal_of
-from zoe_grpcd.core.resolve import Policy, Resolution, Resolver
+from zoe_grpcd.core.resolution import Resolution
+from zoe_grpcd.core.resolve import Policy, Resolver
 from zoe_grpcd.core.scoring import Choice, choose
 from zoe_grpcd.core.views import Snapshot
 from zoe_grpcd.core.warmth import FRESH, in_doubt

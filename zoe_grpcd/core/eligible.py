@@ -27,7 +27,7 @@ from zoe_grpcd.core.estimate import (
 )
 from zoe_grpcd.core.key import Key
 from zoe_grpcd.core.licence import Locality
-from zoe_grpcd.core.resolve import Resolution
+from zoe_grpcd.core.resolution import Resolution
 from zoe_grpcd.core.tiers import Selection, Tier
 from zoe_grpcd.core.views import BackendView, DeploymentView, Snapshot
 

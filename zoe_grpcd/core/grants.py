@@ -16,7 +16,8 @@ from zoe_grpcd.core.errors import PermissionDenied
 from zoe_grpcd.core.licence import Grant, Locality
 from zoe_grpcd.core.line import RANKS
 from zoe_grpcd.core.naming import Models
-from zoe_grpcd.core.resolve import AUTO, Resolution
+from zoe_grpcd.core.resolution import Resolution
+from zoe_grpcd.core.resolve import AUTO
 from zoe_grpcd.core.tiers import Selection
 
 # The stricter, the higher.

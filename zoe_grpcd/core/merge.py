@@ -6,7 +6,7 @@ from zoe_grpcd.core.ask import Ask
 from zoe_grpcd.core.backend import Backend
 from zoe_grpcd.core.decision import Decision
 from zoe_grpcd.core.generation import Call, Generation
-from zoe_grpcd.core.resolve import Resolution
+from zoe_grpcd.core.resolution import Resolution
 
 NONE: frozenset[str] = frozenset()
 

@@ -14,12 +14,12 @@ those of the pattern and the rules, then the fallback chain.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
 from zoe_grpcd.core.ask import Ask, Target
-from zoe_grpcd.core.chains import Chain, chain_for
+from zoe_grpcd.core.chains import chain_for
 from zoe_grpcd.core.classify import Classifier, KeywordClassifier, Shape
 from zoe_grpcd.core.decision import Reason
 from zoe_grpcd.core.demands import Wanted, implied, wanted
@@ -27,6 +27,7 @@ from zoe_grpcd.core.errors import InvalidRequest, ModelNotFound, NoHealthyBacken
 from zoe_grpcd.core.intents import CHAT, Intent
 from zoe_grpcd.core.naming import Models, Names
 from zoe_grpcd.core.policy import Policy
+from zoe_grpcd.core.resolution import Resolution
 from zoe_grpcd.core.rules import applying, guessed_tokens
 from zoe_grpcd.core.sizes import Bounds
 from zoe_grpcd.core.tiers import ANY, Selection, Tier
@@ -36,33 +37,6 @@ __all__ = ["AUTO", "Policy", "Resolution", "Resolver", "reads_intent", "shape_of
 AUTO = "auto"
 # A backend that was never seen is looked at again within this, by default (seconds).
 LOOKED_AT_AGAIN = 5.0
-
-
-@dataclass(slots=True)
-class Resolution:
-    """Which models may answer, in tiers, and what is wanted of them."""
-
-    tiers: tuple[Tier, ...]
-    reason: Reason
-    requested_model: str
-    why: str  # in words, for the explanation
-    intent: str = ""
-    required: frozenset[str] = frozenset()
-    preferred: frozenset[str] = frozenset()
-    favours: str = ""  # "latency", "quality", "context" or "" for the plain weights
-    defaults: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # options of the intent, where the caller set nothing
-    system_prompt: str = ""  # of the intent, where the caller sent none
-    strategy: str = ""  # of the intent or capability; empty: the configured one
-    min_context: int = 0  # of the capability, tokens
-    rules: str = ""  # in words: the rules that apply
-    demands: str = ""  # in words: those of them that require something
-    prefer: tuple[Selection, ...] = ()  # by the operator, in this order
-    require: tuple[Selection, ...] = ()  # by the operator, whatever the tier
-    chain: Chain | None = None  # whose attempts and pauses count
-    fallback: str = ""  # of the pattern: a model, a group or a chain
-    undecided: bool = False  # nothing that was asked for decides: the default model comes first
 
 
 class Resolver:

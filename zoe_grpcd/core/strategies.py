@@ -29,7 +29,7 @@ from zoe_grpcd.core.contest import (
 )
 from zoe_grpcd.core.eligible import Option
 from zoe_grpcd.core.lots import Lots
-from zoe_grpcd.core.resolve import Resolution
+from zoe_grpcd.core.resolution import Resolution
 
 DEFAULT = "usage_based"
 CRAFTS = frozenset("action audio code multilingual tools translate vision".split())
