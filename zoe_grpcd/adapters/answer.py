@@ -48,12 +48,12 @@ class Answer:
         """A chunk of text, counted as one token where nobody counts them; an empty one is none."""
         if not text:
             return
-        if self._thinking.over:
-            self._put("text", text, tokens)
-            return
-        reasoning, answer = self._thinking.split(text)
-        self._put("reasoning", reasoning, tokens)
-        self._put("text", answer, 0 if reasoning else tokens)
+        if not self._thinking.over:
+            reasoning, text = self._thinking.split(text)
+            if reasoning:
+                self._put("reasoning", reasoning, tokens)
+                tokens = 0
+        self._put("text", text, tokens)
 
     def think(self, reasoning: str, tokens: int = 1) -> None:
         """A chunk of reasoning that the backend told apart itself."""
@@ -92,9 +92,10 @@ class Answer:
 
     def end(self, reason: str, usage: Usage | None, measured: Measured, model: str) -> list[Event]:
         """All that is left, tool calls closed, and the one `Finish`."""
-        reasoning, answer = self._thinking.rest()
-        self._put("reasoning", reasoning, 1)
-        self._put("text", answer, 1)
+        if not self._thinking.over:
+            reasoning, answer = self._thinking.rest()
+            self._put("reasoning", reasoning, 1)
+            self._put("text", answer, 1)
         events = self.take()
         for channel, half in self._halves.items():
             if not channel.startswith("tool"):

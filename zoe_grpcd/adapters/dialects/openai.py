@@ -22,6 +22,7 @@ PARAMETERS: Final[Mapping[str, str]] = {
 }
 
 _PLAIN: Final = frozenset({"role", "content", "reasoning_content", "reasoning"})
+_NUMBER: Final = (int, float)
 MOST_TOKENS: Final = 1 << 40
 LONGEST: Final = 1e8  # seconds: three years
 
@@ -179,9 +180,9 @@ def measured(timings: Json) -> Measured:
 
 def count(told: Any) -> int | None:
     """A number of tokens as a server tells it; None: it tells none, or what cannot be one."""
-    return int(told) if isinstance(told, (int, float)) and 0 <= told < MOST_TOKENS else None
+    return int(told) if isinstance(told, _NUMBER) and 0 <= told < MOST_TOKENS else None
 
 
 def seconds(told: Any, a_second: float) -> float | None:
     """The same for a time; `a_second` is how many of the server's units it has."""
-    return told / a_second if isinstance(told, (int, float)) and 0 <= told < LONGEST * a_second else None
+    return told / a_second if isinstance(told, _NUMBER) and 0 <= told < LONGEST * a_second else None
