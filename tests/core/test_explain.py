@@ -398,6 +398,14 @@ def test_a_field_that_a_model_cannot_honour_is_named_and_routed_around() -> None
     assert decide(snapshot_of(A), ask, features=frozenset()).dropped == {"top_logprobs"}
 
 
+def test_where_nothing_is_served_each_backend_is_told_as_it_stands() -> None:
+    asleep = [backend("b", Phase.LOADING), backend("a", Phase.DOWN)]
+    error = refusal(a_snapshot(asleep, []))
+    assert isinstance(error, NoHealthyBackend)
+    assert error.message == "no backend serves any model yet: a (DOWN), b (LOADING)"
+    assert refusal(a_snapshot([], [])).message == "no backend serves any model yet: none is there"
+
+
 EMBEDS = pair(backend("a"), capabilities=frozenset({"embedding"}))
 
 

@@ -107,7 +107,9 @@ def _nobody(question: Question, snapshot: Snapshot, retry_after: float) -> ZoeEr
         if view.phase in NOT_UP and any(place is None or place.has(view.backend) for place in places)
     ]
     if not snapshot.by_model:
-        return NoHealthyBackend("no backend serves any model yet", retry_after=retry_after)
+        known = [f"{name} ({view.phase})" for name, view in sorted(snapshot.backends.items())]
+        text = f"no backend serves any model yet: {', '.join(known) or 'none is there'}"
+        return NoHealthyBackend(text, retry_after=retry_after)
     served = [view for views in snapshot.by_model.values() for view in views]
     if not silent and not any(view.capabilities >= CHAT for view in served):
         return _chatless(served)
