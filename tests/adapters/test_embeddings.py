@@ -55,7 +55,7 @@ def test_a_text_has_the_same_vector_alone_and_in_a_batch(encoder: Encoder) -> No
         ("beethoven, fifth, loudly", "action"),
         ("our server room machines: alive?", "status"),
         ("gloomy sonnet", "creative"),
-        ("whittle that endless memo down", "summarize"),
+        ("that endless memo, but brief", "summarize"),
         ("recursion in lisp", "code"),
     ],
 )

@@ -102,7 +102,7 @@ class KeywordClassifier:
         strongest = max(totals, key=totals.__getitem__, default=CHAT)
         known = self._table.knows(words)
         alone = totals.get(strongest, 0.0) >= DECIDES or not (known or totals)
-        shares = {} if alone else self._shares(known, totals)
+        shares = {} if alone else self._shares(known, len(words), totals)
         intent = strongest if alone else max(shares, key=shares.__getitem__)
         confidence = round(exp(shares.get(intent, 0.0)), 3)
         signs = weighed.get(self._names.index(intent), ())[:_SIGNS_SHOWN]
@@ -117,8 +117,8 @@ class KeywordClassifier:
             self._names[index]: _total(_strongest_first(signs)) for index, signs in weighed.items()
         }
 
-    def _shares(self, known: Sequence[str], totals: Mapping[str, float]) -> dict[str, float]:
-        scores = self._table.scores(known, totals)
+    def _shares(self, known: Sequence[str], words: int, totals: Mapping[str, float]) -> dict[str, float]:
+        scores = self._table.scores(known, words, totals)
         return learned.log_shares({name: scores[column] for name, column in self._columns.items()})
 
     def _telling(self, intent: str, known: Sequence[str]) -> list[str]:

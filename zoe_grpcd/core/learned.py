@@ -15,6 +15,7 @@ ALWAYS = "@always"  # the feature of every message: how common each intent is
 _FIRST, _LAST = 40, 20  # words that are looked at, from either end
 _NEGATED = 3  # words that a negator reaches
 _CERTAIN = 3.0  # weight of signs at which they count three quarters of the most they can; see core.signs
+_USUAL = 9  # words of a message of usual length
 _PLAIN = dict.fromkeys("0123456789", "#") | {"\n": "|"}  # any number, and the end of a line
 _TABLE = files("zoe_grpcd.core").joinpath("words.tsv")
 _UNIT = 0.01  # what the table's whole numbers are multiplied by
@@ -33,6 +34,11 @@ def features(words: Sequence[str]) -> list[str]:
     pairs = [f"{word} {after}" for word, after in pairwise(plain)]
     begins = [f"^{' '.join(plain[:count])}" for count in range(1, min(len(plain), 3) + 1)]
     return [f"@length {min(len(plain) // 4, 6)}", *dict.fromkeys(plain), *dict.fromkeys(pairs), *begins]
+
+
+def loudness(words: int) -> float:
+    """What each feature of a message of so many words counts: the more there are, the less each of them says."""
+    return exp(0.3 * log(_USUAL / max(1, min(words, _FIRST + _LAST))))
 
 
 def signed(intent: str) -> str:
@@ -65,9 +71,13 @@ class Table:
         """The features of a message that have weights."""
         return list(filter(self._rows.__contains__, features(words)))
 
-    def scores(self, known: Iterable[str], signs: Mapping[str, float]) -> list[float]:
-        """A score for each intent, larger = likelier. `known` as of `knows`; `signs`: intent -> weight."""
-        rows: list[Sequence[float]] = [self._rows[ALWAYS], *map(self._rows.__getitem__, known)]
+    def scores(self, known: Iterable[str], words: int, signs: Mapping[str, float]) -> list[float]:
+        """A score for each intent, larger = likelier. `known` as of `knows`, of a message of `words` words; `signs`:
+        intent -> weight.
+        """
+        said = map(sum, zip(self._nothing, *map(self._rows.__getitem__, known), strict=False))
+        loud = loudness(words)
+        rows: list[Sequence[float]] = [self._rows[ALWAYS], [loud * each for each in said]]
         for intent, weight in signs.items():
             share = certainty(weight)
             rows.append([share * each for each in self._rows.get(signed(intent), self._nothing)])
