@@ -8,6 +8,8 @@ import asyncio
 from functools import lru_cache
 from types import TracebackType
 
+from zoe_grpcd.eventloop import running_loop
+
 NEVER = float("inf")
 
 
@@ -21,7 +23,7 @@ class Patience:
     __slots__ = ("_cancelling", "_expired", "_loop", "_task", "_timer", "deadline", "lost")
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._timer = _timer_of(self._loop)
         self._task: asyncio.Task[object] | None = None  # whoever waits
         self.deadline = NEVER  # of the wait that goes on, on the loop's clock
@@ -37,9 +39,7 @@ class Patience:
     def __enter__(self) -> None:
         """The wait begins."""
         if self._task is None:
-            self._task = asyncio.current_task(
-                self._loop
-            )  # once: on some machines it costs more than the wait
+            self._task = asyncio.current_task(self._loop)
             assert self._task is not None
             self._timer.watched.add(self)
         self._cancelling = self._task.cancelling()

@@ -19,6 +19,7 @@ from zoe_grpcd.access import Access, Caller, Visit
 from zoe_grpcd.core.errors import CutShort, InvalidRequest, ShuttingDown, TooLate, Violation, ZoeError
 from zoe_grpcd.core.trace import Trace
 from zoe_grpcd.decisions import DecisionLog, Entry
+from zoe_grpcd.eventloop import running_loop
 from zoe_grpcd.patience import Patience
 from zoe_grpcd.rpc.callers import Callers
 from zoe_grpcd.rpc.statuses import code_of, message_of, outcome_of, trailers_of
@@ -67,7 +68,7 @@ class Gate:
         if self.draining:
             raise ShuttingDown("the daemon is shutting down", retry_after=1.0)
         self.running += 1
-        if (task := asyncio.current_task()) is not None:
+        if (task := asyncio.current_task(running_loop())) is not None:
             self._calls.add(task)
         return task
 

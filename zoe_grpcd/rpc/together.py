@@ -13,6 +13,7 @@ import asyncio
 import grpc
 
 from zoe.inference.v1 import inference_service_pb2 as pb
+from zoe_grpcd.eventloop import running_loop
 
 MOST = 8
 # Turns of the event loop within which gRPC takes up the next call, if there is one: 3 with grpcio 1.85.
@@ -48,7 +49,7 @@ class Together(grpc.GenericRpcHandler):
 
     def turn(self) -> asyncio.Future[None]:
         """What a call waits for before it is begun."""
-        others = asyncio.get_running_loop().create_future()
+        others = running_loop().create_future()
         self._waiting.append(others)
         self._look_on()
         return others
@@ -57,12 +58,12 @@ class Together(grpc.GenericRpcHandler):
         self._turns = TURNS
         if not self._looking:
             self._looking = True
-            asyncio.get_running_loop().call_soon(self._look)
+            running_loop().call_soon(self._look)
 
     def _look(self) -> None:
         """Each turn, until it is clear that another call is to be waited for, or that none is."""
         self._turns -= 1
-        loop, enough = asyncio.get_running_loop(), len(self._waiting) >= MOST
+        loop, enough = running_loop(), len(self._waiting) >= MOST
         if self._turns and not enough:
             loop.call_soon(self._look)
             return
