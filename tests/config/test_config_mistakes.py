@@ -195,6 +195,10 @@ TABLE = [
     ),
     ("models: [{name: m, quality: {chat: 1.5}}]", ["1: models[0].quality.chat: must be at most 1, not 1.5"]),
     (
+        OLLAMA + "models: [{name: m, deployments: [{backend: o, params: {format: json}}]}]",
+        ["2: models[0].deployments[0].params.format: has no place in a bundle: it belongs to the request"],
+    ),
+    (
         OLLAMA
         + "models: [{name: m, deployments: [{backend: o, params: {temperature: 3, num_ctx: 0, api_key: k}}]}]",
         [

@@ -261,6 +261,15 @@ def test_names_around_a_star_lead_to_the_servers_own(file: Path, name: str, patt
     assert [each["pattern"] for each in found] == ([pattern] if pattern else [])
 
 
+def test_the_form_of_an_answer_belongs_to_the_request(file: Path) -> None:
+    own = {"format": "json", "extra_body": {"min_p": 0.1, "response_format": {"type": "json_object"}}}
+    data = made(file, entry("ollama/m", **own))
+    assert data["models"][0]["deployments"][0]["params"] == {"min_p": 0.1}
+    said = notes(file)
+    assert "has no counterpart" in said["model_list[0].litellm_params.format"]
+    assert "belongs to the request" in said["model_list[0].litellm_params.extra_body.response_format"]
+
+
 def test_of_two_times_the_one_to_the_first_token_counts(file: Path) -> None:
     data = made(file, entry("ollama/m", timeout=300, stream_timeout=60))
     assert data["backends"][0]["first_token_timeout"] == "60s"

@@ -33,6 +33,10 @@ _NOT_IN_A_BUNDLE = {
     "model": "model of the deployment",
     "messages": "request",
     "stream": "request",
+    "format": "request",
+    "response_format": "request",
+    "tools": "request",
+    "tool_choice": "request",
 }
 _ALTERNATIVES = (
     ("auth.keys.[]", ("key", "key_sha256")),

@@ -13,7 +13,7 @@ from zoe_grpcd.config.litellm.places import Place, name_of, open_ended, place_of
 from zoe_grpcd.config.litellm.references import References, seconds
 from zoe_grpcd.config.litellm.source import Findings, Part
 from zoe_grpcd.config.problem import Path
-from zoe_grpcd.core.options import ALIASES, CONTRACT
+from zoe_grpcd.core.options import ALIASES, CONTRACT, HIJACKING
 from zoe_grpcd.pricelist import CAPABILITIES, listing
 
 _CHATS = {"chat", "completion", "responses"}
@@ -188,10 +188,15 @@ class Reader:
         if entry.place.kind == "litellm":
             self._litellm(entry, params, base_model)
             return
-        theirs = params.values.keys() - _OF_THE_ROUTER - _LITELLM_ALONE
+        theirs = params.values.keys() - _OF_THE_ROUTER - _LITELLM_ALONE - HIJACKING
         for key in sorted(key for key in theirs if not _OF_LITELLM.search(str(key))):
             value = self._references.plain(params.take(key))
-            entry.bundle |= value if key == "extra_body" and isinstance(value, dict) else {key: value}
+            more = value if key == "extra_body" and isinstance(value, dict) else {key: value}
+            for refused in sorted(more.keys() & HIJACKING):
+                self._findings.note(
+                    (*params.path, key, refused), "has no counterpart: it belongs to the request"
+                )
+            entry.bundle |= {name: value for name, value in more.items() if name not in HIJACKING}
 
     def _litellm(self, entry: Entry, params: Part, base_model: Any) -> None:
         place = entry.place
