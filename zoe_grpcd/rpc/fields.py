@@ -5,6 +5,7 @@ import math
 from functools import lru_cache
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from jsonschema.exceptions import SchemaError
 from jsonschema.validators import Draft202012Validator, validator_for
 
@@ -114,3 +115,14 @@ def plain(path: str, value: Any, notes: Violations) -> Any:
             items = enumerate(value.list_value.values)
             return [plain(f"{path}[{index}]", item, notes) for index, item in items]
     return None
+
+
+def seconds_of(path: str, message: Any, field: str, notes: Violations) -> float | None:
+    """A duration field in seconds; None if it is not set, or noted as negative or no duration at all."""
+    if not message.HasField(field):
+        return None
+    duration: Duration = getattr(message, field)
+    if duration.seconds < 0 or not 0 <= duration.nanos < 1_000_000_000:
+        notes.add(path, "must be a duration, and not negative")
+        return None
+    return duration.seconds + duration.nanos / 1e9

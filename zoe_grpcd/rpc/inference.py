@@ -20,9 +20,9 @@ from zoe_grpcd.patience import Patience
 from zoe_grpcd.ports import Understanding
 from zoe_grpcd.router import Router
 from zoe_grpcd.rpc import encode
-from zoe_grpcd.rpc.fields import Violations
+from zoe_grpcd.rpc.fields import Violations, seconds_of
 from zoe_grpcd.rpc.guard import Context, Gate, first_of, request_id_of, streaming, unary
-from zoe_grpcd.rpc.parse import Besides, ask_of, seconds_of
+from zoe_grpcd.rpc.parse import Besides, ask_of
 from zoe_grpcd.run import Deliver, Item
 
 SERVICE = "zoe.inference.v1.InferenceService"
