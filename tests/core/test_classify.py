@@ -352,6 +352,21 @@ def test_a_disabled_intent_is_never_found() -> None:
 
 
 @pytest.mark.parametrize(
+    ("removed", "text"),
+    [
+        ("creative", "Write a short story"),
+        ("code", "Write a Python function that reverses a list"),
+        ("translate", "Translate this into French: good morning"),
+        ("status", "is the server up?"),
+    ],
+)
+def test_chat_takes_what_would_be_of_an_intent_that_was_removed(removed: str, text: str) -> None:
+    intents = configured({removed: {"enabled": False}})
+    assert SHIPPED_CLASSIFIER.classify(text, Shape()).intent == removed
+    assert KeywordClassifier(intents).classify(text, Shape()).intent == "chat"
+
+
+@pytest.mark.parametrize(
     ("entries", "complaint"),
     [
         ({"code": {"keyword": ["x"]}}, "unknown keyword"),

@@ -41,6 +41,8 @@ def test_the_shares_of_both_are_multiplied() -> None:
 
 def test_an_intent_that_was_removed_is_never_found() -> None:
     assert together(said(chat=1.0), meant(code=0.9, chat=0.1)).intent == "chat"
+    removed = meant(code=0.7, explain=0.2, chat=0.1)
+    assert together(said(explain=0.5, chat=0.5), removed).intent == "chat", "which takes what it would have"
 
 
 @pytest.mark.parametrize(("similarity", "intent"), [(ALIKE, "garden"), (ALIKE - 0.01, "code")])

@@ -74,7 +74,7 @@ class KeywordClassifier:
     def __init__(self, intents: Sequence[Intent], table: learned.Table = learned.SHIPPED) -> None:
         self._names = tuple(intent.name for intent in intents)
         self._table = table
-        self._columns = {name: column for column, name in enumerate(table.intents) if name in self._names}
+        self._learned = [name for name in table.intents if name in self._names]
         compiled = [
             _sign(index, sign, weight)
             for index, intent in enumerate(intents)
@@ -118,8 +118,9 @@ class KeywordClassifier:
         }
 
     def _shares(self, known: Sequence[str], words: int, totals: Mapping[str, float]) -> dict[str, float]:
-        scores = self._table.scores(known, words, totals)
-        return learned.log_shares({name: scores[column] for name, column in self._columns.items()})
+        """Chat takes what an intent that was removed would have."""
+        scores = dict(zip(self._table.intents, self._table.scores(known, words, totals), strict=True))
+        return learned.shares_of(self._learned, scores, CHAT)
 
     def _telling(self, intent: str, known: Sequence[str]) -> list[str]:
         """The words that speak most for an intent."""

@@ -4,7 +4,7 @@ The rule: nothing is learned while the daemon runs. `benchmarks/learn_intents.py
 with its weight for each intent; to change what it says, label prompts and run that again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.resources import files
 from itertools import pairwise
 from math import exp, log, tanh
@@ -56,6 +56,16 @@ def log_shares(scores: Mapping[str, float]) -> dict[str, float]:
     most = max(scores.values())
     total = log(sum(exp(score - most) for score in scores.values())) + most
     return {name: score - total for name, score in scores.items()}
+
+
+def shares_of(names: Collection[str], scores: Mapping[str, float], rest: str) -> dict[str, float]:
+    """The same of these names alone: what the others have is the share of `rest`, which is one of them."""
+    shares = log_shares(scores)
+    if len(names) == len(shares):
+        return shares
+    kept = {name: shares[name] for name in names}
+    kept[rest] = log(sum(exp(shares[name]) for name in {rest, *shares.keys() - kept.keys()}))
+    return kept
 
 
 class Table:

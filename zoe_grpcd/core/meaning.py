@@ -9,7 +9,8 @@ from math import exp
 
 from zoe_grpcd.core.ask import Verdict
 from zoe_grpcd.core.classify import Opinion
-from zoe_grpcd.core.learned import log_shares
+from zoe_grpcd.core.intents import CHAT
+from zoe_grpcd.core.learned import log_shares, shares_of
 
 ALIKE = 0.6
 """Cosine similarity from which an example of the operator decides: most paraphrases have it, few other texts."""
@@ -40,7 +41,7 @@ def together(opinion: Opinion, meaning: Meaning) -> Verdict:
             round(meaning.similarity, 3),
             (f"{meaning.similarity:.2f} like {meaning.example!r}",),
         )
-    meant = log_shares({name: meaning.scores[name] for name in opinion.shares})
+    meant = shares_of(opinion.shares, meaning.scores, CHAT)
     both = log_shares({name: share + meant[name] for name, share in opinion.shares.items()})
     best = min(both, key=lambda intent: (-both[intent], intent))
     said = opinion.verdict.signs if opinion.verdict.intent == best else ()
