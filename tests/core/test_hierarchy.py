@@ -349,6 +349,23 @@ def test_whom_a_rule_would_leave_aside_is_not_told_to_be_a_candidate_with_more_r
     assert "mistral @ solo would be a candidate if it had a window" in decide(long, crowd).explanation
 
 
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        (["vllm"], ""),
+        (["llamacpp"], "nobody who is preferred can serve it"),
+        (["vllm", "llamacpp"], "not all that is preferred can serve it"),
+    ],
+)
+def test_a_preference_that_cannot_be_had_is_told(kinds: list[str], said: str) -> None:
+    rules = [
+        Rule(f"rule {number} prefers kinds {kind}", prefer=Selection(kinds=frozenset({kind})))
+        for number, kind in enumerate(kinds, 1)
+    ]
+    explanation = decide(an_ask(model="llama3:8b"), rules=rules).explanation
+    assert f"prefers kinds {kinds[-1]}; {said or 'the only candidate'}" in explanation
+
+
 def test_a_refusal_names_the_rules_that_demand_something() -> None:
     cloud = Rule("rule 1 prefers backends cloud", prefer=Selection(backends=frozenset({"cloud"})))
     gpu = Rule("rule 2 requires backends gpu", require=Selection(backends=frozenset({"gpu"})))

@@ -25,7 +25,18 @@ def words_of(question: Question, choice: Choice, snapshot: Snapshot) -> str:
     before = [tier for tier in resolution.tiers[: choice.step] if tier.reason is Reason.PATTERN]
     if before and not any(views_of(tier, snapshot) for tier in before):
         why = f"{why}; nobody there has such a name"
+    if resolution.prefer and (unmet := _unmet(question, choice)):
+        why = f"{why}; {unmet}"
     return f"{why}; {step}" if step else why
+
+
+def _unmet(question: Question, choice: Choice) -> str:
+    """What is preferred by rules, or by a pattern, and could not be had; empty: nothing."""
+    chosen, wishes = choice.options[choice.best], question.resolution.prefer
+    met = [wish.holds(chosen.view, chosen.gate.view.backend) for wish in wishes]
+    if all(met):
+        return ""
+    return "not all that is preferred can serve it" if any(met) else "nobody who is preferred can serve it"
 
 
 def place_of(choice: Choice, by: str) -> str:
