@@ -86,10 +86,13 @@ def _totals(options: list[Option], scores: Scores) -> list[float]:
     same, totals = 0.0, list[float]()  # of all, until a term tells them apart
     for weight, column in zip(scores.weights, scores.columns, strict=True):
         share = weight * scale
-        if totals or column.count(first := column[0]) != len(column):
+        if column.count(first := column[0]) != len(column):
             totals = totals or [same] * len(options)
             totals = [sum_ + share * value for sum_, value in zip(totals, column, strict=True)]
-        else:  # as where nothing costs
+        elif totals:  # as where nothing costs
+            share *= first
+            totals = [sum_ + share for sum_ in totals]
+        else:
             same += share * first
     totals = totals or [same] * len(options)
     return totals if scores.standing is None else list(map(mul, totals, scores.standing))
