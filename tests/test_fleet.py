@@ -298,8 +298,8 @@ def test_the_size_that_a_probe_tells_sets_what_is_expected_of_a_model() -> None:
     fleet = a_fleet("a")
     small, big = (ModelStatus(name, parameters=p) for name, p in (("small", 0.5), ("big", 70.0)))
     fleet.health.observe("a", seen(small, big), 0.0)
-    assert view_of(fleet, "big").seconds_per_token == pytest.approx(0.49)
-    assert view_of(fleet, "small").seconds_per_token == pytest.approx(0.0035)
+    assert view_of(fleet, "big").seconds_per_token == pytest.approx(0.491)
+    assert view_of(fleet, "small").seconds_per_token == pytest.approx(0.0045)
 
 
 def test_a_services_large_model_is_not_expected_to_be_as_slow_as_one_at_home() -> None:
@@ -759,6 +759,20 @@ def test_a_model_that_was_never_used_is_expected_to_be_as_fast_as_its_machine() 
     for at in range(20):
         fleet.leases.release(lease(fleet, model="m", now=at), a_lesson(duration=31.0, output_tokens=101), at)
     assert view_of(fleet, model="n", now=20.0).seconds_per_token > 5 * assumed
+
+
+def test_what_a_small_model_shows_of_a_fast_machine_is_not_too_little_for_a_large_one() -> None:
+    """Of 1.7 ms a token 1 ms is what any token takes, so that the machine is ten times as fast as a usual one."""
+    fleet = a_fleet()
+    small, large = (ModelStatus(name, parameters=size) for name, size in (("small", 1.0), ("large", 14.0)))
+    fleet.health.observe("a", seen(small, large), 0.0)
+    for at in range(40):
+        one = a_lesson(first_token=1.0, duration=1.17, output_tokens=101)
+        fleet.leases.release(lease(fleet, model="small", now=at), one, at)
+    assert view_of(fleet, model="small", now=40.0).seconds_per_token == pytest.approx(0.0017, rel=0.1)
+    assert view_of(fleet, model="large", now=40.0).seconds_per_token == pytest.approx(
+        0.001 + 14 * 0.0007, rel=0.2
+    )
 
 
 def test_the_length_of_an_answer_is_the_models_whoever_runs_it() -> None:

@@ -512,7 +512,7 @@ class Memory:
         self.backend = self.world.add(
             "a", [said("he"), self.held, *ANSWER], ANSWER, seen_as=ONE_OF_TWO, loads_in_turn=True
         )
-        self.options = {"max_output_tokens": max(1, round(seconds / 0.021))}
+        self.options = {"max_output_tokens": max(1, round(seconds / 0.022))}
         self.tasks: list[asyncio.Task[list[Item]]] = []
 
     def send(self, model: str, **fields: Any) -> None:

@@ -153,7 +153,7 @@ def test_the_share_of_failures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "token", "prefill"), [(None, 0.021, 0.0009), (7.0, 0.049, 0.0021), (0.5, 0.0035, 0.00015)]
+    ("parameters", "token", "prefill"), [(None, 0.022, 0.0009), (7.0, 0.05, 0.0021), (0.5, 0.0045, 0.00015)]
 )
 def test_what_is_assumed_of_a_size(parameters: float | None, token: float, prefill: float) -> None:
     learned = Learned(parameters=parameters)

@@ -16,9 +16,11 @@ LOAD_BYTES_PER_SECOND = 400e6
 LOAD_OVERHEAD = 0.5
 LOAD_UNKNOWN = 5.0
 USUAL_SIZE = 3.0  # billions
-# Seconds a token and a billion parameters, quantised to 4 bits: memory at 75 GB/s for writing, 25 times that for reading.
-TOKEN_PER_BILLION, MIN_TOKEN_PRIOR = 0.007, 0.001
+# Seconds a token and a billion parameters, quantised to 4 bits: memory at 75 GB/s for writing, 25 times that for reading;
+# and what each token takes besides, however small the model and however fast the machine (sampling, framing).
+TOKEN_PER_BILLION, MIN_TOKEN_PRIOR, TOKEN_OVERHEAD = 0.007, 0.001, 0.001
 PREFILL_PER_BILLION, MIN_PREFILL_PRIOR = 0.0003, 0.00005
+LEAST_PART = 0.25  # of the time of a token is taken to be the machine's own
 # Shorter prompts say more of the fixed cost of a request than of the rate.
 MIN_PREFILL_TOKENS = 16
 MIN_DECODE_TOKENS = 4
@@ -152,7 +154,14 @@ class Learned:
         """Sets the priors for a machine that reads, writes and loads so many times slower than a usual one."""
         self.load.reset_prior(self.usual_load * loading)
         self.prefill.reset_prior(self.usual_prefill * reading)
-        self.token.reset_prior(self.usual_token * writing)
+        self.token.reset_prior(TOKEN_OVERHEAD + self.usual_token * writing)
+
+    def slowness(self, seconds: float) -> float:
+        """How many times slower than usual a machine writes that takes so long for a token of this model.
+
+        Without what each token takes besides: what a small model shows of a fast machine would be too little for a large one.
+        """
+        return max(seconds - TOKEN_OVERHEAD, LEAST_PART * seconds) / self.usual_token
 
     def learn(self, lesson: Lesson, now: float) -> None:
         """Takes in one attempt."""

@@ -2,6 +2,7 @@
 
     reading, writing   seconds a token / those that the size lets expect; over days. The priors of all its models
                        are scaled by them, so that a model that was never used there is not taken for a usual one.
+                       Of writing without what each token takes besides (`learning.TOKEN_OVERHEAD`).
     pace               seconds a token lately / those learned so far; over minutes, for all models at once. A box that
                        is throttled, or used by somebody else, shows it in whatever it is asked. Forgotten by and by,
                        so that it gets another chance.
@@ -74,7 +75,7 @@ class Speed:
             ratio = seconds / learned.token.value
             self._pace.add(min(SLOWEST, max(FASTEST, ratio)), now, weight)
         else:
-            self._writing.add(seconds / learned.usual_token, now, weight)
+            self._writing.add(learned.slowness(seconds), now, weight)
 
     def learn(self, lesson: Lesson, learned: Learned, now: float) -> float | None:
         """Takes in one attempt, before the deployment itself has learned from it.
@@ -93,7 +94,7 @@ class Speed:
         slowdown = shown.slowdown
         if shown.written is not None:
             if learned.token.weight > 1.0:
-                self._writing.add(shown.written / slowdown / learned.usual_token, now)
+                self._writing.add(learned.slowness(shown.written / slowdown), now)
             self.feel(shown.written / slowdown, learned, now, 1.0 / slowdown)
         if shown.read is not None:
             self._reading.add(shown.read / slowdown / learned.usual_prefill, now)
