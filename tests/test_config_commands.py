@@ -95,6 +95,15 @@ def test_check_tells_which_names_only_a_backend_can_turn_out_to_serve(facts: str
     assert json.loads(told(capsys, "check", "--json", "--config", facts)[0])["unstated"] == names
 
 
+def test_check_tells_mistakes_as_json_where_that_is_wanted(facts: str, capsys: Capture) -> None:
+    Path(facts).write_text("server: {drain_timeout: soon}\nnothing: 1\n", encoding="utf-8")
+    out, err = told(capsys, "check", "--json", "--config", facts, status=78)
+    first, second = json.loads(out)["mistakes"]
+    assert (first["file"], first["line"], first["path"]) == (facts, 1, "server.drain_timeout")
+    assert first["message"].startswith("must be a duration")
+    assert (second["line"], second["path"], err) == (2, "nothing", "")
+
+
 @pytest.mark.parametrize("name", examples.NAMES)
 def test_an_example_is_printed(name: str, capsys: Capture) -> None:
     out, _ = told(capsys, "config", "example", name)

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import asdict
 
 from zoe_grpcd import config
 from zoe_grpcd.cli import BAD_CONFIG
@@ -15,8 +16,11 @@ def run(options: argparse.Namespace) -> int:
     try:
         loaded = source.read()
     except config.ConfigError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
+        if options.command == "check" and options.json:
+            print(json.dumps({"mistakes": [asdict(problem) for problem in error.problems]}, indent=2))
+        else:
+            for problem in error.problems:
+                print(problem, file=sys.stderr)
         return BAD_CONFIG
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
