@@ -74,8 +74,8 @@ class Table:
     def __init__(self, lines: Iterable[str]) -> None:
         head, *rows = (line.rstrip("\n").split("\t") for line in lines)
         self.intents = tuple(head[1:])
-        self._rows = {name: tuple(int(weight) * _UNIT for weight in weights) for name, *weights in rows}
-        self._nothing = (0.0,) * len(self.intents)
+        self._rows = {name: tuple(map(int, weights)) for name, *weights in rows}
+        self._nothing = (0,) * len(self.intents)
 
     def knows(self, words: Sequence[str]) -> list[str]:
         """The features of a message that have weights."""
@@ -91,11 +91,11 @@ class Table:
         for intent, weight in signs.items():
             share = certainty(weight)
             rows.append([share * each for each in self._rows.get(signed(intent), self._nothing)])
-        return list(map(sum, zip(*rows, strict=False)))
+        return [_UNIT * sum(column) for column in zip(*rows, strict=False)]
 
     def weight(self, feature: str, intent: str) -> float:
         """What a known feature says for an intent; below 0 = against it."""
-        return self._rows[feature][self.intents.index(intent)]
+        return _UNIT * self._rows[feature][self.intents.index(intent)]
 
 
 def shipped() -> Table:

@@ -8,9 +8,9 @@ SIGNS: Table = {
         classify|categorize|categorise|classified this|these|the|each|as|into|it|them|following|whether
         ^label the|this|these|each|it|them|following|as
         ^tag the|this|these|each|following
-        ^extract
+        ^extract & !answer
         ^pull out
-        extract|pull|find|list|identify|return|get .. from|in|out .. the|this|following|below|each .. {source}|text|message|sentence|receipt|list & !{tech} & !summarize
+        extract|pull|find|list|identify|return|get .. from|in|out .. the|this|following|below|each .. {source}|text|message|sentence|receipt|list & !{tech} & !summarize & !answer
         ^identify|decide|determine|tell|say|indicate|state|detect|judge|predict|verify|check|assess me? if|whether & is|are|or|contains|contain|has|was|were & !prove & !@math & !{agenda} & !{service}
         ^predict|detect|verify & !{tech} & !@math
         given a|an|the|some .. {source}|sentence|text|statement|review|tweet|headline|utterance|query|comment|dialogue .. determine|classify|detect|identify|decide|predict|output|tell|label|choose|select

@@ -14,6 +14,8 @@ SIGNS: Table = {
         in the|this|that|our|your .. attached|uploaded|enclosed|provided|above|following|given .. {reference}|file|documents|agreement
         in|from|of the|this|that|my attached|uploaded|enclosed|provided file|document|contract|pdf|report|agreement|documents
         context to answer
+        extract|find|give|select|copy the answer .. question .. {reference}|story|plot|book
+        contains the answer
         answer|respond .. from|using|based|with .. context|passage|document|text|paragraph|information|article|documents|below
         read .. {reference} .. and|then answer
         given the|this|a following|above|below|reference? .. {reference}|text & @question
