@@ -17,6 +17,7 @@ _SCRIPTS = re.compile(
     r"|(?P<zh>[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])"
     r"|(?P<other>[\u0530-\u058f\u0700-\u08ff\u0980-\u0dff\u0e80-\u10ff\u1200-\u1dbf\ua000-\ua4cf])"
 )
+_FIRST_SCRIPT = "\u0370"  # no letter before it is of a script above
 _WIDE = frozenset(
     ("zh", "ja", "ko", "th")
 )  # scripts in which a character says about as much as three Latin letters
@@ -116,6 +117,8 @@ def language(text: str, words: Sequence[str]) -> str:
 
 
 def _by_script(text: str) -> str:
+    if max(text) < _FIRST_SCRIPT:
+        return ""
     counts = Counter(match.lastgroup or "" for match in _SCRIPTS.finditer(text))
     if not counts:
         return ""
