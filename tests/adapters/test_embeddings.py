@@ -53,7 +53,7 @@ def test_a_text_has_the_same_vector_alone_and_in_a_batch(encoder: Encoder) -> No
     ("text", "intent"),
     [
         ("beethoven, fifth, loudly", "action"),
-        ("our server room machines: alive?", "status"),
+        ("the little server, does it still tick?", "status"),
         ("gloomy sonnet", "creative"),
         ("that endless memo, but brief", "summarize"),
         ("recursion in lisp", "code"),
