@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 TRAINING = ROOT / "tests" / "data" / "intents" / "training.jsonl"
 WORDS = ROOT / "zoe_grpcd" / "core" / "words.tsv"
 SEEN = 4  # prompts that a word has to be in
-NOTEWORTHY = 16  # hundredths: a word with no weight of that size is left out
+NOTEWORTHY = 24  # hundredths: a word with no weight of that size is left out
 CERTAINTY = 1.0  # C of the formula
 
 NETWORKS = 3  # that are one in the end: what one of them has learned by chance, the others have not

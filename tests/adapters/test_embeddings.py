@@ -54,8 +54,8 @@ def test_a_text_has_the_same_vector_alone_and_in_a_batch(encoder: Encoder) -> No
     [
         ("beethoven, fifth, loudly", "action"),
         ("the little server, does it still tick?", "status"),
-        ("gloomy sonnet", "creative"),
-        ("that endless memo, but brief", "summarize"),
+        ("some gloomy stanzas, please", "creative"),
+        ("abridge the ruling", "summarize"),
         ("recursion in lisp", "code"),
     ],
 )
@@ -153,7 +153,7 @@ async def test_another_one_takes_over_the_model(
     former = Embeddings(SHIPPED)
     await former.open(understanding)
     monkeypatch.setattr(embeddings, "Encoder", None)  # cannot be loaded again
-    running = asyncio.create_task(former("gloomy sonnet", Shape()))
+    running = asyncio.create_task(former("some gloomy stanzas, please", Shape()))
     await asyncio.sleep(0)
     following = Embeddings(configured({"garden": {"examples": ["which roses like shade"]}}))
     await following.open(former)

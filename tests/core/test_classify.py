@@ -106,7 +106,7 @@ PAGE = (
         (f"Summarize this:\n{PAGE}", "summarize"),
         (f"{PAGE}\nSummarise the text above.", "summarize"),
         (f"Translate to German:\n{PAGE}", "translate"),
-        (f"Extract all names from the text below.\n\n{PAGE}", "classification"),
+        (f"Extract all names from the text below.\n\n{PAGE}", "rag"),
         (f"{PAGE}\nWhat did the members discuss?", "rag"),
         (f"Rewrite the following in the style of a pirate:\n{PAGE}", "creative"),
         ("why does this fail\n\ndef f(x):\n    return x.foo()\n\nAttributeError: foo", "code"),

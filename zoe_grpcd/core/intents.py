@@ -155,7 +155,7 @@ SHIPPED: tuple[Intent, ...] = (
         "classification",
         _phrases(classification.SIGNS),
         sampling={"temperature": 0.0},
-        max_output_tokens=256,  # a label or a list of what was extracted, not an essay
+        max_output_tokens=256,  # a label, not an essay
     ),
     Intent(
         "status",

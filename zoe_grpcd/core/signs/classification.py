@@ -1,4 +1,4 @@
-"""A label for a text, or what is to be taken out of it."""
+"""A label for a text, or yes or no."""
 
 from zoe_grpcd.core.signs import Table
 
@@ -8,9 +8,6 @@ SIGNS: Table = {
         classify|categorize|categorise|classified this|these|the|each|as|into|it|them|following|whether
         ^label the|this|these|each|it|them|following|as
         ^tag the|this|these|each|following
-        ^extract & !answer
-        ^pull out
-        extract|pull|find|list|identify|return|get .. from|in|out .. the|this|following|below|each .. {source}|text|message|sentence|receipt|list & !{tech} & !summarize & !answer
         ^identify|decide|determine|tell|say|indicate|state|detect|judge|predict|verify|check|assess me? if|whether & is|are|or|contains|contain|has|was|were & !prove & !@math & !{agenda} & !{service}
         ^predict|detect|verify & !{tech} & !@math
         given a|an|the|some .. {source}|sentence|text|statement|review|tweet|headline|utterance|query|comment|dialogue .. determine|classify|detect|identify|decide|predict|output|tell|label|choose|select
@@ -20,7 +17,6 @@ SIGNS: Table = {
         is|are the|this|these|following .. {source}|sentence|statement|claim|tweet|comment|email .. true|false|correct|positive|negative|spam|grammatical|toxic|offensive|factual|subjective|ethical|sarcastic
         choose|select|pick|pick .. topic|category|label|oldest|longest|largest|odd|option & !{tech}
         options|candidates|categories|labels|choices include|are|: & !{tech}
-        entities|entity|keywords|hashtags|dates|addresses|names & ^find|identify|list|get|name
         hate|hateful|toxic speech|language|content|word|comment
         ^identify|recognize|recognise|detect the|which|all|each|what & !{tech} & !@math
         sentiment|emotion|tone .. of|this|in|the|expressed|does|is & !write & !explain
@@ -28,7 +24,6 @@ SIGNS: Table = {
         spam or|and not|ham
         positive|negative or|and|,? negative|positive|neutral & !number & !integers
         positive , negative|neutral
-        named entity|entities
         part|parts of speech
         {label} or {label}|not
         assign .. to|one|category|label|score
@@ -49,10 +44,7 @@ SIGNS: Table = {
         answer with|in one|only|just? .. label|word|number|category & !yes
         ^is it a|an .. or & @short""",
     1.6: """
-        extract|classify|categorize|categorise|classification|labels|taxonomy & !how & !{tech}
-        mentioned in|along|above|below & list|find|identify|all
-        ^list|return|find .. names|dates|addresses|numbers|entities|locations|companies|people|places|keywords .. in|from|mentioned|below
-        ^list .. mentioned""",
+        classify|categorize|categorise|classification|labels|taxonomy & !how & !{tech}""",
     0.6: """
         label|category|categories|sentiment""",
 }

@@ -1,10 +1,15 @@
-"""An answer from a text that comes along or is referred to."""
+"""An answer from a text that comes along or is referred to, or what is to be taken out of it."""
 
 from zoe_grpcd.core.signs import Table
 
 SIGNS: Table = {
     10.0: "@context",
     2.8: """
+        ^extract
+        ^pull out
+        extract|pull|find|list|identify|return|get .. from|in|out .. the|this|following|below|each .. {source}|text|message|sentence|receipt|list & !{tech} & !summarize
+        entities|entity|keywords|hashtags|dates|addresses|names & ^find|identify|list|get|name
+        named entity|entities
         according to .. {reference}
         based on|upon .. {reference}|provided|above|following
         using only? .. {reference}|context & @question
@@ -32,6 +37,10 @@ SIGNS: Table = {
         look|search|check in|through|inside|up the|this|my|our|all? {source}|docs|documents|documentation
         from the|this .. {reference} .. what|who|when|where|how|which""",
     2.0: """
+        extract & !how & !{tech}
+        mentioned in|along|above|below & list|find|identify|all
+        ^list|return|find .. names|dates|addresses|numbers|entities|locations|companies|people|places|keywords .. in|from|mentioned|below
+        ^list .. mentioned
         @closing & !{tech}
         in|from|of the|this {reference} & {ask} & @question""",
     0.5: """
