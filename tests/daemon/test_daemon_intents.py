@@ -16,7 +16,7 @@ def test_a_message_is_understood_by_its_meaning(serve: Serve, llama_server: Any,
     server = llama_server(quick_gguf, alias="quick")
     client = serve(backends=[entry("llama", server)], routing=ROUTING).client()
 
-    poem = client.route("gloomy sonnet")
+    poem = client.route("some gloomy stanzas, please")
     assert poem.intent == "creative"
     assert "by its meaning" in poem.explanation
     assert "defaults of the intent: temperature 0.8" in poem.explanation
