@@ -26,7 +26,7 @@ INTERVAL = 2.0
 # What was learned of something that has not been seen for so long is forgotten (seconds).
 FORGOTTEN = 30 * 86400.0
 DECISION = "decision"
-# Of those that have ended since the last time, so many are kept, the latest: encoding one takes 25 us.
+# Of those that have ended since the last time, so many are kept, the latest: encoding one takes 10 us.
 AT_ONCE = 400
 # Decisions that are kept, or restored, before others may run.
 AT_A_TIME = 10

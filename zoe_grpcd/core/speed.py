@@ -87,10 +87,11 @@ class Speed:
         slower = None
         if written is not None and learned.token.weight > 1.0:
             slower = written / (learned.token.value * self.pace(now))
-        self._take(Shown(written, read, load, lesson.slowdown), learned, now)
+        self.take(Shown(written, read, load, lesson.slowdown), learned, now)
         return slower
 
-    def _take(self, shown: Shown, learned: Learned, now: float) -> None:
+    def take(self, shown: Shown, learned: Learned, now: float) -> None:
+        """Takes in what an attempt shows of the machine, here and in the mean of all."""
         slowdown = shown.slowdown
         if shown.written is not None:
             if learned.token.weight > 1.0:
@@ -101,7 +102,7 @@ class Speed:
         if shown.load is not None:
             self._loading.add(shown.load / learned.usual_load, now)
         if self._others is not None:
-            self._others._take(shown, learned, now)  # noqa: SLF001 - the same class
+            self._others.take(shown, learned, now)
 
     @property
     def measures(self) -> dict[str, DecayedMean]:
